@@ -1,0 +1,5 @@
+"""`python -m hevitpose`."""
+
+from hevitpose.cli.main import main
+
+main()

@@ -1,0 +1,29 @@
+"""The `hevitpose` command: one file a sub-command, one line an error."""
+
+import sys
+
+import typer
+
+from hevitpose.cli.train import EXAMPLES as TRAIN_EXAMPLES
+from hevitpose.cli.train import train
+from hevitpose.core.errors import InputError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command(epilog=TRAIN_EXAMPLES)(train)
+
+
+@app.callback()
+def hevitpose() -> None:
+    """Human pose estimation with HEViTPose."""
+
+
+def main() -> None:
+    """Run the command line; an unusable input is one line on standard error and exit status 1."""
+    try:
+        app()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)

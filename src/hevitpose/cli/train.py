@@ -1,0 +1,56 @@
+"""`hevitpose train`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hevitpose.cli.common import ModelName, need
+from hevitpose.core.errors import InputError
+
+EXAMPLES = """
+Examples:\n
+  hevitpose train --model t --data people16 --root data/people16 --epochs 20\n
+  hevitpose train --data people16 --recipe people16 --out runs/people16 --resume\n
+  hevitpose train --data my.toml --epochs 60 --size 128,192@0.5,256@0.8
+"""
+
+
+def train(
+    data: Annotated[str, typer.Option(help="TOML file that describes the data, or a known data set: people16.")],
+    model: Annotated[ModelName, typer.Option(help="Size of the network.")] = ModelName.t,
+    recipe: Annotated[str, typer.Option(help="paper, or people16 (that of the shipped weights).")] = "paper",
+    root: Annotated[Path | None, typer.Option(help="Folder of the data's files, if not that of the TOML file.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for checkpoint, weights, log and curve.")] = Path("runs/train"),
+    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Learning rate instead of the recipe's.")] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Input size: 256, 256x192 (height x width), or in turn 128,192@0.5,256@0.8.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides first weights, order and augmentation.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
+    compile: Annotated[bool, typer.Option(help="Compile the network first (torch.compile).")] = False,
+    resume: Annotated[bool, typer.Option(help="Go on with the run in --out, if it has begun.")] = False,
+) -> None:
+    """Train a network on labelled people."""
+    need("train")
+    from hevitpose.cli.progress import training_progress
+    from hevitpose.files.datasets import find_dataset
+    from hevitpose.training import recipes
+    from hevitpose.training.loop import Hardware
+    from hevitpose.training.loop import train as run
+
+    named = {"paper": recipes.Recipe, "people16": recipes.people16}
+    if recipe not in named:
+        raise InputError(f"--recipe {recipe}", f"none of {', '.join(named)}")
+    changes = {"epochs": epochs, "batch_size": batch_size, "learning_rate": rate}
+    changed = {name: value for name, value in changes.items() if value is not None}
+    if size is not None:
+        changed["input_sizes"] = recipes.parse_sizes(size)
+    chosen = dataclasses.replace(named[recipe](), model=model.value, seed=seed, **changed)
+    with training_progress() as report:
+        history = run(chosen, find_dataset(data, root), out, Hardware(device, precision, compile), resume, report)
+    print(*(f"{name}: {value}" for name, value in history[-1].items()), f"weights: {out}", sep="\n")

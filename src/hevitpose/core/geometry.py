@@ -1,0 +1,109 @@
+"""Boxes, and the one affine between picture, crop and heatmap.
+
+The alignment rule of the whole library: (x, y) = (0, 0) is the centre of the top left pixel, so that a picture W wide
+reaches from x = -0.5 to W - 0.5, and so do a crop and a heatmap, each in units of its own pixels. Edges meet edges:
+
+    picture   | 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 |     x        = (x_cell + 0.5) * stride - 0.5
+    heatmap   |       0       |       1       |     x_cell   = (x + 0.5) / stride - 0.5
+
+Mirroring is then W - 1 - x at every resolution, and a flip test needs no shift.
+Boxes are (x1, y1, x2, y2), the edges in these units: the box of a whole picture is (-0.5, -0.5, W - 0.5, H - 0.5).
+COCO measures boxes from the picture's corner, so that xywh there is shifted by half a pixel here.
+
+Every function takes arrays with any leading axes and returns new ones.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+def xyxy_from_xywh(boxes_xywh: ArrayLike) -> Floats:
+    """COCO boxes (..., 4) of corner, width and height to boxes by their edges.
+
+    >>> xyxy_from_xywh([0, 0, 640, 480])
+    array([ -0.5,  -0.5, 639.5, 479.5])
+    """
+    boxes = np.asarray(boxes_xywh, dtype=np.float64)
+    corner = boxes[..., :2] - 0.5
+    return np.concatenate([corner, corner + boxes[..., 2:]], axis=-1)
+
+
+def xywh_from_xyxy(boxes: ArrayLike) -> Floats:
+    """The inverse of `xyxy_from_xywh`."""
+    boxes = np.asarray(boxes, dtype=np.float64)
+    return np.concatenate([boxes[..., :2] + 0.5, boxes[..., 2:] - boxes[..., :2]], axis=-1)
+
+
+def box_of_picture(size_hw: tuple[int, int]) -> Floats:
+    """The box (4,) that is the whole picture."""
+    height, width = size_hw
+    return np.array([-0.5, -0.5, width - 0.5, height - 0.5])
+
+
+def box_from_center(centers: ArrayLike, sizes_wh: ArrayLike) -> Floats:
+    """Boxes (..., 4) of the given centres (..., 2) and sizes (..., 2)."""
+    half = np.asarray(sizes_wh, dtype=np.float64) / 2
+    centers = np.asarray(centers, dtype=np.float64)
+    return np.concatenate([centers - half, centers + half], axis=-1)
+
+
+def crop_box(boxes: ArrayLike, padding: float, aspect: float) -> Floats:
+    """Boxes (..., 4) grown to width / height = `aspect`, never cut, and then by `padding` (1.25 in HRNet and MMPose)."""
+    boxes = np.asarray(boxes, dtype=np.float64)
+    size = boxes[..., 2:] - boxes[..., :2]
+    width = np.maximum(size[..., 0], size[..., 1] * aspect)
+    center = (boxes[..., :2] + boxes[..., 2:]) / 2
+    return box_from_center(center, padding * np.stack([width, width / aspect], axis=-1))
+
+
+def crop_matrix(
+    boxes: ArrayLike, size_hw: tuple[int, int], rotation_deg: ArrayLike = 0.0, mirrored: ArrayLike = False
+) -> Floats:
+    """Affine matrices (..., 2, 3) from picture pixels to the pixels of a crop of `size_hw`.
+
+    The box (..., 4), of the crop's aspect, fills the crop. `rotation_deg` turns the picture's content clockwise about
+    the box's centre; `mirrored` exchanges left and right after that.
+    """
+    boxes = np.asarray(boxes, dtype=np.float64)
+    height, width = size_hw
+    scale = width / (boxes[..., 2] - boxes[..., 0])
+    angle = np.deg2rad(np.asarray(rotation_deg, dtype=np.float64))
+    sign = np.where(mirrored, -1.0, 1.0)
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+    linear = np.stack([np.stack([sign * cos, -sign * sin], -1), np.stack([sin, cos], -1)], axis=-2)
+    center = (boxes[..., :2] + boxes[..., 2:]) / 2
+    crop_center = np.array([(width - 1) / 2, (height - 1) / 2])
+    offset = crop_center - (linear @ center[..., None])[..., 0]
+    return np.concatenate([linear, offset[..., None]], axis=-1)
+
+
+def compose(outer: ArrayLike, inner: ArrayLike) -> Floats:
+    """The affine matrices (..., 2, 3) that apply `inner` first."""
+    outer, inner = np.asarray(outer, dtype=np.float64), np.asarray(inner, dtype=np.float64)
+    product = outer[..., :2] @ inner
+    return np.concatenate([product[..., :2], product[..., 2:] + outer[..., 2:]], axis=-1)
+
+
+def inverse(matrices: ArrayLike) -> Floats:
+    """The inverse affine matrices (..., 2, 3)."""
+    matrices = np.asarray(matrices, dtype=np.float64)
+    linear = np.linalg.inv(matrices[..., :2])
+    return np.concatenate([linear, -linear @ matrices[..., 2:]], axis=-1)
+
+
+def transform(matrices: ArrayLike, points: ArrayLike) -> Floats:
+    """Points (..., K, 2) moved by affine matrices (..., 2, 3)."""
+    matrices = np.asarray(matrices, dtype=np.float64)
+    return np.asarray(points, dtype=np.float64) @ np.swapaxes(matrices[..., :2], -1, -2) + matrices[..., None, :, 2]
+
+
+def cells_from_pixels(points: ArrayLike, stride: float) -> Floats:
+    """Crop pixels (..., 2) to heatmap cells."""
+    return (np.asarray(points, dtype=np.float64) + 0.5) / stride - 0.5
+
+
+def pixels_from_cells(points: ArrayLike, stride: float) -> Floats:
+    """Heatmap cells (..., 2) to crop pixels."""
+    return (np.asarray(points, dtype=np.float64) + 0.5) * stride - 0.5

@@ -1,0 +1,75 @@
+"""The typed records that travel between the steps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hevitpose.core.geometry import Floats
+from hevitpose.core.skeleton import Skeleton
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A picture on disk, or inside a ZIP archive."""
+
+    name: str
+    folder: Path
+    archive: str | None = None
+
+    def __str__(self) -> str:
+        return str(self.folder / (self.archive or "") / self.name)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPeople:
+    """N persons with K joints each, in pixels of their pictures (upright, origin at the centre of the top left pixel).
+
+    `boxes` (N, 4) x1, y1, x2, y2 without padding; `keypoints` (N, K, 2); `visibility` (N, K): 0 not labelled, 1 hidden,
+    2 visible; `picture_of` (N,) indexes `pictures`; `head_sizes` (N,) and `areas` (N,) are NaN where unknown.
+    """
+
+    name: str
+    skeleton: Skeleton
+    pictures: tuple[PictureFile, ...]
+    picture_ids: tuple[int, ...]
+    picture_of: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    boxes: Floats
+    keypoints: Floats
+    visibility: NDArray[np.int8]
+    head_sizes: Floats
+    areas: Floats
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """(N, K): which joints there is a truth for."""
+        return self.visibility > 0
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One person found: `keypoints` (K, 2) in picture pixels, `scores` (K,) in [0, 1], `box` (4,) x1, y1, x2, y2.
+
+    A keypoint that scores below the estimator's `min_score` is absent: NaN. `score` in [0, 1] rates the person.
+    """
+
+    keypoints: Floats
+    scores: Floats
+    box: Floats
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Pose:
+    """What was found in one picture of `size_wh` pixels; `file` is None for an array."""
+
+    skeleton: Skeleton
+    size_wh: tuple[int, int]
+    people: Sequence[Person]
+    file: str | None = None

@@ -1,0 +1,57 @@
+"""What runs a network: ONNX Runtime or torch, behind one signature. Only `torch_backend` imports torch."""
+
+from collections.abc import Callable
+from os import PathLike
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hevitpose.core.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+Backend = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""RGB crops (N, H, W, 3) to heatmaps (N, K, h, w)."""
+
+
+def onnx_backend(path: str | PathLike[str], threads: int | None = None) -> Backend:
+    """The network of an ONNX file that `hevitpose export` wrote. `threads`: of one call; all cores by default.
+
+    Raises InputError where ONNX Runtime cannot load the file.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has no public root for its errors
+        raise InputError(path, f"cannot be loaded as a network ({str(error).splitlines()[0]})") from error
+    name = session.get_inputs()[0].name
+
+    def run(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        heatmaps: NDArray[np.float32] = session.run(None, {name: np.ascontiguousarray(crops)})[0]
+        return heatmaps
+
+    return run
+
+
+def torch_backend(model: "torch.nn.Module") -> Backend:
+    """A torch network, on the device where it is and in evaluation mode."""
+    import torch
+
+    from hevitpose.models.input import normalize
+
+    device = next(model.parameters()).device
+
+    def run(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            pixels = torch.from_numpy(np.ascontiguousarray(crops)).to(device).permute(0, 3, 1, 2)
+            heatmaps: NDArray[np.float32] = model(normalize(pixels)).float().cpu().numpy()
+        return heatmaps
+
+    return run

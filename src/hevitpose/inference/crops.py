@@ -1,0 +1,32 @@
+"""From crops to joints: the part of prediction that evaluation shares."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hevitpose.core import geometry, heatmap
+from hevitpose.core.geometry import Floats
+from hevitpose.files.crops import Crops
+from hevitpose.inference.backends import Backend
+
+
+def find_joints(
+    backend: Backend, crops: Crops, batch_size: int, mirror: Sequence[int] | None = None
+) -> tuple[Floats, Floats]:
+    """Joints (N, K, 2) in picture pixels and scores (N, K) in [0, 1] of one person in each crop.
+
+    With `mirror`, the partners of the skeleton, heatmaps are averaged with those of the mirrored crop (flip test).
+    """
+    points, scores = [], []
+    for start in range(0, len(crops.pixels), batch_size):
+        pixels = crops.pixels[start : start + batch_size]
+        heatmaps = backend(pixels)
+        if mirror is not None:
+            heatmaps = heatmap.flip_average(heatmaps, backend(pixels[:, :, ::-1]), mirror)
+        cells, peaks = heatmap.decode(heatmaps)
+        in_crop = geometry.pixels_from_cells(cells, pixels.shape[2] / heatmaps.shape[3])
+        points.append(geometry.transform(geometry.inverse(crops.matrices[start : start + batch_size]), in_crop))
+        scores.append(peaks)
+    if not points:
+        return np.zeros((0, 0, 2)), np.zeros((0, 0))
+    return np.concatenate(points), np.concatenate(scores)

@@ -1,0 +1,68 @@
+"""The whole state of a run in one file, from which it continues as if it had never stopped."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from hevitpose.core.errors import InputError
+from hevitpose.models import weights
+from hevitpose.training.recipes import Recipe
+
+FILE = "checkpoint.safetensors"
+
+
+@dataclass
+class Progress:
+    """Where a run stands: `step` of `epoch`, the loss and the time of that epoch's steps, and one row an epoch done."""
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def save(path: Path, model: nn.Module, averaged: nn.Module, optimizer: Optimizer, progress: Progress, recipe: Recipe) -> None:
+    """Write the checkpoint, whole or not at all."""
+    tensors: dict[str, Tensor] = {}
+    for prefix, module in (("model", model), ("averaged", averaged)):
+        tensors |= {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
+    weights.save(path, tensors, {"progress": vars(progress), "recipe": recipe.as_json()})
+
+
+def load(path: Path, model: nn.Module, averaged: nn.Module, optimizer: Optimizer, recipe: Recipe) -> Progress:
+    """Fill the three and return where the run stood. Raises InputError where the recipe is another one."""
+    tensors, facts = weights.load(path)
+    ours = recipe.as_json()
+    for key, value in json.loads(json.dumps(ours)).items():
+        if facts["recipe"].get(key) != value:
+            raise InputError(path, f"made with {key} = {facts['recipe'].get(key)}, not {value}: resume with that")
+    for prefix, module in (("model", model), ("averaged", averaged)):
+        weights.load_into(module, _below(tensors, prefix), str(path))
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _below(tensors, "optimizer").items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return Progress(**facts["progress"])
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{prefix}."): t for name, t in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def average(averaged: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """One step of the exponential moving average of weights and batch statistics, faster in the first steps."""
+    keep = min(decay, (1 + step) / (10 + step))
+    into, of = averaged.state_dict(), model.state_dict()
+    floats = [name for name in into if into[name].is_floating_point()]
+    torch._foreach_lerp_([into[n] for n in floats], [of[n] for n in floats], 1 - keep)  # noqa: SLF001
+    for name in into.keys() - floats:
+        into[name].copy_(of[name])

@@ -1,19 +1,13 @@
 """What several commands share."""
 
-from enum import StrEnum
 from importlib.util import find_spec
 
 from hevitpose.core.errors import InputError
 
-EXTRAS = {"train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "matplotlib", "scipy"), "export": ("onnx",)}
-
-
-class ModelName(StrEnum):
-    """The three sizes of the paper."""
-
-    t = "t"
-    s = "s"
-    b = "b"
+EXTRAS = {
+    "train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "matplotlib", "scipy"),
+    "export": ("torch", "onnx", "onnxscript"),
+}
 
 
 def need(extra: str) -> None:

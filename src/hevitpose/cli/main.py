@@ -4,12 +4,15 @@ import sys
 
 import typer
 
-from hevitpose.cli.train import EXAMPLES as TRAIN_EXAMPLES
-from hevitpose.cli.train import train
+from hevitpose.cli import evaluate, export, info, predict, train
 from hevitpose.core.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command(epilog=TRAIN_EXAMPLES)(train)
+app.command(epilog=predict.EXAMPLES)(predict.predict)
+app.command(epilog=train.EXAMPLES)(train.train)
+app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command(epilog=export.EXAMPLES)(export.export)
+app.command(epilog=info.EXAMPLES)(info.info)
 
 
 @app.callback()
@@ -24,6 +27,3 @@ def main() -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        sys.exit(130)

@@ -2,14 +2,26 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import (
+    track as rich_track,
+)
 
 SECONDS_BETWEEN_LINES = 60.0
 
+T = TypeVar("T")
 Report = Callable[[str, int, int, float], None]
 
 
@@ -56,3 +68,11 @@ def _lines(console: Console) -> Report:
             console.print(f"{what}: {done} of {of}{tail}", highlight=False, soft_wrap=True)
 
     return report
+
+
+def track(items: Sequence[T], what: str) -> Iterable[T]:
+    """The items, with a bar on a terminal where there are several."""
+    console = Console(stderr=True)
+    if len(items) < 2 or not console.is_terminal:
+        return items
+    return rich_track(items, description=what, console=console)

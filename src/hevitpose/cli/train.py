@@ -2,12 +2,11 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
-from hevitpose.cli.common import ModelName, need
-from hevitpose.core.errors import InputError
+from hevitpose.cli.common import need
 
 EXAMPLES = """
 Examples:\n
@@ -19,8 +18,10 @@ Examples:\n
 
 def train(
     data: Annotated[str, typer.Option(help="TOML file that describes the data, or a known data set: people16.")],
-    model: Annotated[ModelName, typer.Option(help="Size of the network.")] = ModelName.t,
-    recipe: Annotated[str, typer.Option(help="paper, or people16 (that of the shipped weights).")] = "paper",
+    model: Annotated[Literal["t", "s", "b"], typer.Option(help="Size of the network.")] = "t",
+    recipe: Annotated[
+        Literal["paper", "people16"], typer.Option(help="The paper's, or that of the shipped weights.")
+    ] = "paper",
     root: Annotated[Path | None, typer.Option(help="Folder of the data's files, if not that of the TOML file.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, weights, log and curve.")] = Path("runs/train"),
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
@@ -44,13 +45,13 @@ def train(
     from hevitpose.training.loop import train as run
 
     named = {"paper": recipes.Recipe, "people16": recipes.people16}
-    if recipe not in named:
-        raise InputError(f"--recipe {recipe}", f"none of {', '.join(named)}")
-    changes = {"epochs": epochs, "batch_size": batch_size, "learning_rate": rate}
-    changed = {name: value for name, value in changes.items() if value is not None}
-    if size is not None:
-        changed["input_sizes"] = recipes.parse_sizes(size)
-    chosen = dataclasses.replace(named[recipe](), model=model.value, seed=seed, **changed)
+    sizes = size and recipes.parse_sizes(size)
+    changes = {"epochs": epochs, "batch_size": batch_size, "learning_rate": rate, "input_sizes": sizes}
+    chosen = dataclasses.replace(named[recipe](), model=model, seed=seed, **_given(changes))
     with training_progress() as report:
         history = run(chosen, find_dataset(data, root), out, Hardware(device, precision, compile), resume, report)
     print(*(f"{name}: {value}" for name, value in history[-1].items()), f"weights: {out}", sep="\n")
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}

@@ -50,7 +50,7 @@ def box_from_center(centers: ArrayLike, sizes_wh: ArrayLike) -> Floats:
 
 
 def crop_box(boxes: ArrayLike, padding: float, aspect: float) -> Floats:
-    """Boxes (..., 4) grown to width / height = `aspect`, never cut, and then by `padding` (1.25 in HRNet and MMPose)."""
+    """Boxes (..., 4) grown to width / height = `aspect` and then by `padding` (1.25 in HRNet and MMPose)."""
     boxes = np.asarray(boxes, dtype=np.float64)
     size = boxes[..., 2:] - boxes[..., :2]
     width = np.maximum(size[..., 0], size[..., 1] * aspect)
@@ -96,7 +96,9 @@ def inverse(matrices: ArrayLike) -> Floats:
 def transform(matrices: ArrayLike, points: ArrayLike) -> Floats:
     """Points (..., K, 2) moved by affine matrices (..., 2, 3)."""
     matrices = np.asarray(matrices, dtype=np.float64)
-    return np.asarray(points, dtype=np.float64) @ np.swapaxes(matrices[..., :2], -1, -2) + matrices[..., None, :, 2]
+    linear, offset = np.swapaxes(matrices[..., :2], -1, -2), matrices[..., None, :, 2]
+    moved: Floats = np.asarray(points, dtype=np.float64) @ linear + offset
+    return moved
 
 
 def cells_from_pixels(points: ArrayLike, stride: float) -> Floats:

@@ -53,16 +53,26 @@ class LabelledPeople:
 
 
 @dataclass(frozen=True, eq=False)
+class Detections:
+    """The people in a picture: boxes `xyxy` (N, 4) in its pixels, without padding, and the detector's `scores` (N,)."""
+
+    xyxy: Floats
+    scores: Floats
+
+
+@dataclass(frozen=True, eq=False)
 class Person:
     """One person found: `keypoints` (K, 2) in picture pixels, `scores` (K,) in [0, 1], `box` (4,) x1, y1, x2, y2.
 
-    A keypoint that scores below the estimator's `min_score` is absent: NaN. `score` in [0, 1] rates the person.
+    A keypoint that scores below the estimator's `min_score` is absent: NaN. `all_keypoints` (K, 2) has these too, for
+    evaluation, which wants a guess for every joint. `score` in [0, 1] rates the person.
     """
 
     keypoints: Floats
     scores: Floats
     box: Floats
     score: float
+    all_keypoints: Floats
 
 
 @dataclass(frozen=True, eq=False)

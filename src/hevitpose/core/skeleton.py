@@ -6,7 +6,7 @@ Left and right are the person's own, not the viewer's.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from hevitpose.core.errors import InputError
 
@@ -36,7 +36,9 @@ class Skeleton:
         if len(set(self.keypoints)) != len(self.keypoints):
             raise InputError(self.name, "keypoint names must differ from each other")
         if sorted(self.mirror) != list(indices) or any(self.mirror[self.mirror[k]] != k for k in indices):
-            raise InputError(self.name, f"mirror partners {self.mirror} are not pairs of {len(self.keypoints)} keypoints")
+            raise InputError(
+                self.name, f"mirror partners {self.mirror} are not pairs of {len(self.keypoints)} keypoints"
+            )
         if any(k not in indices for limb in self.limbs for k in limb):
             raise InputError(self.name, f"a limb names a keypoint outside 0 to {len(self.keypoints) - 1}")
         if self.sigmas is not None and len(self.sigmas) != len(self.keypoints):
@@ -50,6 +52,13 @@ class Skeleton:
     def upper_body(self) -> tuple[int, ...]:
         """Keypoints above the hips, for half-body augmentation."""
         return tuple(k for k, name in enumerate(self.keypoints) if not name.endswith(LOWER_BODY))
+
+    def side(self, keypoint: int) -> Literal["left", "right", "middle"]:
+        """The person's side that this keypoint is on."""
+        if self.mirror[keypoint] == keypoint:
+            return "middle"
+        is_left = re.search(r"left|(?<![a-z])l(?![a-z])", self.keypoints[keypoint].lower())
+        return "left" if is_left else "right"
 
 
 def mirror_of(keypoints: Sequence[str]) -> tuple[int, ...]:
@@ -99,36 +108,33 @@ def skeleton_from_coco(category: Mapping[str, Any], source: str) -> Skeleton:
         limbs = tuple((int(a) - 1, int(b) - 1) for a, b in category.get("skeleton") or ())
     except (TypeError, ValueError, IndexError) as error:
         raise InputError(source, f"flip_pairs or skeleton of its category: {error}") from error
-    known = COCO17 if tuple(names) == COCO17.keypoints else None
+    sigmas = COCO17.sigmas if tuple(names) == COCO17.keypoints else None
     try:
-        return Skeleton(
-            str(category.get("name", "keypoints")), tuple(names), tuple(mirror), limbs, known and known.sigmas
-        )
+        return Skeleton(str(category.get("name", "keypoints")), tuple(names), tuple(mirror), limbs, sigmas)
     except InputError as error:
         raise InputError(source, error.reason) from error
 
 
 _MPII16 = (
-    "r_ankle r_knee r_hip l_hip l_knee l_ankle pelvis thorax upper_neck head_top "
-    "r_wrist r_elbow r_shoulder l_shoulder l_elbow l_wrist"
-).split()
+    *("r_ankle", "r_knee", "r_hip", "l_hip", "l_knee", "l_ankle", "pelvis", "thorax", "upper_neck", "head_top"),
+    *("r_wrist", "r_elbow", "r_shoulder", "l_shoulder", "l_elbow", "l_wrist"),
+)
 _MPII16_LIMBS = (
     *((0, 1), (1, 2), (2, 6), (3, 6), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9)),
     *((10, 11), (11, 12), (12, 7), (13, 7), (13, 14), (14, 15)),
 )
-MPII16 = Skeleton("mpii16", tuple(_MPII16), mirror_of(_MPII16), _MPII16_LIMBS)
+MPII16 = Skeleton("mpii16", _MPII16, mirror_of(_MPII16), _MPII16_LIMBS)
 """The 16 joints of MPII Human Pose, in its order."""
 
 _COCO17 = (
-    "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow "
-    "left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle"
-).split()
+    *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder"),
+    *("left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip"),
+    *("left_knee", "right_knee", "left_ankle", "right_ankle"),
+)
 _COCO17_LIMBS = (
     *((15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8)),
     *((7, 9), (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6)),
 )
 _COCO17_SIGMAS = (26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89)
-COCO17 = Skeleton(
-    "coco17", tuple(_COCO17), mirror_of(_COCO17), _COCO17_LIMBS, tuple(sigma / 1000 for sigma in _COCO17_SIGMAS)
-)
+COCO17 = Skeleton("coco17", _COCO17, mirror_of(_COCO17), _COCO17_LIMBS, tuple(sigma / 1000 for sigma in _COCO17_SIGMAS))
 """The 17 keypoints of COCO with the sigmas of its evaluation (pycocotools, Params.setKpParams)."""

@@ -53,7 +53,8 @@ def read_coco(path: Path, folder: Path, name: str) -> LabelledPeople:
         raise InputError(path, "not a COCO file: it needs the lists images, annotations and categories")
     category = _keypoint_category(content["categories"], path)
     skeleton = skeleton_from_coco(category, str(path))
-    index_of, files = {}, []
+    index_of: dict[Any, int] = {}
+    files: list[PictureFile] = []
     for image in content["images"]:
         if not isinstance(image, Mapping) or "id" not in image or "file_name" not in image:
             raise InputError(path, f"image {image!r:.80} needs id and file_name")

@@ -19,7 +19,7 @@ def write_with(path: Path, writer: Callable[[Path], object]) -> None:
         writer(temporary)
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     if os.name == "posix":

@@ -10,8 +10,10 @@ from typing import Any, Literal, get_args
 from hevitpose.core.errors import InputError
 from hevitpose.core.person import LabelledPeople
 from hevitpose.files.annotations import read_coco
+from hevitpose.files.mpii import read_mpii, read_mpii_hrnet
 
 Metric = Literal["pckh", "pck"]
+Format = Literal["coco", "mpii", "hrnet"]
 ROOT_VARIABLE = "HEVITPOSE_DATA"
 
 
@@ -20,16 +22,27 @@ class Split:
     """One annotation file, the folder of its pictures, and how results on it are measured.
 
     `metric`: "pckh" (PCKh@0.5 and @0.1, needs head sizes) or "pck" (PCK@0.2 of the torso); None where it is not said.
+    `format`: "coco"; "mpii", the site's .mat, of which `subset` names the pictures to take; "hrnet", HRNet's MPII
+    JSON, with its gt_valid.mat as `ground_truth`.
     """
 
     name: str
     annotations: Path
     pictures: Path
     metric: Metric | None = None
+    format: Format = "coco"
+    subset: Path | None = None
+    ground_truth: Path | None = None
 
     def read(self) -> LabelledPeople:
         """Its people. Raises InputError."""
-        return read_coco(self.annotations, self.pictures, self.name)
+        match self.format:
+            case "coco":
+                return read_coco(self.annotations, self.pictures, self.name)
+            case "mpii":
+                return read_mpii(self.annotations, self.pictures, self.name, self.subset)
+            case "hrnet":
+                return read_mpii_hrnet(self.annotations, self.pictures, self.name, self.ground_truth)
 
 
 @dataclass(frozen=True)
@@ -109,12 +122,14 @@ def _read(name: str, text: str, folder: Path, source: Path) -> Dataset:
 def _split(name: str, table: Any, folder: Path, source: Path) -> Split:
     if not isinstance(table, dict) or not isinstance(table.get("annotations"), str):
         raise InputError(source, f"{name} needs annotations = FILE")
-    _refuse_unknown(table, {"annotations", "pictures", "metric"}, source)
-    metric = table.get("metric")
-    if metric is not None and metric not in get_args(Metric):
-        raise InputError(source, f"metric {metric!r} of {name} is none of {', '.join(get_args(Metric))}")
+    _refuse_unknown(table, {"annotations", "pictures", "metric", "format", "subset", "ground_truth"}, source)
+    for key, known in (("metric", get_args(Metric)), ("format", get_args(Format))):
+        if key in table and table[key] not in known:
+            raise InputError(source, f"{key} {table[key]!r} of {name} is none of {', '.join(known)}")
     annotations = folder / table["annotations"]
-    return Split(name, annotations, folder / table.get("pictures", annotations.parent), metric)
+    pictures = folder / table["pictures"] if "pictures" in table else annotations.parent
+    subset, ground_truth = (folder / table[key] if key in table else None for key in ("subset", "ground_truth"))
+    return Split(name, annotations, pictures, table.get("metric"), table.get("format", "coco"), subset, ground_truth)
 
 
 def _refuse_unknown(table: dict[str, Any], known: set[str], source: Path) -> None:

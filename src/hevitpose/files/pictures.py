@@ -9,7 +9,7 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
@@ -38,7 +38,7 @@ def read(source: PictureFile | str | PathLike[str]) -> Picture:
         raise InputError(str(file), "no such file in this archive") from error
     except IsADirectoryError as error:
         raise InputError(str(file), "is a folder") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise InputError(str(file), "not a picture in a known format") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(str(file), f"picture too large to be read safely ({error})") from error
@@ -82,7 +82,7 @@ def cut(picture: Picture, matrix: geometry.Floats, size_hw: tuple[int, int]) -> 
     """
     height, width = size_hw
     to_picture = geometry.inverse(matrix)
-    corners = geometry.transform(to_picture, [[-0.5, -0.5], [width, -0.5], [-0.5, height], [width, height]])
+    corners = geometry.transform(to_picture, np.array([[-0.5, -0.5], [width, -0.5], [-0.5, height], [width, height]]))
     shrinking = np.sqrt(abs(np.linalg.det(to_picture[:, :2])))
     block = max(1, int(shrinking))
     # A margin of two blocks keeps every pixel that bilinear interpolation looks at.
@@ -95,6 +95,6 @@ def cut(picture: Picture, matrix: geometry.Floats, size_hw: tuple[int, int]) -> 
         image = image.reduce(block)
     # From pixel centres of the crop to pixel edges of the cut and reduced image, which is how Pillow counts.
     linear = to_picture[:, :2] / block
-    offset = (to_picture[:, 2] + 0.5 - low) / block - linear @ (0.5, 0.5)
+    offset = (to_picture[:, 2] + 0.5 - low) / block - linear.sum(axis=1) / 2
     coefficients = (*linear[0], offset[0], *linear[1], offset[1])
     return np.asarray(image.transform((width, height), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR))

@@ -1,13 +1,15 @@
-"""What runs a network: ONNX Runtime or torch, behind one signature. Only `torch_backend` imports torch."""
+"""What runs a network: ONNX Runtime or torch, behind one signature. Torch is imported only where it is used."""
 
 from collections.abc import Callable
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hevitpose.core.errors import InputError
+from hevitpose.core.facts import Facts, facts_from_metadata
 
 if TYPE_CHECKING:
     import torch
@@ -16,8 +18,8 @@ Backend = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """RGB crops (N, H, W, 3) to heatmaps (N, K, h, w)."""
 
 
-def onnx_backend(path: str | PathLike[str], threads: int | None = None) -> Backend:
-    """The network of an ONNX file that `hevitpose export` wrote. `threads`: of one call; all cores by default.
+def open_onnx(path: str | PathLike[str], threads: int | None = None) -> tuple[Backend, Facts]:
+    """The network of an ONNX file that hevitpose exported. `threads`: within one call; all cores by default.
 
     Raises InputError where ONNX Runtime cannot load the file.
     """
@@ -29,7 +31,7 @@ def onnx_backend(path: str | PathLike[str], threads: int | None = None) -> Backe
         options.intra_op_num_threads = threads
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has no public root for its errors
+    except Exception as error:  # ONNX Runtime's errors have no public root
         raise InputError(path, f"cannot be loaded as a network ({str(error).splitlines()[0]})") from error
     name = session.get_inputs()[0].name
 
@@ -37,11 +39,23 @@ def onnx_backend(path: str | PathLike[str], threads: int | None = None) -> Backe
         heatmaps: NDArray[np.float32] = session.run(None, {name: np.ascontiguousarray(crops)})[0]
         return heatmaps
 
-    return run
+    return run, facts_from_metadata(session.get_modelmeta().custom_metadata_map, path)
+
+
+def open_torch(path: Path, threads: int | None = None, device: str = "cpu") -> tuple[Backend, Facts]:
+    """The network of a safetensors file that hevitpose wrote, on `device`. Raises InputError."""
+    import torch
+
+    from hevitpose.models.weights import load_model
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    model, facts = load_model(path)
+    return torch_backend(model.eval().to(device)), facts
 
 
 def torch_backend(model: "torch.nn.Module") -> Backend:
-    """A torch network, on the device where it is and in evaluation mode."""
+    """A torch network, in evaluation mode, on the device where it is."""
     import torch
 
     from hevitpose.models.input import normalize

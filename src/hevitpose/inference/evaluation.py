@@ -1,6 +1,7 @@
-"""The score of a network on labelled people, with their own boxes."""
+"""The score of a network on labelled people, in the boxes of their labels."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from hevitpose.files.crops import Crops
 from hevitpose.files.datasets import Metric
 from hevitpose.inference.backends import Backend
 from hevitpose.inference.crops import find_joints
+from hevitpose.inference.network import Network
 from hevitpose.metrics.pck import PCK, pck, pckh, torso_size
 
 
@@ -31,19 +33,17 @@ def score(people: LabelledPeople, predicted: Floats, metric: Metric) -> Scores:
     Raises InputError where no person has what the metric needs.
     """
     labelled = people.labelled
-    if metric == "pckh":
-        lengths = people.head_sizes
-    else:
-        lengths = torso_size(people.keypoints, labelled, people.skeleton)
+    torso = metric == "pck"
+    lengths = torso_size(people.keypoints, labelled, people.skeleton) if torso else people.head_sizes
     usable = np.isfinite(lengths) & (lengths > 0)
     if not usable.any():
-        needed = "a head_box or head_size" if metric == "pckh" else "labelled shoulders and hips"
+        needed = "labelled shoulders and hips" if torso else "a head_box or head_size"
         raise InputError(people.name, f"no person has {needed}, which {metric} needs")
     measured = (predicted[usable], people.keypoints[usable], labelled[usable], lengths[usable])
-    if metric == "pckh":
-        by_threshold = {f"PCKh@{t}": pckh(*measured, people.skeleton, t) for t in (0.5, 0.1)}
-    else:
+    if torso:
         by_threshold = {"PCK@0.2": pck(*measured, 0.2)}
+    else:
+        by_threshold = {f"PCKh@{t}": pckh(*measured, people.skeleton, t) for t in (0.5, 0.1)}
     name, main = next(iter(by_threshold.items()))
     return Scores(name, main.mean, int(usable.sum()), by_threshold)
 
@@ -54,3 +54,31 @@ def evaluate(
     """Predict every person of `crops` and score the joints."""
     predicted, _ = find_joints(backend, crops, batch_size, people.skeleton.mirror if flip_test else None)
     return score(people, predicted, metric)
+
+
+def evaluate_as_json(
+    network: Network, people: LabelledPeople, crops: Crops, metric: Metric, flip_test: bool, batch_size: int
+) -> dict[str, Any]:
+    """The evaluation as results/*.json holds it: what was measured on what, in which boxes, and per keypoint."""
+    result = evaluate(network.backend, people, crops, metric, flip_test, batch_size)
+    names = people.skeleton.keypoints
+    first = result.by_threshold[result.metric]
+    return {
+        "model": network.name,
+        "data": people.name,
+        "boxes": "ground truth",
+        "flip_test": flip_test,
+        "persons": result.persons,
+        "persons_left_out": len(people) - result.persons,
+        "labelled": dict(zip(names, first.counts.tolist(), strict=True)),
+        "scores": {
+            name: {
+                "mean": round(pck.mean, 3),
+                "per_keypoint": {
+                    keypoint: None if np.isnan(value) else round(value, 3)
+                    for keypoint, value in zip(names, pck.per_keypoint.tolist(), strict=True)
+                },
+            }
+            for name, pck in result.by_threshold.items()
+        },
+    }

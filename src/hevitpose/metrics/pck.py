@@ -81,7 +81,8 @@ def pckh(
 def head_size(head_boxes: ArrayLike) -> Floats:
     """MPII's normaliser from head boxes (..., 4) x1, y1, x2, y2."""
     boxes = np.asarray(head_boxes, dtype=np.float64)
-    return HEAD_SIZE_OF_DIAGONAL * np.linalg.norm(boxes[..., 2:] - boxes[..., :2], axis=-1)
+    sizes: Floats = HEAD_SIZE_OF_DIAGONAL * np.linalg.norm(boxes[..., 2:] - boxes[..., :2], axis=-1)
+    return sizes
 
 
 def torso_size(truth: ArrayLike, labelled: ArrayLike, skeleton: Skeleton) -> Floats:

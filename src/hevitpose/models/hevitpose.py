@@ -9,7 +9,7 @@ Shapes: N pictures, C channels, H x W positions; d = C / G channels in each of G
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -84,11 +84,16 @@ class GroupAttention(nn.Module):
 
     def forward(self, query_tokens: Tensor, key_value_tokens: Tensor) -> Tensor:
         """(N, Q, d) queries over (N, M, d) keys and values: (N, Q, d). Scale 1 / sqrt(d / h)."""
-        query = self.query(query_tokens).unflatten(2, (self.heads, -1)).transpose(1, 2)  # N, h, Q, d/h
-        key, value = self.key_value(key_value_tokens).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        query = self.split_heads(self.query(query_tokens))
+        key, value = (self.split_heads(half) for half in self.key_value(key_value_tokens).chunk(2, dim=2))
         attended = F.scaled_dot_product_attention(query, key, value)
         result: Tensor = self.output(attended.transpose(1, 2).flatten(2))
         return result
+
+    def split_heads(self, tokens: Tensor) -> Tensor:
+        """(N, T, d) to (N, h, T, d/h)."""
+        batch, length, width = tokens.shape
+        return tokens.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
 
 
 class CGSRAttention(nn.Module):
@@ -142,7 +147,7 @@ class CGSRAttention(nn.Module):
 
     def attend(self, group: int, x: Tensor) -> Tensor:
         """One group's (N, d, H, W) to (N, d, H, W)."""
-        attention = self.attention[group % len(self.attention)]
+        attention = cast("GroupAttention", self.attention[group % len(self.attention)])
         if attention.spatial_reduction is None:
             queries = keys_values = self.query_norms[group](as_tokens(x))
         else:
@@ -151,7 +156,7 @@ class CGSRAttention(nn.Module):
             queries = self.query_norms[group](as_tokens(reduced if self.query_reduction else x))
         tokens = self.output_norms[group](attention(queries, keys_values))
         step = self.reduction if self.query_reduction else 1
-        y: Tensor = tokens.transpose(1, 2).unflatten(2, (x.shape[2] // step, x.shape[3] // step))
+        y: Tensor = tokens.transpose(1, 2).reshape(*x.shape[:2], x.shape[2] // step, x.shape[3] // step)
         return F.interpolate(y, scale_factor=step, mode="nearest") if step > 1 else y
 
 
@@ -260,9 +265,9 @@ def initialize(model: HEViTPose) -> None:
                 nn.init.zeros_(module.bias)
     for module in model.modules():
         if isinstance(module, Residual):
-            branch = module.branch
-            last = branch.projection[-1] if isinstance(branch, CGSRAttention) else branch[-1]
-            nn.init.zeros_(last.weight)
+            layers = module.branch.projection if isinstance(module.branch, CGSRAttention) else module.branch
+            *_, last = layers.children()
+            nn.init.zeros_(last.get_parameter("weight"))
     for module in model.head.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, std=0.001)

@@ -3,37 +3,50 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
 from hevitpose.core.errors import InputError
+from hevitpose.core.facts import KEY, Facts, facts_from_metadata
 from hevitpose.files import atomic
+from hevitpose.models.hevitpose import HEViTPose, hevitpose_b, hevitpose_s, hevitpose_t
+
+BUILDERS = {"t": hevitpose_t, "s": hevitpose_s, "b": hevitpose_b}
 
 
-def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write tensors and JSON `facts` about them as one file, whole or not at all."""
+def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors and texts about them as one file, whole or not at all."""
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    metadata = {"hevitpose": json.dumps(facts)}
-    atomic.write_with(path, lambda temporary: save_file(content, temporary, metadata))
+    atomic.write(path, serialize(content, dict(metadata)))
 
 
-def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `save` wrote. Raises InputError where the file is missing, broken or not ours."""
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """What `save` wrote. Raises InputError where the file is missing or broken."""
     try:
         with safe_open(path, "pt") as file:
-            facts = json.loads((file.metadata() or {}).get("hevitpose", "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError as error:
         raise InputError(path, "no such file") from error
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError) as error:
         raise InputError(path, f"cannot be read as safetensors ({error})") from error
-    if not isinstance(facts, dict):
-        raise InputError(path, "holds no facts about its weights: not written by hevitpose")
-    return tensors, facts
+
+
+def save_model(path: Path, tensors: Mapping[str, Tensor], facts: Facts) -> None:
+    """Write a network's weights with the facts that `load_model` and prediction need."""
+    save(path, tensors, {KEY: json.dumps(facts.to_json())})
+
+
+def load_model(path: Path) -> tuple[HEViTPose, Facts]:
+    """The network of a file that `save_model` wrote, in float32. Raises InputError."""
+    tensors, metadata = load(path)
+    facts = facts_from_metadata(metadata, path)
+    if facts.architecture not in BUILDERS:
+        raise InputError(path, f"weights of an unknown network {facts.architecture!r}")
+    model = BUILDERS[facts.architecture](facts.skeleton.num_keypoints)
+    load_into(model, tensors, str(path))
+    return model, facts
 
 
 def load_into(model: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -47,9 +60,6 @@ def load_into(model: nn.Module, tensors: Mapping[str, Tensor], source: str) -> N
     model.load_state_dict({name: tensors[name].to(wanted[name].dtype) for name in wanted})
 
 
-def half_precision(model: nn.Module) -> dict[str, Tensor]:
-    """The model's tensors with floats stored as float16, for files that ship."""
-    return {
-        name: tensor.to(torch.float16) if tensor.is_floating_point() else tensor
-        for name, tensor in model.state_dict().items()
-    }
+def half_precision(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors with floats stored as float16, for files that ship."""
+    return {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}

@@ -116,9 +116,8 @@ def warp(pixels: Tensor, to_pixels: Tensor, size_hw: tuple[int, int]) -> Tensor:
     """
     height, width = size_hw
     crop_size = pixels.new_tensor([pixels.shape[2], pixels.shape[1]], dtype=torch.float32)
-    x = torch.arange(width, device=pixels.device, dtype=torch.float32)
-    y = torch.arange(height, device=pixels.device, dtype=torch.float32)
-    grid = torch.stack(torch.broadcast_tensors(x, y[:, None]), dim=-1).view(1, -1, 2)  # 1, HW, 2
+    x, y = (torch.arange(side, device=pixels.device, dtype=torch.float32) for side in (width, height))
+    grid = torch.cartesian_prod(y, x).flip(1)[None]  # 1, HW, 2
     grid = grid @ to_pixels[:, :, :2].mT + to_pixels[:, None, :, 2]
     # grid_sample counts from -1 to 1 between the outer edges of the crop (align_corners=False).
     grid = ((2 * grid + 1) / crop_size - 1).view(-1, height, width, 2)
@@ -126,4 +125,3 @@ def warp(pixels: Tensor, to_pixels: Tensor, size_hw: tuple[int, int]) -> Tensor:
         pixels.permute(0, 3, 1, 2).float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False
     )
     return normalize(sampled)
-

@@ -27,23 +27,27 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
-def save(path: Path, model: nn.Module, averaged: nn.Module, optimizer: Optimizer, progress: Progress, recipe: Recipe) -> None:
+def save(
+    path: Path, model: nn.Module, averaged: nn.Module, optimizer: Optimizer, progress: Progress, recipe: Recipe
+) -> None:
     """Write the checkpoint, whole or not at all."""
     tensors: dict[str, Tensor] = {}
     for prefix, module in (("model", model), ("averaged", averaged)):
         tensors |= {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
-    weights.save(path, tensors, {"progress": vars(progress), "recipe": recipe.as_json()})
+    weights.save(path, tensors, {"progress": json.dumps(vars(progress)), "recipe": json.dumps(recipe.as_json())})
 
 
 def load(path: Path, model: nn.Module, averaged: nn.Module, optimizer: Optimizer, recipe: Recipe) -> Progress:
     """Fill the three and return where the run stood. Raises InputError where the recipe is another one."""
-    tensors, facts = weights.load(path)
-    ours = recipe.as_json()
-    for key, value in json.loads(json.dumps(ours)).items():
-        if facts["recipe"].get(key) != value:
-            raise InputError(path, f"made with {key} = {facts['recipe'].get(key)}, not {value}: resume with that")
+    tensors, metadata = weights.load(path)
+    if not {"progress", "recipe"} <= metadata.keys():
+        raise InputError(path, "is no checkpoint of a training run")
+    theirs = json.loads(metadata["recipe"])
+    for key, ours in json.loads(json.dumps(recipe.as_json())).items():
+        if theirs.get(key) != ours:
+            raise InputError(path, f"was made with {key} = {theirs.get(key)}, not {ours}: resume with the same recipe")
     for prefix, module in (("model", model), ("averaged", averaged)):
         weights.load_into(module, _below(tensors, prefix), str(path))
     state: dict[int, dict[str, Tensor]] = {}
@@ -51,7 +55,7 @@ def load(path: Path, model: nn.Module, averaged: nn.Module, optimizer: Optimizer
         index, _, key = name.partition(".")
         state.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return Progress(**facts["progress"])
+    return Progress(**json.loads(metadata["progress"]))
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -63,6 +67,6 @@ def average(averaged: nn.Module, model: nn.Module, decay: float, step: int) -> N
     keep = min(decay, (1 + step) / (10 + step))
     into, of = averaged.state_dict(), model.state_dict()
     floats = [name for name in into if into[name].is_floating_point()]
-    torch._foreach_lerp_([into[n] for n in floats], [of[n] for n in floats], 1 - keep)  # noqa: SLF001
+    torch._foreach_lerp_([into[n] for n in floats], [of[n] for n in floats], 1 - keep)
     for name in into.keys() - floats:
         into[name].copy_(of[name])

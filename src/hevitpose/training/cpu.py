@@ -15,8 +15,8 @@ from torch.overrides import TorchFunctionMode
 
 
 def supports_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 itself (AVX-512 BF16 or AMX); emulated it is slower than float32."""
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # noqa: SLF001
+    """Whether this processor multiplies bfloat16 itself (AVX-512 BF16 or AMX); emulated, it is slower than float32."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # noqa: SLF001 - not public yet
 
 
 def keep_freed_memory() -> None:
@@ -47,19 +47,14 @@ class FastKernels(TorchFunctionMode):
     ) -> Any:
         if func is F.scaled_dot_product_attention and len(args) == 3 and not kwargs:
             return _attention(*args)
-        if func is F.conv2d and _is_strided_depthwise(*args, **(kwargs or {})):
+        # nn.Conv2d passes pictures, weight, bias, stride, padding, dilation and groups.
+        if func is F.conv2d and len(args) == 7 and args[6] == args[0].shape[1] and max(args[3]) > 1:
             with torch.autocast("cpu", enabled=False):
-                return func(args[0].float(), *args[1:], **(kwargs or {}))
+                return func(args[0].float(), *args[1:])
         return func(*args, **(kwargs or {}))
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     weights = (query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2)).softmax(dim=-1)
-    return weights.to(value.dtype) @ value
-
-
-def _is_strided_depthwise(
-    pictures: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, *rest: Any, **named: Any
-) -> bool:
-    groups = rest[2] if len(rest) > 2 else named.get("groups", 1)
-    return groups == pictures.shape[1] and tuple(stride) != (1, 1) if isinstance(stride, Sequence) else False
+    attended: Tensor = weights.to(value.dtype) @ value
+    return attended

@@ -19,6 +19,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
+from hevitpose.core.facts import Facts
 from hevitpose.core.geometry import Floats
 from hevitpose.core.person import LabelledPeople
 from hevitpose.files import atomic
@@ -27,7 +28,6 @@ from hevitpose.files.datasets import Dataset, Metric
 from hevitpose.inference.backends import torch_backend
 from hevitpose.inference.evaluation import evaluate
 from hevitpose.models import weights
-from hevitpose.models.hevitpose import hevitpose_b, hevitpose_s, hevitpose_t
 from hevitpose.training import checkpoint, cpu
 from hevitpose.training.augment import draw_views, warp
 from hevitpose.training.checkpoint import Progress
@@ -35,7 +35,6 @@ from hevitpose.training.recipes import Recipe
 from hevitpose.training.run_folder import write_log
 from hevitpose.training.targets import heatmap_loss, heatmap_targets
 
-BUILDERS = {"t": hevitpose_t, "s": hevitpose_s, "b": hevitpose_b}
 STRIDE = 4
 """Input pixels a heatmap cell."""
 CACHE_MARGIN = 1.5
@@ -81,7 +80,8 @@ def train(
 
     fabric = make_fabric(hardware)
     torch.manual_seed(recipe.seed)
-    network = BUILDERS[recipe.model](people.skeleton.num_keypoints).to(memory_format=torch.channels_last)
+    network = weights.BUILDERS[recipe.model](people.skeleton.num_keypoints)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = copy.deepcopy(network).eval().requires_grad_(False).to(fabric.device)
     model, optimizer = fabric.setup(network, torch.optim.AdamW(parameter_groups(network, recipe), fused=True))
     if hardware.compile:
@@ -132,8 +132,8 @@ def train(
         saved = time.monotonic()
         write_log(folder, board, progress.history)
     board.close()
-    facts = {"model": recipe.model, "keypoints": people.skeleton.keypoints, "recipe": recipe.as_json()}
-    weights.save(folder / "weights.safetensors", averaged.state_dict(), facts)
+    facts = Facts(recipe.model, people.skeleton, recipe.input_size(recipe.epochs - 1), recipe.padding)
+    weights.save_model(folder / "weights.safetensors", averaged.state_dict(), facts)
     return progress.history
 
 
@@ -198,7 +198,9 @@ def make_batch(
     inputs = warp(pixels, torch.from_numpy(to_crop).float().to(device), size_hw)
     cells = torch.from_numpy(geometry.cells_from_pixels(views.joints, STRIDE)).float().to(device)
     labelled = torch.from_numpy(views.labelled).to(device)
-    targets, joint_weights = heatmap_targets(cells, labelled, (size_hw[0] // STRIDE, size_hw[1] // STRIDE), recipe.sigma)
+    targets, joint_weights = heatmap_targets(
+        cells, labelled, (size_hw[0] // STRIDE, size_hw[1] // STRIDE), recipe.sigma
+    )
     return inputs, targets, joint_weights
 
 

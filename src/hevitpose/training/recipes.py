@@ -87,7 +87,9 @@ def parse_sizes(text: str) -> tuple[InputSize, ...]:
         for side in (height, width):
             if side % 32 or not side:
                 low = max(32, side // 32 * 32)
-                raise InputError(f"--size {text}", f"{side} is not a multiple of 32; the nearest are {low} and {low + 32}")
+                raise InputError(
+                    f"--size {text}", f"{side} is not a multiple of 32; the nearest are {low} and {low + 32}"
+                )
         sizes.append(InputSize(height, width, float(match[3] or 0)))
     starts = [s.start for s in sizes]
     if starts[0] != 0 or any(b <= a for a, b in pairwise(starts)):

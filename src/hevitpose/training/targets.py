@@ -7,7 +7,9 @@ REACH = 3
 """A joint further outside the heatmap than this many sigmas leaves no mark and is not learned from (MSRA's rule)."""
 
 
-def heatmap_targets(joints_cells: Tensor, labelled: Tensor, size_hw: tuple[int, int], sigma: float) -> tuple[Tensor, Tensor]:
+def heatmap_targets(
+    joints_cells: Tensor, labelled: Tensor, size_hw: tuple[int, int], sigma: float
+) -> tuple[Tensor, Tensor]:
     """Heatmaps (N, K, h, w) of joints (N, K, 2) in cells, as `core.heatmap.encode`, and their weights (N, K).
 
     The weight is 1, or 0 for a joint that is not labelled (N, K) or lies out of reach.

@@ -1,0 +1,48 @@
+"""What every weight file says of itself, so that it can be used with nothing beside it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from os import PathLike
+from typing import Any
+
+from hevitpose.core.errors import InputError
+from hevitpose.core.skeleton import Skeleton
+
+KEY = "hevitpose"
+"""The entry of the metadata of an ONNX or safetensors file that holds the facts as JSON."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Which network the weights are for ("t", "s", "b"), their keypoints, and the crops that they were trained on."""
+
+    architecture: str
+    skeleton: Skeleton
+    input_size: tuple[int, int]
+    padding: float
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def facts_from_metadata(metadata: Mapping[str, str], source: str | PathLike[str]) -> Facts:
+    """The facts in a file's metadata. Raises InputError where they are not there or not whole."""
+    try:
+        facts = json.loads(metadata[KEY])
+        skeleton = facts["skeleton"]
+        height, width = facts["input_size"]
+        return Facts(
+            str(facts["architecture"]),
+            Skeleton(
+                skeleton["name"],
+                tuple(skeleton["keypoints"]),
+                tuple(skeleton["mirror"]),
+                tuple((a, b) for a, b in skeleton["limbs"]),
+                skeleton["sigmas"] and tuple(skeleton["sigmas"]),
+            ),
+            (int(height), int(width)),
+            float(facts["padding"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(source, f"not weights of hevitpose (its metadata: {type(error).__name__} {error})") from error

@@ -1,0 +1,171 @@
+"""Pictures in, poses out."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from os import PathLike, fspath
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hevitpose.core import geometry
+from hevitpose.core.geometry import Floats
+from hevitpose.core.person import Detections, Person, Pose
+from hevitpose.files import pictures
+from hevitpose.files.crops import Crops
+from hevitpose.files.pictures import Picture
+from hevitpose.inference.crops import find_joints
+from hevitpose.inference.network import DEFAULT, Network, Runtime, load_network
+
+MIN_SCORE = 0.2
+"""Keypoints that score less are absent."""
+MIN_KEYPOINTS = 3
+"""Fewer than these are no person."""
+BOX_OF_JOINTS = 1.1
+"""A person's box from joints is a square of their longer extent times this, as in the training data."""
+
+Source = str | PathLike[str] | Picture
+"""A path, or RGB uint8 (H, W, 3)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """A picture to work on; without `detections` it is taken to show one person."""
+
+    picture: Picture
+    detections: Detections | None = None
+    file: str | None = None
+
+
+class PoseEstimator:
+    """Finds keypoints of people in pictures.
+
+    >>> estimator = PoseEstimator.from_pretrained("hevitpose_t_people16")
+    >>> pose = estimator(np.zeros((200, 100, 3), dtype=np.uint8))
+    >>> len(pose.people)
+    0
+
+    Without boxes a picture is taken to show one person: the whole picture is the first crop, and a second one is cut
+    round the joints found in it. With `flip_test` each crop is also seen mirrored, at twice the time. `padding` grows
+    boxes, by default as in training.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        min_score: float = MIN_SCORE,
+        padding: float | None = None,
+        flip_test: bool = False,
+        batch_size: int = 8,
+    ) -> None:
+        self.network = network
+        self.min_score = min_score
+        self.padding = network.facts.padding if padding is None else padding
+        self.mirror = network.facts.skeleton.mirror if flip_test else None
+        self.batch_size = batch_size
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | PathLike[str] = DEFAULT,
+        *,
+        runtime: Runtime | None = None,
+        threads: int | None = None,
+        device: str = "cpu",
+        min_score: float = MIN_SCORE,
+        padding: float | None = None,
+        flip_test: bool = False,
+        batch_size: int = 8,
+    ) -> "PoseEstimator":
+        """The estimator of weights that ship, or of a file (.onnx, .safetensors). Raises InputError."""
+        return cls(load_network(name, runtime, threads, device), min_score, padding, flip_test, batch_size)
+
+    @overload
+    def __call__(self, source: Source, boxes: ArrayLike | None = None) -> Pose: ...
+    @overload
+    def __call__(
+        self, source: list[Source] | tuple[Source, ...], boxes: Sequence[ArrayLike | None] | None = None
+    ) -> list[Pose]: ...
+
+    def __call__(self, source: Any, boxes: Any = None) -> Pose | list[Pose]:
+        """The pose in a picture, or the poses of a list of pictures.
+
+        `boxes`: of the people in the picture, (N, 4) x1, y1, x2, y2 in pixels, without padding; for a list of
+        pictures, one such array or None for each. Raises InputError where a picture cannot be read, ValueError where
+        an array is no picture or no boxes.
+        """
+        if not isinstance(source, list | tuple):
+            return next(self.stream([_item(source, boxes)]))
+        each = [None] * len(source) if boxes is None else boxes
+        return list(self.stream(_item(picture, its) for picture, its in zip(source, each, strict=True)))
+
+    def stream(self, items: Iterable[Item]) -> Iterator[Pose]:
+        """Poses of many pictures, in their order, with `batch_size` pictures in memory at a time."""
+        remaining = iter(items)
+        while chunk := list(islice(remaining, self.batch_size)):
+            for item, people in zip(chunk, self._people(chunk), strict=True):
+                height, width = item.picture.shape[:2]
+                yield Pose(self.network.facts.skeleton, (width, height), people, item.file)
+
+    def _people(self, items: Sequence[Item]) -> list[list[Person]]:
+        alone = [i for i, item in enumerate(items) if item.detections is None]
+        whole = [geometry.box_of_picture(items[i].picture.shape[:2]) for i in alone]
+        joints, scores = self._find(items, alone, np.array(whole).reshape(-1, 4), padding=1.0)
+        zoomed = [box_of_joints(j[s >= self.min_score]) for j, s in zip(joints, scores, strict=True)]
+        owners = [i for i, box in zip(alone, zoomed, strict=True) if box is not None]
+        boxes = [box for box in zoomed if box is not None]
+        box_scores = [1.0] * len(boxes)
+        for i, item in enumerate(items):
+            if item.detections is not None:
+                owners += [i] * len(item.detections.xyxy)
+                boxes += list(item.detections.xyxy)
+                box_scores += list(item.detections.scores)
+        xyxy = np.array(boxes).reshape(-1, 4)
+        joints, scores = self._find(items, owners, xyxy, self.padding)
+        people: list[list[Person]] = [[] for _ in items]
+        for owner, *found in zip(owners, joints, scores, xyxy, box_scores, strict=True):
+            people[owner].append(self._person(*found))
+        return people
+
+    def _find(
+        self, items: Sequence[Item], owners: Sequence[int], boxes: Floats, padding: float
+    ) -> tuple[Floats, Floats]:
+        """Joints (N, K, 2) in picture pixels and scores (N, K) in boxes (N, 4) of the pictures `owners`."""
+        height, width = self.network.facts.input_size
+        matrices = geometry.crop_matrix(geometry.crop_box(boxes, padding, width / height), (height, width))
+        pixels = np.empty((len(owners), height, width, 3), dtype=np.uint8)
+        for row, owner in enumerate(owners):
+            pixels[row] = pictures.cut(items[owner].picture, matrices[row], (height, width))
+        return find_joints(self.network.backend, Crops(pixels, matrices), self.batch_size, self.mirror)
+
+    def _person(self, joints: Floats, scores: Floats, box: Floats, box_score: float) -> Person:
+        present = scores >= self.min_score
+        # The mean of what was found times the detector's score, as in COCO's top-down protocol.
+        score = float(box_score * scores[present].mean()) if present.any() else 0.0
+        return Person(np.where(present[:, None], joints, np.nan), scores, box, score, joints)
+
+
+def box_of_joints(joints: Floats) -> Floats | None:
+    """The square box (4,) of a person from joints (K, 2); None where they are too few."""
+    if len(joints) < MIN_KEYPOINTS:
+        return None
+    low, high = joints.min(axis=0), joints.max(axis=0)
+    side = max(1.0, BOX_OF_JOINTS * (high - low).max())
+    return geometry.box_from_center((low + high) / 2, (side, side))
+
+
+def _item(source: Source, boxes: ArrayLike | None) -> Item:
+    if isinstance(source, np.ndarray):
+        if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or not source.size:
+            raise ValueError(f"a picture is RGB uint8 (H, W, 3), got {source.dtype} {source.shape}")
+        picture, file = source, None
+    else:
+        picture, file = pictures.read(source), fspath(source)
+    if boxes is None:
+        return Item(picture, None, file)
+    xyxy = np.asarray(boxes, dtype=np.float64)
+    xyxy = xyxy.reshape(-1, 4) if xyxy.size == 0 else np.atleast_2d(xyxy)
+    if xyxy.ndim != 2 or xyxy.shape[1] != 4 or not np.isfinite(xyxy).all() or not (xyxy[:, 2:] > xyxy[:, :2]).all():
+        raise ValueError(f"boxes are (N, 4) x1, y1, x2, y2 with x2 > x1 and y2 > y1, got {boxes!r:.200}")
+    return Item(picture, Detections(xyxy, np.ones(len(xyxy))), file)

@@ -1,0 +1,110 @@
+"""Parameters and operations of a network, counted on its modules while it runs (on shapes alone, nothing is computed).
+
+Two countings stand side by side. The paper's is MMPose 0.29's `get_flops.py`: it sees what is called as a module, so
+the attention (its projections and both products) is missing. The full one is every multiply-accumulate.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from hevitpose.models.hevitpose import GroupAttention
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of a part of a network: parameters, operations by the paper's counting, all multiply-accumulates."""
+
+    parameters: int
+    paper_operations: int
+    multiply_accumulates: int
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            self.parameters + other.parameters,
+            self.paper_operations + other.paper_operations,
+            self.multiply_accumulates + other.multiply_accumulates,
+        )
+
+
+def cost(model: nn.Module, size_hw: tuple[int, int] = (256, 256)) -> dict[str, Cost]:
+    """The cost of each part of the network (of its children; of a list's members) for one input of `size_hw`."""
+    model = copy.deepcopy(model).to("meta").eval()
+    parts = dict(_parts(model))
+    operations = dict.fromkeys(parts, 0)
+    handles = [
+        module.register_forward_hook(_adder(operations, name))
+        for name, part in parts.items()
+        for module in _seen_by_the_paper(part)
+    ]
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.empty(1, 3, *size_hw, device="meta"))
+    for handle in handles:
+        handle.remove()
+    flops = counter.get_flop_counts()
+    return {
+        name: Cost(
+            sum(p.numel() for p in part.parameters()),
+            operations[name],
+            sum(flops.get(f"{type(model).__name__}.{name}", {}).values()) // 2,
+        )
+        for name, part in parts.items()
+    }
+
+
+def total(costs: dict[str, Cost]) -> Cost:
+    """The cost of all parts together."""
+    return sum(costs.values(), Cost(0, 0, 0))
+
+
+def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    parts: list[tuple[str, nn.Module]] = []
+    for name, child in model.named_children():
+        if isinstance(child, nn.ModuleList):
+            parts += [(f"{name}.{i}", member) for i, member in enumerate(child)]
+        else:
+            parts.append((name, child))
+    return parts
+
+
+def _seen_by_the_paper(part: nn.Module) -> list[nn.Module]:
+    """All modules but the projections of attention: torch's own attention, which the paper uses, calls no modules."""
+    unseen = {
+        id(projection)
+        for attention in part.modules()
+        if isinstance(attention, GroupAttention)
+        for projection in (attention.query, attention.key_value, attention.output)
+    }
+    return [module for module in part.modules() if id(module) not in unseen]
+
+
+def _adder(operations: dict[str, int], name: str) -> Callable[[nn.Module, Any, Any], None]:
+    def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        operations[name] += _paper_operations(module, inputs[0], output)
+
+    return add
+
+
+def _paper_operations(module: nn.Module, given: Tensor, output: Tensor) -> int:
+    """The rule of mmcv's counter for one call of one module; 0 for what it has no rule for."""
+    match module:
+        case nn.Conv2d() | nn.ConvTranspose2d():
+            # A transposed convolution is counted over the positions of its input.
+            positions = given if isinstance(module, nn.ConvTranspose2d) else output
+            bias = 0 if module.bias is None else output.numel()
+            return module.weight.numel() * prod(positions.shape[2:]) + bias
+        case nn.Linear():
+            bias = 0 if module.bias is None else output.numel()
+            return module.weight.numel() * (given.numel() // given.shape[-1]) + bias
+        case nn.BatchNorm2d() | nn.LayerNorm():
+            return 2 * output.numel()
+        case nn.ReLU():
+            return output.numel()
+        case _:
+            return 0

@@ -1,0 +1,58 @@
+"""Skeletons on pictures."""
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from hevitpose.core.person import Person, Pose
+from hevitpose.core.skeleton import Skeleton
+from hevitpose.files.pictures import Picture
+
+COLORS = {"left": (255, 138, 48), "right": (40, 150, 255), "middle": (120, 220, 90)}
+"""Orange for the person's own left, blue for the right, green for what is in the middle."""
+OVERSAMPLING = 3
+LINE_OF_PERSON = 1 / 70
+"""A limb's width as a share of the person's box."""
+
+
+def draw(picture: Picture, pose: Pose) -> Picture:
+    """A copy of the picture (H, W, 3) with every person's limbs and keypoints; what is absent (NaN) is not drawn."""
+    canvas = picture.copy()
+    for person in pose.people:
+        _draw_person(canvas, person, pose.skeleton)
+    return canvas
+
+
+def _draw_person(canvas: Picture, person: Person, skeleton: Skeleton) -> None:
+    """Draw on the part of `canvas` round the person, oversampled and shrunk again, so that edges are smooth."""
+    present = ~np.isnan(person.keypoints[:, 0])
+    if not present.any():
+        return
+    width = max(1.5, float((person.box[2:] - person.box[:2]).max()) * LINE_OF_PERSON)
+    points = person.keypoints[present]
+    low = np.maximum(np.floor(points.min(axis=0) - 2 * width), 0).astype(int)
+    high = np.minimum(np.ceil(points.max(axis=0) + 2 * width) + 1, canvas.shape[1::-1]).astype(int)
+    if (high <= low).any():
+        return
+    size = (OVERSAMPLING * int(high[0] - low[0]), OVERSAMPLING * int(high[1] - low[1]))
+    colors, mask = Image.new("RGB", size), Image.new("L", size)
+    on_colors, on_mask = ImageDraw.Draw(colors), ImageDraw.Draw(mask)
+    # Pixel centres to edges, which is what an oversampled drawing counts from.
+    at = (person.keypoints + 0.5 - low) * OVERSAMPLING
+    for a, b in skeleton.limbs:
+        if present[a] and present[b]:
+            line = [*at[a].tolist(), *at[b].tolist()]
+            on_colors.line(line, fill=_color(skeleton, a, b), width=round(OVERSAMPLING * width))
+            on_mask.line(line, fill=255, width=round(OVERSAMPLING * width))
+    for k in np.flatnonzero(present).tolist():
+        on_colors.circle(at[k].tolist(), OVERSAMPLING * width * 1.1, fill=_color(skeleton, k, k))
+        on_mask.circle(at[k].tolist(), OVERSAMPLING * width * 1.1, fill=255)
+    shrunk = [np.asarray(image.reduce(OVERSAMPLING), dtype=np.float32) for image in (colors, mask)]
+    opacity = shrunk[1][..., None] / 255
+    region = canvas[low[1] : high[1], low[0] : high[0]]
+    # The colours are already darkened where the mask is partly empty.
+    region[:] = (region * (1 - opacity) + shrunk[0]).clip(0, 255).astype(np.uint8)
+
+
+def _color(skeleton: Skeleton, a: int, b: int) -> tuple[int, int, int]:
+    sides = {skeleton.side(a), skeleton.side(b)} - {"middle"}
+    return COLORS[sides.pop()] if len(sides) == 1 else COLORS["middle"]

@@ -24,6 +24,8 @@ from hevitpose.models.weights import load_model
 OPSET = 18
 MAX_DIFFERENCE = 1e-4
 """Heatmaps (about 0 to 1) of the file and of torch may differ by this."""
+TRACED_SIZE = (192, 256)
+"""No map of the network is 1 wide at this size: a 1 would be taken for a constant, and the graph for this size only."""
 CHECKED_BATCHES = (1, 2, 7)
 SMALLEST_HALF = 1024
 """Tensors of fewer numbers stay float32: they weigh nothing."""
@@ -68,7 +70,7 @@ def export_onnx(weights: Path, path: Path, crops: NDArray[np.uint8]) -> float:
 
 def to_onnx(model: nn.Module, facts: Facts) -> onnx.ModelProto:
     """The graph with its weights as float16 and the facts in its metadata."""
-    example = torch.zeros((2, *facts.input_size, 3), dtype=torch.uint8)
+    example = torch.zeros((2, *TRACED_SIZE, 3), dtype=torch.uint8)
     sides = {name: SIZE_DIVISOR * torch.export.Dim(f"{name}_32", min=1, max=64) for name in ("height", "width")}
     program = cast(
         "torch.onnx.ONNXProgram",

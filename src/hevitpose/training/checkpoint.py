@@ -50,10 +50,13 @@ def load(path: Path, model: nn.Module, averaged: nn.Module, optimizer: Optimizer
             raise InputError(path, f"was made with {key} = {theirs.get(key)}, not {ours}: resume with the same recipe")
     for prefix, module in (("model", model), ("averaged", averaged)):
         weights.load_into(module, _below(tensors, prefix), str(path))
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in _below(tensors, "optimizer").items():
         index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = tensor
+        # Fused Adam walks parameter and moments alike, so that they must lie in memory alike (channels last).
+        moment = torch.empty_like(parameters[int(index)]).copy_(tensor) if tensor.ndim else tensor
+        state.setdefault(int(index), {})[key] = moment
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return Progress(**json.loads(metadata["progress"]))
 

@@ -1,0 +1,94 @@
+import pytest
+
+from hevitpose.core.errors import InputError
+from hevitpose.core.skeleton import COCO17, MPII16, Skeleton, mirror_of, skeleton_from_coco
+
+
+def names(skeleton):
+    return {skeleton.keypoints[a]: skeleton.keypoints[b] for a, b in enumerate(skeleton.mirror) if a < b}
+
+
+def test_mpii_and_coco_pairs():
+    assert [(a, b) for a, b in enumerate(MPII16.mirror) if a < b] == [
+        (0, 5),
+        (1, 4),
+        (2, 3),
+        (10, 15),
+        (11, 14),
+        (12, 13),
+    ]
+    assert all(left.replace("left", "right") == right for left, right in names(COCO17).items())
+    assert len(names(COCO17)) == 8
+
+
+@pytest.mark.parametrize(
+    ("keypoints", "mirror"),
+    [
+        ([], ()),
+        (["nose"], (0,)),
+        (["left_eye", "right_eye"], (1, 0)),
+        (["snout", "leftear", "rightear", "tailbase"], (0, 2, 1, 3)),
+        (["L_Hip", "R_Hip"], (1, 0)),
+        (["hip.l", "hip.r"], (1, 0)),
+        (["paw-left-front", "paw-right-front", "paw-left-back"], (1, 0, 2)),
+        (["EyeLeft", "EyeRight"], (1, 0)),
+        (["lower_lip", "upper_lip", "collar"], (0, 1, 2)),
+    ],
+)
+def test_partners_follow_from_names(keypoints, mirror):
+    assert mirror_of(keypoints) == mirror
+
+
+def test_the_side_is_the_persons_own():
+    assert [MPII16.side(k) for k in (0, 5, 6)] == ["right", "left", "middle"]
+    assert COCO17.side(1) == "left"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"keypoints": ("a", "a", "b")},
+        {"mirror": (1, 2, 0)},
+        {"mirror": (0, 1)},
+        {"limbs": ((0, 3),)},
+        {"sigmas": (0.1,)},
+    ],
+)
+def test_what_does_not_fit_is_refused(wrong):
+    parts = {"name": "x", "keypoints": ("a", "b", "c"), "mirror": (0, 1, 2)} | wrong
+    with pytest.raises(InputError, match=r"^x: "):
+        Skeleton(**parts)
+
+
+def test_a_coco_category_names_its_own_pairs_and_limbs():
+    category = {"id": 1, "name": "fly", "keypoints": ["a", "b", "c"], "skeleton": [[1, 2]], "flip_pairs": [[0, 2]]}
+    skeleton = skeleton_from_coco(category, "file.json")
+    assert skeleton.mirror == (2, 1, 0)
+    assert skeleton.limbs == ((0, 1),)
+    assert skeleton.sigmas is None
+
+
+def test_coco_people_get_cocos_sigmas():
+    skeleton = skeleton_from_coco({"id": 1, "name": "person", "keypoints": list(COCO17.keypoints)}, "file.json")
+    assert skeleton.sigmas == COCO17.sigmas
+    assert skeleton.mirror == COCO17.mirror
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"keypoints": []},
+        {"keypoints": "nose"},
+        {"keypoints": ["nose", 3]},
+        {"flip_pairs": [[0, 5]]},
+        {"flip_pairs": [[0, 1], [1, 2]]},
+        {"flip_pairs": [0, 1]},
+        {"skeleton": [[0]]},
+        {"skeleton": [[3, 4]]},
+    ],
+)
+def test_a_wrong_category_is_one_line_about_the_file(wrong):
+    category = {"id": 1, "name": "fly", "keypoints": ["a", "b", "c"]} | wrong
+    with pytest.raises(InputError, match=r"^file\.json: .*") as error:
+        skeleton_from_coco(category, "file.json")
+    assert "\n" not in str(error.value)

@@ -1,0 +1,154 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+PAPER = {"t": ("3.21", "1.75"), "s": ("5.88", "3.64"), "b": ("10.63", "5.58")}
+
+
+@pytest.mark.parametrize("model", ["t", "s", "b"])
+def test_info_prints_the_papers_figures(hevitpose, model):
+    status, printed, _ = hevitpose("info", model)
+    assert status == 0
+    total = next(line for line in printed.splitlines() if "total" in line)
+    assert tuple(cell.strip() for cell in total.split("│")[2:4]) == PAPER[model]
+    assert [line.split("│")[1].strip() for line in printed.splitlines() if "stage" in line] == [
+        *("stage 1", "stage 2", "stage 3")
+    ]
+
+
+def test_info_as_json_adds_up(hevitpose):
+    _, printed, _ = hevitpose("info", "t", "--json", "--keypoints", "17", "--height", "256", "--width", "192")
+    parts = json.loads(printed)
+    whole = parts.pop("total")
+    for key in ("parameters", "paper_operations", "multiply_accumulates"):
+        assert whole[key] == sum(part[key] for part in parts.values())
+
+
+def test_info_refuses_a_size_that_cannot_be(hevitpose):
+    status, _, errors = hevitpose("info", "t", "--height", "250")
+    assert (status, errors) == (
+        1,
+        "error: hevitpose_t: input of 250 x 256: both sides must be multiples of 32\n",
+    )
+
+
+@pytest.fixture
+def data(skier):
+    """A data set of eight copies of one person, in the current folder."""
+    with Image.open(skier) as photo:
+        photo.reduce(4).save("photo.png")
+    from hevitpose.core.skeleton import MPII16
+
+    keypoints = [v for k in range(16) for v in (80 + k, 20 + 4 * k, 2)]
+    person = {
+        "image_id": 1,
+        "category_id": 1,
+        "bbox": [70, 11, 55, 87],
+        "keypoints": keypoints,
+        "head_box": [0, 0, 9, 9],
+    }
+    content = {
+        "images": [{"id": 1, "file_name": "photo.png"}],
+        "annotations": [{"id": n, **person} for n in range(8)],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(MPII16.keypoints)}],
+    }
+    Path("people.json").write_text(json.dumps(content))
+    Path("people.toml").write_text(
+        '[train]\nannotations = "people.json"\n[validation.val]\nannotations = "people.json"\nmetric = "pckh"\n'
+    )
+
+
+@pytest.mark.usefixtures("data")
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+def test_from_training_to_an_onnx_file_that_is_evaluated(hevitpose, skier):
+    arguments = ["train", "--data", "people.toml", "--epochs", 1, "--size", "32", "--batch-size", 4, "--out", "run"]
+    status, printed, errors = hevitpose(*arguments)
+    assert (status, "val PCKh@0.5" in printed) == (0, True)
+    assert "epoch 1/1: 2 of 2, loss 0." in errors
+    status, _, errors = hevitpose(*arguments)
+    assert (status, errors.splitlines()[-1]) == (
+        1,
+        "error: run: already holds a run: continue it with --resume, or choose another folder",
+    )
+    assert hevitpose(*arguments, "--resume")[0] == 0
+    status, printed, _ = hevitpose("export", "run/weights.safetensors", "--output", "run/t.onnx", "--check", skier)
+    assert status == 0
+    assert printed.startswith("run/t.onnx: ")
+    scores = []
+    for weights in ("run/weights.safetensors", "run/t.onnx"):
+        status, printed, _ = hevitpose(
+            "evaluate", "--data", "people.json", "--metric", "pckh", "--model", weights, "--json"
+        )
+        assert status == 0
+        scores.append(json.loads(printed)["scores"]["PCKh@0.5"])
+    assert scores[0] == scores[1]
+
+
+@pytest.mark.usefixtures("data")
+def test_evaluate_prints_each_joint_and_writes_what_it_printed(hevitpose):
+    status, printed, _ = hevitpose("evaluate", "--data", "people.json", "--metric", "pckh", "--output", "scores.json")
+    assert status == 0
+    assert "r_ankle" in printed
+    result = json.loads(Path("scores.json").read_text())
+    assert (result["persons"], result["boxes"], result["flip_test"]) == (8, "ground truth", True)
+    assert f"{result['scores']['PCKh@0.5']['mean']:.2f}" in printed
+
+
+@pytest.mark.usefixtures("data")
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["train", "--data", "none.toml"],
+            "error: none.toml: no such TOML file, and no data set of that name (known: p",
+        ),
+        (["train", "--data", "people16"], "error: people16: say where its files are: --root FOLDER, or HEVITPOSE_DATA"),
+        (
+            ["train", "--data", "people.toml", "--size", "100"],
+            "error: --size 100: 100 is not a multiple of 32; the nea",
+        ),
+        (["evaluate", "--data", "none.json", "--metric", "pck"], "error: none.json: no such file"),
+        (
+            ["evaluate", "--data", "people.json"],
+            "error: people.json: its metric is not known: --metric pckh or --metric",
+        ),
+        (["evaluate", "--data", "nothing"], "error: nothing: no such validation set"),
+        (
+            ["export", "none.safetensors", "--output", "x.onnx", "--check", "photo.png"],
+            "error: none.safetensors: no such",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_one_line_and_status_1(hevitpose, arguments, line, monkeypatch):
+    monkeypatch.delenv("HEVITPOSE_DATA", raising=False)
+    status, _, errors = hevitpose(*arguments)
+    assert status == 1
+    assert errors.startswith(line)
+    assert errors.count("\n") == 1
+
+
+def test_a_missing_extra_names_the_install_command(hevitpose, monkeypatch):
+    from hevitpose.cli import common
+
+    monkeypatch.setattr(common, "find_spec", lambda _: None)
+    status, _, errors = hevitpose("info", "t")
+    assert (status, errors) == (
+        1,
+        'error: train: needs packages that are not installed: pip install "hevitpose[train]"\n',
+    )
+
+
+@pytest.mark.parametrize("command", ["predict", "train", "evaluate", "export", "info"])
+def test_every_help_text_has_examples(hevitpose, command):
+    status, printed, _ = hevitpose(command, "--help")
+    assert status == 0
+    assert f"hevitpose {command} " in printed.split("Examples:")[1]
+
+
+def test_python_m_hevitpose_is_the_command():
+    run = subprocess.run([sys.executable, "-m", "hevitpose", "--help"], capture_output=True, text=True, check=True)
+    assert "predict" in run.stdout

@@ -1,0 +1,114 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from hevitpose.core import geometry
+from hevitpose.core.skeleton import MPII16
+from hevitpose.models.input import MEAN, STD
+from hevitpose.training.augment import Augmentation, draw_views, warp
+
+NOTHING = Augmentation(flip=0, scale=0, rotation=0)
+EVERYTHING = Augmentation(half_body=0.3, shift=0.16, shift_probability=0.3)
+EVERYONE = np.arange(40)
+
+
+def views_of(people, augmentation, indices=EVERYONE, seed=0, epoch=0):
+    return draw_views(people, indices, (256, 192), 1.25, augmentation, seed, epoch)
+
+
+def test_a_view_depends_on_seed_epoch_and_person_alone(mpii_people):
+    everyone = views_of(mpii_people, EVERYTHING)
+    some = views_of(mpii_people, EVERYTHING, np.array([7, 3]))
+    assert (some.matrices == everyone.matrices[[7, 3]]).all()
+    assert (some.joints == everyone.joints[[7, 3]]).all()
+    for other in ({"seed": 1}, {"epoch": 1}):
+        different = views_of(mpii_people, EVERYTHING, **other).matrices != everyone.matrices
+        assert different.any(axis=(1, 2)).all()
+
+
+def test_without_augmentation_a_view_is_the_crop_of_prediction(mpii_people):
+    boxes = geometry.crop_box(mpii_people.boxes, 1.25, 192 / 256)
+    assert views_of(mpii_people, NOTHING).matrices == pytest.approx(geometry.crop_matrix(boxes, (256, 192)))
+
+
+@pytest.mark.parametrize("augmentation", [Augmentation(), EVERYTHING])
+def test_one_matrix_moves_picture_and_joints(mpii_people, augmentation):
+    views = views_of(mpii_people, augmentation)
+    joints = geometry.transform(views.matrices, mpii_people.keypoints)
+    mirrored = np.linalg.det(views.matrices[:, :, :2]) < 0
+    assert 5 < mirrored.sum() < 35
+    partners = list(MPII16.mirror)
+    for person in EVERYONE:
+        order = partners if mirrored[person] else slice(None)
+        assert views.joints[person] == pytest.approx(joints[person, order], abs=1e-3)
+        assert (views.labelled[person] == mpii_people.labelled[person, order]).all()
+
+
+def test_the_draws_follow_the_papers_distributions(mpii_people):
+    matrices = np.concatenate([views_of(mpii_people, Augmentation(), epoch=e).matrices for e in range(100)])
+    plain = views_of(mpii_people, NOTHING).matrices[:, :, :2]
+    sign = np.sign(np.linalg.det(matrices[:, :, :2]))
+    assert (sign < 0).mean() == pytest.approx(0.5, abs=0.03)
+    growth = np.tile(np.sqrt(np.linalg.det(plain)), 100) / np.sqrt(abs(np.linalg.det(matrices[:, :, :2])))
+    assert (growth.min(), growth.max()) == pytest.approx((0.5, 1.5))
+    assert (growth < 0.5 + 1e-9).mean() == pytest.approx(0.159, abs=0.02)  # N < -1
+    angle = np.rad2deg(np.arctan2(matrices[:, 1, 0], matrices[:, 1, 1]))
+    assert (abs(angle) > 1e-9).mean() == pytest.approx(0.6, abs=0.03)
+    assert abs(angle).max() == pytest.approx(80)
+    assert angle[abs(angle) > 1e-9].std() == pytest.approx(38.4, abs=2)  # of a normal one cut at two deviations
+
+
+def test_half_bodies_are_the_upper_or_the_lower_joints(mpii_people):
+    upper = list(MPII16.upper_body)
+    lower = [k for k in range(16) if k not in upper]
+    joints = np.random.default_rng(0).uniform((0, 0), (60, 40), (40, 16, 2))
+    joints[:, lower] += (0, 100)
+    everything = np.full((40, 16), 2, dtype=np.int8)
+    boxes = np.tile([0.0, 0, 60, 140], (40, 1))
+    people = dataclasses.replace(mpii_people, boxes=boxes, keypoints=joints, visibility=everything)
+    views = views_of(people, dataclasses.replace(NOTHING, half_body=1.0))
+    assert {MPII16.keypoints[k] for k in lower} == {
+        *("r_ankle", "r_knee", "r_hip", "l_hip", "l_knee", "l_ankle", "pelvis")
+    }
+    inside = ((views.joints > -0.5) & (views.joints < [191.5, 255.5])).all(axis=2)
+    of_upper, of_lower = inside[:, upper].all(axis=1), inside[:, lower].all(axis=1)
+    assert (of_upper | of_lower).all()
+    assert 5 < (of_upper & ~of_lower).sum()
+    assert 5 < (of_lower & ~of_upper).sum()
+
+
+def test_half_body_leaves_people_with_few_joints_whole(mpii_people):
+    people = dataclasses.replace(mpii_people, visibility=np.eye(40, 16, dtype=np.int8) * 2)
+    half = views_of(people, dataclasses.replace(NOTHING, half_body=1.0))
+    assert (half.matrices == views_of(people, NOTHING).matrices).all()
+
+
+def blob(size, at):
+    y, x = np.mgrid[:size, :size]
+    return (255 * np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / (2 * 4.0**2))).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("rotation", "mirrored", "scale"), [(0, False, 1), (33, False, 1.3), (-70, True, 0.8)])
+def test_warp_moves_the_picture_as_the_matrix_moves_points(rotation, mirrored, scale):
+    at = np.array([57.3, 41.8])
+    crop = np.repeat(blob(96, at)[..., None], 3, axis=2)
+    box = geometry.box_from_center((50, 45), (64 / scale, 64 / scale))
+    matrix = geometry.crop_matrix(box, (64, 64), rotation, mirrored)
+    to_pixels = torch.from_numpy(geometry.inverse(matrix)).float()[None]
+    warped = warp(torch.from_numpy(crop)[None], to_pixels, (64, 64))
+    assert warped.is_contiguous(memory_format=torch.channels_last)
+    light = (warped[0, 0].numpy() * STD[0] + MEAN[0]).clip(1e-6)
+    y, x = np.mgrid[:64, :64]
+    centroid = [(light * x).sum() / light.sum(), (light * y).sum() / light.sum()]
+    assert centroid == pytest.approx(geometry.transform(matrix, at[None])[0], abs=0.05)
+
+
+def test_warp_is_black_outside_the_crop_and_exact_on_its_pixels():
+    crop = torch.randint(0, 256, (1, 32, 32, 3), dtype=torch.uint8)
+    shifted = torch.tensor([[[1.0, 0, -8], [0, 1, 4]]])
+    pixels = warp(crop, shifted, (32, 32)) * torch.tensor(STD).view(1, 3, 1, 1) + torch.tensor(MEAN).view(1, 3, 1, 1)
+    assert pixels[0, :, :28, 8:].permute(1, 2, 0).mul(255).round().byte().equal(crop[0, 4:, :24])
+    assert pixels[0, :, :, :8].abs().max() < 1e-6
+    assert pixels[0, :, 28:].abs().max() < 1e-6

@@ -1,0 +1,128 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hevitpose.core.errors import InputError
+from hevitpose.files.datasets import find_dataset
+from hevitpose.models.weights import load_model
+from hevitpose.training import loop
+from hevitpose.training.augment import Augmentation
+from hevitpose.training.loop import Hardware, train
+from hevitpose.training.recipes import InputSize, Recipe
+
+RECIPE = Recipe(
+    epochs=3,
+    batch_size=8,
+    input_sizes=(InputSize(32, 32), InputSize(64, 64, 0.6)),
+    sigma=1.5,
+    warmup_steps=4,
+    augmentation=Augmentation(scale=0.2, rotation=10),
+)
+HARDWARE = Hardware(device="cpu", precision="fp32", checkpoint_minutes=0)
+
+
+class Killed(BaseException):
+    """As if the process had been killed at this moment."""
+
+
+def killed_at(epoch, step):
+    def report(what, done, _of, _loss):
+        if what.startswith(f"epoch {epoch}/") and done == step:
+            raise Killed
+
+    return report
+
+
+@pytest.fixture(scope="module")
+def dataset(dots):
+    return find_dataset(str(dots / "dots.toml"))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(dataset, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    history = train(RECIPE, dataset, folder, HARDWARE)
+    return folder, history
+
+
+def without_speed(history):
+    return [{key: value for key, value in row.items() if key != "images_per_second"} for row in history]
+
+
+def test_a_run_leaves_log_curve_weights_and_recipe(uninterrupted):
+    folder, history = uninterrupted
+    assert [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()] == history
+    assert (folder / "log.csv").read_text().count("\n") == 4
+    assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert any((folder / "tensorboard").iterdir())
+    assert json.loads((folder / "recipe.json").read_text())["epochs"] == 3
+    assert [row["size"] for row in history] == ["32x32", "32x32", "64x64"]
+    assert 0 <= history[-1]["seen PCKh@0.5"] <= 100
+    model, facts = load_model(folder / "weights.safetensors")
+    assert facts.skeleton.keypoints == ("a", "b", "c", "d", "e", "f")
+    assert facts.input_size == (64, 64)
+    assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 6, 16, 16)
+
+
+@pytest.mark.parametrize(("epoch", "step"), [(1, 1), (2, 2), (2, 3), (3, 1)])
+def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(dataset, uninterrupted, tmp_path, epoch, step):
+    with pytest.raises(Killed):
+        train(RECIPE, dataset, tmp_path, HARDWARE, report=killed_at(epoch, step))
+    history = train(RECIPE, dataset, tmp_path, HARDWARE, resume=True)
+    folder, whole_history = uninterrupted
+    assert without_speed(history) == without_speed(whole_history)
+    resumed, whole = (load_file(f / "weights.safetensors") for f in (tmp_path, folder))
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+
+
+def test_a_folder_with_a_run_is_not_overwritten(dataset, uninterrupted):
+    folder, _ = uninterrupted
+    before = (folder / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(InputError, match="already holds a run"):
+        train(RECIPE, dataset, folder, HARDWARE)
+    assert (folder / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_resuming_with_another_recipe_is_refused(dataset, uninterrupted):
+    folder, _ = uninterrupted
+    other = Recipe(**vars(RECIPE) | {"learning_rate": 2e-3})
+    with pytest.raises(InputError, match=r"was made with learning_rate = 0\.001, not 0\.002"):
+        train(other, dataset, folder, HARDWARE, resume=True)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_before_the_weights_move(dataset, tmp_path, monkeypatch):
+    saved = []
+    real = loop.heatmap_loss
+
+    def loss(*arguments):
+        saved.append(real(*arguments))
+        return saved[-1] * (float("nan") if len(saved) == 2 else 1)
+
+    monkeypatch.setattr(loop, "heatmap_loss", loss)
+    with pytest.raises(InputError, match="the loss is nan at step 2 of epoch 1"):
+        train(RECIPE, dataset, tmp_path, HARDWARE)
+    state = load_file(tmp_path / "checkpoint.safetensors")
+    assert all(torch.isfinite(tensor).all() for tensor in state.values() if tensor.is_floating_point())
+
+
+def test_fewer_people_than_a_batch_are_refused(dataset, tmp_path):
+    with pytest.raises(InputError, match="24 persons are fewer than one batch of 25"):
+        train(Recipe(**vars(RECIPE) | {"batch_size": 25}), dataset, tmp_path, HARDWARE)
+
+
+def test_a_small_set_is_learned_by_heart(dataset, tmp_path):
+    recipe = Recipe(
+        epochs=30,
+        batch_size=8,
+        input_sizes=(InputSize(64, 64),),
+        sigma=1.5,
+        learning_rate=5e-3,
+        warmup_steps=10,
+        ema_decay=0.9,
+        augmentation=Augmentation(flip=0, scale=0, rotation=0),
+    )
+    history = train(recipe, dataset, tmp_path, Hardware(device="cpu"))
+    assert history[-1]["seen PCKh@0.5"] > 95
+    assert history[-1]["loss"] < history[0]["loss"] / 10

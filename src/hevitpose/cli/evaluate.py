@@ -14,6 +14,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.files import atomic
 from hevitpose.files.crops import cut_people
 from hevitpose.files.datasets import Metric, find_split
+from hevitpose.files.provenance import provenance
 from hevitpose.inference.evaluation import evaluate_as_json
 from hevitpose.inference.network import DEFAULT, Runtime, load_network
 
@@ -52,7 +53,7 @@ def evaluate(
             network.facts.padding,
             lambda done, of: report(people.name, done, of, math.nan),
         )
-    result = evaluate_as_json(network, people, crops, chosen, flip_test, batch_size)
+    result = evaluate_as_json(network, people, crops, chosen, flip_test, batch_size) | {"provenance": provenance()}
     text = json.dumps(result, indent=1)
     if output:
         atomic.write(output, text + "\n")

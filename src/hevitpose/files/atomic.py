@@ -17,7 +17,7 @@ def write_with(path: Path, writer: Callable[[Path], object]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         writer(temporary)
-        with temporary.open("rb") as handle:
+        with temporary.open("r+b") as handle:  # Windows flushes only what is open for writing.
             os.fsync(handle.fileno())
         temporary.replace(path)
     finally:

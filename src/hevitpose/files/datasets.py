@@ -64,8 +64,8 @@ def find_dataset(name: str, root: Path | None = None) -> Dataset:
     """
     path = Path(name)
     if path.suffix == ".toml" and path.is_file():
-        return _read(path.stem, path.read_text(encoding="utf-8"), root or path.parent, path)
-    stem = path.stem if path.suffix == ".toml" else name
+        return _read(path.stem, _text(path), root or path.parent, path)
+    stem = name.removesuffix(".toml")
     shipped = {entry.name: entry for entry in (resources.files("hevitpose") / "datasets").iterdir()}
     entry = shipped.get(f"{stem}.toml")
     if entry is None:
@@ -90,8 +90,8 @@ def find_split(name: str, root: Path | None = None) -> Split:
     if dataset:
         found = find_dataset(dataset, root).validation
     else:
-        descriptions = (resources.files("hevitpose") / "datasets").iterdir()
-        tables = ((entry.name, tomllib.loads(entry.read_text())) for entry in descriptions if ".toml" in entry.name)
+        descriptions = [e for e in (resources.files("hevitpose") / "datasets").iterdir() if ".toml" in e.name]
+        tables = ((entry.name, tomllib.loads(entry.read_text(encoding="utf-8"))) for entry in descriptions)
         holders = [Path(file).stem for file, table in tables if wanted in table.get("validation", {})]
         found = find_dataset(holders[0], root).validation if holders else ()
     for split in found:
@@ -99,6 +99,13 @@ def find_split(name: str, root: Path | None = None) -> Split:
             return split
     names = ", ".join(split.name for split in found)
     raise InputError(name, f"no such validation set{f' (there are {names})' if names else ''}")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(path, f"cannot be read ({error})") from error
 
 
 def _read(name: str, text: str, folder: Path, source: Path) -> Dataset:
@@ -126,6 +133,9 @@ def _split(name: str, table: Any, folder: Path, source: Path) -> Split:
     for key, known in (("metric", get_args(Metric)), ("format", get_args(Format))):
         if key in table and table[key] not in known:
             raise InputError(source, f"{key} {table[key]!r} of {name} is none of {', '.join(known)}")
+    for key in ("pictures", "subset", "ground_truth"):
+        if not isinstance(table.get(key, ""), str):
+            raise InputError(source, f"{key} of {name} must be the name of a file or folder, found {table[key]!r}")
     annotations = folder / table["annotations"]
     pictures = folder / table["pictures"] if "pictures" in table else annotations.parent
     subset, ground_truth = (folder / table[key] if key in table else None for key in ("subset", "ground_truth"))

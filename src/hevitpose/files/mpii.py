@@ -3,7 +3,7 @@
 Both count pixels from 1, as MATLAB does; that is undone here, once.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,13 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.person import LabelledPeople, PictureFile
 from hevitpose.core.skeleton import MPII16
-from hevitpose.files.annotations import mpii_boxes, read_json
+from hevitpose.files.annotations import FARTHEST_PIXEL, mpii_boxes, read_json, read_numbers
 from hevitpose.metrics.pck import head_size
 
 JOINTS = MPII16.num_keypoints
 FIRST_PIXEL = 1
+Row = tuple[int, Floats, float, Floats, float]
+"""A person: picture, centre (2,), scale, joints (16, 3) with visibility, head size."""
 
 
 def read_mpii(path: Path, folder: Path, name: str, subset: Path | None = None) -> LabelledPeople:
@@ -27,36 +29,52 @@ def read_mpii(path: Path, folder: Path, name: str, subset: Path | None = None) -
     `subset`: a text file with the names of the pictures to take, one a line; without it, all that have joints (those
     of the training half). People without joints, scale or centre are left out. Raises InputError.
     """
-    release = _load_mat(path).get("RELEASE")
+    release = _load_mat(path, as_objects=True).get("RELEASE")
     if release is None or not hasattr(release, "annolist"):
         raise InputError(path, "not MPII's annotation file: it has no RELEASE.annolist")
-    wanted = set(subset.read_text(encoding="utf-8").split()) if subset else None
+    wanted = _names(subset) if subset else None
     files: list[str] = []
-    rows: list[tuple[int, Floats, float, Floats, float]] = []
-    for image in np.atleast_1d(release.annolist):
-        file = str(image.image.name)
-        people = list(_people(image)) if wanted is None or file in wanted else []
+    rows: list[Row] = []
+    for position, image in enumerate(np.atleast_1d(release.annolist), start=1):
+        try:
+            file = str(image.image.name)
+            people = list(_people(image)) if wanted is None or file in wanted else []
+        except (AttributeError, TypeError, ValueError, IndexError, OverflowError) as error:
+            raise InputError(path, f"annolist({position}): {type(error).__name__} {error}") from error
         if people:
             rows += [(len(files), *person) for person in people]
             files.append(file)
     return _labelled(name, path, folder, files, rows)
 
 
+def _names(path: Path) -> set[str]:
+    try:
+        return set(path.read_text(encoding="utf-8").split())
+    except FileNotFoundError as error:
+        raise InputError(path, "no such file") from error
+    except (OSError, ValueError) as error:
+        raise InputError(path, f"cannot be read ({error})") from error
+
+
 def _people(image: Any) -> Iterator[tuple[Floats, float, Floats, float]]:
     """Centre, scale, joints (16, 3) and head size of each usable person of one picture, all counted from 0."""
     for rect in np.atleast_1d(getattr(image, "annorect", [])):
         points = getattr(getattr(rect, "annopoints", None), "point", None)
-        position, scale = getattr(rect, "objpos", None), np.atleast_1d(getattr(rect, "scale", ()))
-        if points is None or position is None or not hasattr(position, "x") or scale.size != 1:
+        position: Any = getattr(rect, "objpos", None)
+        scale: Any = getattr(rect, "scale", ())
+        if points is None or not np.size(points) or not hasattr(position, "x") or not np.size(scale):
             continue
         joints = np.zeros((JOINTS, 3))
         for point in np.atleast_1d(points):
+            # MATLAB's number, its character or, at the head, nothing.
             hidden = np.size(getattr(point, "is_visible", ())) > 0 and int(point.is_visible) == 0
+            if int(point.id) not in range(JOINTS):
+                raise ValueError(f"joint {point.id} is none of 0 to {JOINTS - 1}")
             joints[int(point.id)] = (point.x - FIRST_PIXEL, point.y - FIRST_PIXEL, 1 if hidden else 2)
-        corners = [getattr(rect, key, np.nan) for key in ("x1", "y1", "x2", "y2")]
-        size = head_size(np.array(corners, dtype=np.float64)) if all(np.size(c) == 1 for c in corners) else np.nan
+        corners = [getattr(rect, key, ()) for key in ("x1", "y1", "x2", "y2")]
+        size = head_size(np.array(corners, dtype=np.float64)) if all(np.size(c) for c in corners) else np.nan
         center = np.array([position.x, position.y], dtype=np.float64) - FIRST_PIXEL
-        yield center, float(scale[0]), joints, float(size)
+        yield center, float(scale), joints, float(size)
 
 
 def read_mpii_hrnet(path: Path, folder: Path, name: str, ground_truth: Path | None = None) -> LabelledPeople:
@@ -69,61 +87,76 @@ def read_mpii_hrnet(path: Path, folder: Path, name: str, ground_truth: Path | No
     if not isinstance(content, list) or not content:
         raise InputError(path, "not HRNet's MPII file: it needs a list of people")
     index: dict[str, int] = {}
-    rows: list[tuple[int, Floats, float, Floats, float]] = []
+    rows: list[Row] = []
     for position, person in enumerate(content):
         try:
-            joints = np.column_stack([person["joints"], np.array(person["joints_vis"]) * 2]).astype(np.float64)
-            center, scale = np.array(person["center"], dtype=np.float64), float(person["scale"])
-            file = str(person["image"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(path, f"person {position}: {type(error).__name__} {error}") from error
-        if joints.shape != (JOINTS, 3) or center.shape != (2,):
-            raise InputError(path, f"person {position}: joints {joints.shape}, {JOINTS} with x and y expected")
-        joints[:, :2] -= FIRST_PIXEL
-        rows.append((index.setdefault(file, len(index)), center - FIRST_PIXEL, scale, joints, np.nan))
+            file, center, scale, joints = _hrnet_person(person)
+        except KeyError as error:
+            raise InputError(path, f"person {position}: {error} is missing") from error
+        except ValueError as error:
+            raise InputError(path, f"person {position}: {error}") from error
+        rows.append((index.setdefault(file, len(index)), center, scale, joints, np.nan))
     people = _labelled(name, path, folder, list(index), rows)
     return people if ground_truth is None else _with_ground_truth(people, ground_truth)
 
 
+def _hrnet_person(person: Any) -> tuple[str, Floats, float, Floats]:
+    """Picture, centre, scale and joints (16, 3), counted from 0."""
+    if not isinstance(person, Mapping) or not isinstance(person.get("image"), str):
+        raise ValueError("it needs the name of its image")
+    joints = read_numbers(person, "joints", 2 * JOINTS).reshape(JOINTS, 2) - FIRST_PIXEL
+    present = read_numbers(person, "joints_vis", JOINTS)
+    if not np.isin(present, (0, 1)).all():
+        raise ValueError("a value of joints_vis is neither 0 nor 1")
+    center, scale = read_numbers(person, "center", 2) - FIRST_PIXEL, read_numbers(person, "scale", 1)[0]
+    return person["image"], center, float(scale), np.column_stack([joints, 2 * present])
+
+
 def _with_ground_truth(people: LabelledPeople, path: Path) -> LabelledPeople:
-    content = _load_mat(path)
-    try:
-        places, missing, heads = (content[key] for key in ("pos_gt_src", "jnt_missing", "headboxes_src"))
-    except KeyError as error:
-        raise InputError(path, f"not HRNet's gt_valid.mat: {error} is missing") from error
-    if places.shape != (JOINTS, 2, len(people)):
-        raise InputError(path, f"has {places.shape[-1]} people, the annotation file {len(people)}")
+    content = _load_mat(path, as_objects=False)
+    arrays = []
+    for key, shape in (("pos_gt_src", (JOINTS, 2)), ("jnt_missing", (JOINTS,)), ("headboxes_src", (2, 2))):
+        array = content.get(key)
+        if array is None:
+            raise InputError(path, f"not HRNet's gt_valid.mat: {key} is missing")
+        if array.shape != (*shape, len(people)) or array.dtype.kind not in "biuf":
+            expected = (*shape, len(people))
+            raise InputError(path, f"{key} has shape {array.shape}, the annotation file's people need {expected}")
+        arrays.append(np.moveaxis(array, -1, 0).astype(np.float64))
+    places, missing, heads = arrays
     return replace(
         people,
-        keypoints=places.transpose(2, 0, 1).astype(np.float64) - FIRST_PIXEL,
-        visibility=np.where(missing.T, 0, 2).astype(np.int8),
-        head_sizes=head_size(heads.astype(np.float64).transpose(2, 0, 1).reshape(-1, 4)),
+        keypoints=places - FIRST_PIXEL,
+        visibility=np.where(missing, 0, 2).astype(np.int8),
+        head_sizes=head_size(heads.reshape(-1, 4)),
     )
 
 
-def _load_mat(path: Path) -> dict[str, Any]:
-    from scipy.io import loadmat
-
+def _load_mat(path: Path, as_objects: bool) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = loadmat(path, squeeze_me=True, struct_as_record=False)
+        from scipy.io import loadmat
+    except ImportError as error:
+        raise InputError(path, 'a MATLAB file needs scipy: pip install "hevitpose[train]"') from error
+    try:
+        content: dict[str, Any] = loadmat(path, appendmat=False, squeeze_me=as_objects, struct_as_record=not as_objects)
     except FileNotFoundError as error:
         raise InputError(path, "no such file") from error
-    except (OSError, ValueError, NotImplementedError, TypeError) as error:
+    except Exception as error:  # On a broken file scipy raises nearly every type.
         raise InputError(path, f"cannot be read as a MATLAB file ({error})") from error
     return content
 
 
-def _labelled(
-    name: str,
-    path: Path,
-    folder: Path,
-    files: Iterable[str],
-    rows: list[tuple[int, Floats, float, Floats, float]],
-) -> LabelledPeople:
+def _labelled(name: str, path: Path, folder: Path, files: Iterable[str], rows: list[Row]) -> LabelledPeople:
     if not rows:
         raise InputError(path, "no person with joints")
     picture_of, centers, scales, joints, head_sizes = (np.array(column) for column in zip(*rows, strict=True))
     pictures = tuple(PictureFile(file, folder) for file in files)
+    boxes = mpii_boxes(centers, scales)
+    places = np.concatenate([boxes, joints.reshape(len(rows), -1)], axis=1)
+    usable = (abs(places) < FARTHEST_PIXEL).all(axis=1) & (scales > 0)
+    if not usable.all():
+        picture = pictures[picture_of[usable.argmin()]].name
+        raise InputError(path, f"a person in {picture} has a joint, centre or scale that is no usable number")
     return LabelledPeople(
         name,
         MPII16,
@@ -131,7 +164,7 @@ def _labelled(
         tuple(range(len(pictures))),
         picture_of,
         np.arange(len(rows)),
-        mpii_boxes(centers, scales),
+        boxes,
         joints[..., :2],
         joints[..., 2].astype(np.int8),
         head_sizes,

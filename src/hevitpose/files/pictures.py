@@ -5,11 +5,12 @@ from functools import lru_cache
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from threading import Lock
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
@@ -17,6 +18,18 @@ from hevitpose.core.person import PictureFile
 
 Picture = NDArray[np.uint8]
 """RGB (H, W, 3), upright."""
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a picture of this EXIF orientation upright."""
+_FILTERING_WARNINGS = Lock()
 
 
 def read(source: PictureFile | str | PathLike[str]) -> Picture:
@@ -27,34 +40,53 @@ def read(source: PictureFile | str | PathLike[str]) -> Picture:
     """
     file = source if isinstance(source, PictureFile) else PictureFile(Path(source).name, Path(source).parent)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(_open(file)) as image:
-                image.load()
-                return np.asarray(_rgb(ImageOps.exif_transpose(image)))
+        with _identified(_content(file)) as image:
+            image.load()
+            return np.asarray(_rgb(_upright(image)))
+    except InputError:
+        raise
     except FileNotFoundError as error:
         raise InputError(str(file), "no such file") from error
-    except KeyError as error:
-        raise InputError(str(file), "no such file in this archive") from error
     except IsADirectoryError as error:
         raise InputError(str(file), "is a folder") from error
     except UnidentifiedImageError as error:
         raise InputError(str(file), "not a picture in a known format") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(str(file), f"picture too large to be read safely ({error})") from error
-    except (OSError, ValueError, SyntaxError, EOFError, BadZipFile) as error:
-        raise InputError(str(file), f"cannot be read as a picture ({error})") from error
+    except Exception as error:  # On a broken file the decoders of Pillow and of zipfile raise nearly every type.
+        raise InputError(str(file), f"cannot be read as a picture ({' '.join(str(error).split())})") from error
 
 
-def _open(file: PictureFile) -> Path | BytesIO:
+def _content(file: PictureFile) -> Path | BytesIO:
     if file.archive is None:
         return file.folder / file.name
-    return BytesIO(_archive(file.folder / file.archive).read(file.name))
+    try:
+        return BytesIO(_archive(file.folder / file.archive).read(file.name))
+    except KeyError as error:
+        raise InputError(str(file), "no such file in this archive") from error
 
 
 @lru_cache(maxsize=8)
 def _archive(path: Path) -> ZipFile:
     return ZipFile(path)
+
+
+def _identified(content: Path | BytesIO) -> Image.Image:
+    """The picture with its header read. Raises DecompressionBombWarning where it is too large."""
+    # Filters of warnings belong to the process: threads that change them must take turns.
+    with _FILTERING_WARNINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(content)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    # ImageOps.exif_transpose also writes the EXIF data anew, and fails on many a photo whose data are damaged.
+    try:
+        turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # Damaged EXIF data raise nearly every type; the picture itself is whole.
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -69,32 +101,46 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 def _from_deep(image: Image.Image) -> Image.Image:
     """One channel of 16 bits (0 to 65535) or of floats (0 to 1, else 0 to 255) as 8-bit RGB."""
-    values = np.asarray(image, dtype=np.float64)
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0, posinf=0, neginf=0)
     top = 65535 if image.mode.startswith("I") else (1 if values.max(initial=0) <= 1 else 255)
-    grey = np.nan_to_num(np.clip(values / top, 0, 1) * 255).round().astype(np.uint8)
+    grey = (np.clip(values / top, 0, 1) * 255).round().astype(np.uint8)
     return Image.fromarray(grey).convert("RGB")
 
 
 def cut(picture: Picture, matrix: geometry.Floats, size_hw: tuple[int, int]) -> Picture:
     """The crop (h, w, 3) that the affine `matrix` (2, 3) from picture to crop pixels gives, black outside the picture.
 
-    Bilinear; where the crop shrinks the picture, whole blocks of pixels are averaged first.
+    Bilinear; where the crop has half the picture's resolution or less, whole blocks of pixels are averaged first.
     """
     height, width = size_hw
     to_picture = geometry.inverse(matrix)
     corners = geometry.transform(to_picture, np.array([[-0.5, -0.5], [width, -0.5], [-0.5, height], [width, height]]))
     shrinking = np.sqrt(abs(np.linalg.det(to_picture[:, :2])))
-    block = max(1, int(shrinking))
+    size_wh = np.array(picture.shape[1::-1])
+    block = int(np.clip(shrinking, 1, size_wh.max()))
     # A margin of two blocks keeps every pixel that bilinear interpolation looks at.
-    low = np.maximum(np.floor(corners.min(axis=0)) - 2 * block, 0).astype(int)
-    high = np.minimum(np.ceil(corners.max(axis=0)) + 2 * block + 1, picture.shape[1::-1]).astype(int)
+    low = np.clip(np.floor(corners.min(axis=0)) - 2 * block, 0, size_wh).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0)) + 2 * block + 1, 0, size_wh).astype(int)
     if (high <= low).any():
         return np.zeros((height, width, 3), dtype=np.uint8)
-    image = Image.fromarray(picture[low[1] : high[1], low[0] : high[0]])
-    if block > 1:
-        image = image.reduce(block)
+    image = _reduced(picture[low[1] : high[1], low[0] : high[0]], block)
     # From pixel centres of the crop to pixel edges of the cut and reduced image, which is how Pillow counts.
     linear = to_picture[:, :2] / block
     offset = (to_picture[:, 2] + 0.5 - low) / block - linear.sum(axis=1) / 2
     coefficients = (*linear[0], offset[0], *linear[1], offset[1])
     return np.asarray(image.transform((width, height), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR))
+
+
+def _reduced(picture: Picture, block: int) -> Image.Image:
+    """The means of blocks of `block` x `block` pixels, black beyond the right and the lower edge."""
+    image = Image.fromarray(picture)
+    if block == 1:
+        return image
+    means = np.array(image.reduce(block))
+    # Pillow averages what is left for the last block of a row; as a whole block that would stretch the picture.
+    rows, columns = (size % block / block for size in picture.shape[:2])
+    if rows:
+        means[-1] = np.rint(rows * means[-1])
+    if columns:
+        means[:, -1] = np.rint(columns * means[:, -1])
+    return Image.fromarray(means)

@@ -1,0 +1,94 @@
+"""Make the files that ship from a training run: safetensors, ONNX, card, curve, and their scores in results/.
+
+    python tools/release_weights.py RUN_FOLDER NAME --data people16 --commit COMMIT_OF_THE_RUN
+
+The data set's own validation sets are scored with flip test, in the boxes of the labels, by both runtimes.
+"""
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from hevitpose.core.facts import Facts
+from hevitpose.files import atomic
+from hevitpose.files.datasets import find_dataset
+from hevitpose.files.provenance import processor
+from hevitpose.models import weights
+from hevitpose.models.cost import cost, total
+from hevitpose.training.checkpoint import FILE
+from hevitpose.training.run_folder import draw_curve
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = ROOT / "src" / "hevitpose" / "weights"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--commit", required=True, help="that the run was made with")
+    parser.add_argument("--device", default=f"{processor()}, CPU only")
+    options = parser.parse_args()
+
+    dataset = find_dataset(options.data)
+    tensors, metadata = weights.load(options.run / FILE)
+    recipe, progress = json.loads(metadata["recipe"]), json.loads(metadata["progress"])
+    history = progress["history"]
+    averaged = {k.removeprefix("averaged."): v for k, v in tensors.items() if k.startswith("averaged.")}
+    if dataset.train is None:
+        sys.exit(f"{dataset.name} has no training set")
+    people = dataset.train.read()
+    height, width = map(int, history[-1]["size"].split("x"))
+    facts = Facts(recipe["model"], people.skeleton, (height, width), recipe["padding"])
+    file = SHIPPED / f"{options.name}.safetensors"
+    weights.save_model(file, weights.half_precision(averaged), facts)
+    photos = sorted((ROOT / "examples").glob("*.jpg"))
+    onnx = file.with_suffix(".onnx")
+    hevitpose("export", file, "--output", onnx, *(word for photo in photos for word in ("--check", photo)))
+    draw_curve(history, ROOT / "docs" / f"{options.name}.png")
+
+    scores = {}
+    for split in dataset.validation:
+        by_runtime = {}
+        for runtime in ("torch", "onnx"):
+            path = ROOT / "results" / f"{options.name}.{split.name}.json"
+            arguments = ("--model", options.name, "--runtime", runtime, "--output", path)
+            hevitpose("evaluate", "--data", f"{dataset.name}/{split.name}", *arguments)
+            by_runtime[runtime] = {k: v["mean"] for k, v in json.loads(path.read_text())["scores"].items()}
+        scores[split.name] = by_runtime
+    whole = total(cost(weights.load_model(file)[0], (height, width)))
+    card = {
+        "name": options.name,
+        "network": f"HEViTPose-{recipe['model'].upper()}",
+        "parameters": whole.parameters,
+        "paper_operations": whole.paper_operations,
+        "input_size": [height, width],
+        "keypoints": people.skeleton.keypoints,
+        "data": f"{dataset.name}: {len(people)} persons",
+        "terms": dataset.terms,
+        "use": "research only, as the terms of the training data are",
+        "recipe": recipe,
+        "epochs": len(history),
+        "steps": len(history) * (len(people) // recipe["batch_size"]),
+        "seed": recipe["seed"],
+        "commit": options.commit,
+        "device": options.device,
+        "hours": round(sum(len(people) / row["images_per_second"] for row in history) / 3600, 1),
+        "scores": {"protocol": "boxes of the labels, flip test", **scores},
+        "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (file, onnx)},
+    }
+    atomic.write(SHIPPED / f"{options.name}.json", json.dumps(card, indent=1) + "\n")
+
+
+def hevitpose(*arguments: object) -> None:
+    """Run the command in the repository, so that the paths that it notes down are relative."""
+    words = [str(a.relative_to(ROOT)) if isinstance(a, Path) else str(a) for a in arguments]
+    subprocess.run([sys.executable, "-m", "hevitpose", *words], check=True, cwd=ROOT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Write the tables of README and docs from results/, between their markers.
+
+    python tools/update_tables.py
+
+A marker is a comment `<!-- table: NAME -->`; its table ends at `<!-- end -->`.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def result(name: str) -> Any:
+    return json.loads((ROOT / "results" / f"{name}.json").read_text())
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def weights() -> str:
+    """The weights that ship and their scores."""
+    rows = []
+    for path in sorted((ROOT / "src/hevitpose/weights").glob("*.json")):
+        card = json.loads(path.read_text())
+        scores = {name: result(f"{path.stem}.{name}") for name in ("mpii_val", "lsp_val")}
+        rows.append(
+            [
+                f"`{path.stem}`",
+                f"{card['parameters'] / 1e6:.2f} M",
+                f"{card['paper_operations'] / 1e9:.2f}",
+                "x".join(map(str, card["input_size"])),
+                f"{scores['mpii_val']['scores']['PCKh@0.5']['mean']:.1f}",
+                f"{scores['lsp_val']['scores']['PCK@0.2']['mean']:.1f}",
+            ]
+        )
+    return table(["weights", "parameters", "GFLOPs", "input", "PCKh@0.5, mpii_val", "PCK@0.2, lsp_val"], rows)
+
+
+def per_keypoint() -> str:
+    """Each keypoint's score on the two sets, in percent."""
+    mpii, lsp = (result(f"hevitpose_t_people16.{name}")["scores"] for name in ("mpii_val", "lsp_val"))
+    columns = [mpii["PCKh@0.5"], mpii["PCKh@0.1"], lsp["PCK@0.2"]]
+    rows = [
+        [name, *("-" if c["per_keypoint"][name] is None else f"{c['per_keypoint'][name]:.1f}" for c in columns)]
+        for name in columns[0]["per_keypoint"]
+    ]
+    rows.append(["**mean**", *(f"**{c['mean']:.1f}**" for c in columns)])
+    return table(["keypoint", "PCKh@0.5, mpii_val", "PCKh@0.1, mpii_val", "PCK@0.2, lsp_val"], rows)
+
+
+def training_speed() -> str:
+    """Images/s of training's two sides."""
+    rows = result("benchmark_training")["rows"]
+    sizes = sorted({row["size"] for row in rows})
+    speed = {(row["what"], row["size"]): f"{row['images_per_second']:.1f}" for row in rows}
+    names = list(dict.fromkeys(row["what"] for row in rows))
+    return table(["images/s", *map(str, sizes)], [[name, *(speed[name, size] for size in sizes)] for name in names])
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "weights": weights,
+    "per keypoint": per_keypoint,
+    "training speed": training_speed,
+}
+
+
+def updated(text: str) -> str:
+    """The page with its tables made anew."""
+    return re.sub(
+        r"(<!-- table: (.+?) -->\n).*?(\n<!-- end -->)", lambda m: m[1] + TABLES[m[2]]() + m[3], text, flags=re.DOTALL
+    )
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        page.write_text(updated(page.read_text()))

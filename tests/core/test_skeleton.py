@@ -85,6 +85,7 @@ def test_coco_people_get_cocos_sigmas():
         {"flip_pairs": [0, 1]},
         {"skeleton": [[0]]},
         {"skeleton": [[3, 4]]},
+        {"skeleton": [[float("inf"), 1]]},
     ],
 )
 def test_a_wrong_category_is_one_line_about_the_file(wrong):

@@ -9,9 +9,15 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture
-def hevitpose(capfd, monkeypatch, tmp_path):
-    """Run the command in an empty folder: exit status, standard output, standard error."""
+def empty_folder(monkeypatch, tmp_path):
+    """The current folder of the test."""
     monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def hevitpose(capfd, monkeypatch, empty_folder):  # noqa: ARG001
+    """Run the command: exit status, standard output, standard error."""
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["hevitpose", *map(str, arguments)])

@@ -37,7 +37,7 @@ def test_info_refuses_a_size_that_cannot_be(hevitpose):
 
 
 @pytest.fixture
-def data(skier):
+def data(skier, empty_folder):  # noqa: ARG001
     """A data set of eight copies of one person, in the current folder."""
     with Image.open(skier) as photo:
         photo.reduce(4).save("photo.png")

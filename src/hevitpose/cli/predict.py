@@ -29,7 +29,6 @@ Examples:\n
   hevitpose predict photo.jpg --box 120,40,180,400 --box 310,60,170,390\n
   hevitpose predict photos/ --boxes detections.json --format coco --output results.json
 """
-SUFFIXES = frozenset(Image.registered_extensions()) - {".pdf", ".mpg", ".mpeg", ".h5", ".hdf"}
 SOME_SKIPPED = 3
 
 
@@ -131,7 +130,7 @@ def find_pictures(paths: list[Path]) -> list[Job]:
     found: list[tuple[Path, Path, bool]] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in pictures.SUFFIXES and p.is_file())
             if not inside:
                 raise InputError(path, "no picture in this folder")
             found += [(p, p.relative_to(path), True) for p in inside]

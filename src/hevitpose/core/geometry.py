@@ -22,8 +22,8 @@ Floats = NDArray[np.float64]
 def xyxy_from_xywh(boxes_xywh: ArrayLike) -> Floats:
     """COCO boxes (..., 4) of corner, width and height to boxes by their edges.
 
-    >>> xyxy_from_xywh([0, 0, 640, 480])
-    array([ -0.5,  -0.5, 639.5, 479.5])
+    >>> xyxy_from_xywh([0, 0, 100, 50])
+    array([-0.5, -0.5, 99.5, 49.5])
     """
     boxes = np.asarray(boxes_xywh, dtype=np.float64)
     corner = boxes[..., :2] - 0.5

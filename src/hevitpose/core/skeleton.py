@@ -106,7 +106,7 @@ def skeleton_from_coco(category: Mapping[str, Any], source: str) -> Skeleton:
             for a, b in pairs:
                 mirror[a], mirror[b] = b, a
         limbs = tuple((int(a) - 1, int(b) - 1) for a, b in category.get("skeleton") or ())
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, IndexError, OverflowError) as error:
         raise InputError(source, f"flip_pairs or skeleton of its category: {error}") from error
     sigmas = COCO17.sigmas if tuple(names) == COCO17.keypoints else None
     try:

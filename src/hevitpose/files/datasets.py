@@ -114,31 +114,31 @@ def _read(name: str, text: str, folder: Path, source: Path) -> Dataset:
     except tomllib.TOMLDecodeError as error:
         raise InputError(source, f"not valid TOML ({error})") from error
     _refuse_unknown(table, {"terms", "train", "validation"}, source)
-    train = _split(name, table["train"], folder, source) if "train" in table else None
+    train = _split("train", name, table["train"], folder, source) if "train" in table else None
     validation = table.get("validation", {})
     if not isinstance(validation, dict):
         raise InputError(source, "validation must be tables: [validation.NAME]")
     return Dataset(
         name,
         train,
-        tuple(_split(key, value, folder, source) for key, value in validation.items()),
+        tuple(_split(f"validation.{key}", key, value, folder, source) for key, value in validation.items()),
         str(table.get("terms", "unknown")),
     )
 
 
-def _split(name: str, table: Any, folder: Path, source: Path) -> Split:
+def _split(key: str, name: str, table: Any, folder: Path, source: Path) -> Split:
     if not isinstance(table, dict) or not isinstance(table.get("annotations"), str):
-        raise InputError(source, f"{name} needs annotations = FILE")
+        raise InputError(source, f"{key} needs annotations = FILE")
     _refuse_unknown(table, {"annotations", "pictures", "metric", "format", "subset", "ground_truth"}, source)
-    for key, known in (("metric", get_args(Metric)), ("format", get_args(Format))):
-        if key in table and table[key] not in known:
-            raise InputError(source, f"{key} {table[key]!r} of {name} is none of {', '.join(known)}")
-    for key in ("pictures", "subset", "ground_truth"):
-        if not isinstance(table.get(key, ""), str):
-            raise InputError(source, f"{key} of {name} must be the name of a file or folder, found {table[key]!r}")
+    for entry, known in (("metric", get_args(Metric)), ("format", get_args(Format))):
+        if entry in table and table[entry] not in known:
+            raise InputError(source, f"{entry} {table[entry]!r} of {key} is none of {', '.join(known)}")
+    for entry in ("pictures", "subset", "ground_truth"):
+        if not isinstance(table.get(entry, ""), str):
+            raise InputError(source, f"{entry} of {key} must name a file or folder, found {table[entry]!r}")
     annotations = folder / table["annotations"]
     pictures = folder / table["pictures"] if "pictures" in table else annotations.parent
-    subset, ground_truth = (folder / table[key] if key in table else None for key in ("subset", "ground_truth"))
+    subset, ground_truth = (folder / table[e] if e in table else None for e in ("subset", "ground_truth"))
     return Split(name, annotations, pictures, table.get("metric"), table.get("format", "coco"), subset, ground_truth)
 
 

@@ -137,10 +137,10 @@ def _load_mat(path: Path, as_objects: bool) -> dict[str, Any]:
         from scipy.io import loadmat
     except ImportError as error:
         raise InputError(path, 'a MATLAB file needs scipy: pip install "hevitpose[train]"') from error
+    if not path.is_file():
+        raise InputError(path, "no such file")
     try:
-        content: dict[str, Any] = loadmat(path, appendmat=False, squeeze_me=as_objects, struct_as_record=not as_objects)
-    except FileNotFoundError as error:
-        raise InputError(path, "no such file") from error
+        content: dict[str, Any] = loadmat(path, squeeze_me=as_objects, struct_as_record=not as_objects)
     except Exception as error:  # On a broken file scipy raises nearly every type.
         raise InputError(path, f"cannot be read as a MATLAB file ({error})") from error
     return content

@@ -19,6 +19,13 @@ from hevitpose.core.person import PictureFile
 Picture = NDArray[np.uint8]
 """RGB (H, W, 3), upright."""
 
+SUFFIXES = frozenset(
+    {".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff"}
+    | {".webp"}
+)
+"""What is taken for a picture in a folder."""
+PROGRAMS = ("EPS",)
+"""Formats that are programs: Pillow would have Ghostscript run them."""
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -77,7 +84,11 @@ def _identified(content: Path | BytesIO) -> Image.Image:
     with _FILTERING_WARNINGS, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(content)
+        image = Image.open(content)
+    if image.format in PROGRAMS:
+        image.close()
+        raise UnidentifiedImageError
+    return image
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -43,8 +43,8 @@ class PoseEstimator:
 
     >>> estimator = PoseEstimator.from_pretrained("hevitpose_t_people16")
     >>> pose = estimator(np.zeros((200, 100, 3), dtype=np.uint8))
-    >>> len(pose.people)
-    0
+    >>> pose.size_wh
+    (100, 200)
 
     Without boxes a picture is taken to show one person: the whole picture is the first crop, and a second one is cut
     round the joints found in it. With `flip_test` each crop is also seen mirrored, at twice the time. `padding` grows

@@ -1,0 +1,97 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hevitpose.core import geometry
+from hevitpose.core.person import LabelledPeople, PictureFile
+from hevitpose.core.skeleton import Skeleton
+from hevitpose.files import pictures
+from hevitpose.files.crops import BOX_PADDING, cut_people
+
+DOTS = Skeleton("dots", ("red", "green", "blue"), (0, 1, 2))
+SIZE_WH = (230, 180)
+
+
+def people_with(folder, names, picture_of, joints, boxes):
+    number = len(boxes)
+    return LabelledPeople(
+        name="dots",
+        skeleton=DOTS,
+        pictures=tuple(PictureFile(name, folder) for name in names),
+        picture_ids=tuple(range(len(names))),
+        picture_of=np.array(picture_of, dtype=np.int64),
+        ids=np.arange(number),
+        boxes=np.array(boxes, dtype=float).reshape(-1, 4),
+        keypoints=joints,
+        visibility=np.full((number, 3), 2, dtype=np.int8),
+        head_sizes=np.full(number, np.nan),
+        areas=np.full(number, np.nan),
+    )
+
+
+@pytest.fixture
+def dots(tmp_path):
+    """Six persons in three of four pictures, not in their order; a soft dot of its own colour at each joint."""
+    random = np.random.default_rng(5)
+    picture_of = [3, 0, 1, 3, 0, 3]
+    corners = random.uniform(5, 70, (6, 2))
+    boxes = np.concatenate([corners, corners + random.uniform(50, 90, (6, 2))], axis=1)
+    joints = boxes[:, None, :2] + random.uniform(0.3, 0.7, (6, 3, 2)) * (boxes[:, None, 2:] - boxes[:, None, :2])
+    y, x = np.mgrid[: SIZE_WH[1], : SIZE_WH[0]]
+    for n in range(4):
+        picture = np.zeros((*SIZE_WH[::-1], 3))
+        # One person a picture shows its dots, so that none disturbs another's: the last one of the picture.
+        for person in [p for p, owner in enumerate(picture_of) if owner == n][-1:]:
+            for k, (joint_x, joint_y) in enumerate(joints[person]):
+                picture[..., k] = 250 * np.exp(-((x - joint_x) ** 2 + (y - joint_y) ** 2) / (2 * 4.0**2))
+        Image.fromarray(picture.round().astype(np.uint8)).save(tmp_path / f"{n}.png")
+    return people_with(tmp_path, [f"{n}.png" for n in range(4)], picture_of, joints, boxes)
+
+
+@pytest.mark.parametrize(("size_hw", "padding"), [((96, 96), 1.25), ((128, 96), 1.0), ((32, 48), 2.0)])
+def test_joints_land_on_their_dots(dots, size_hw, padding):
+    crops = cut_people(dots, size_hw, padding)
+    assert (crops.pixels.shape, crops.pixels.dtype) == ((6, *size_hw, 3), np.uint8)
+    y, x = np.mgrid[: size_hw[0], : size_hw[1]]
+    for person in (2, 4, 5):
+        expected = geometry.transform(crops.matrices[person], dots.keypoints[person])
+        for k in range(3):
+            light = crops.pixels[person, ..., k].astype(float)
+            centroid = np.array([(light * x).sum(), (light * y).sum()]) / light.sum()
+            # In crop pixels.
+            assert np.abs(centroid - expected[k]).max() < 0.05
+
+
+def test_every_person_has_its_own_matrix_and_crop(dots):
+    crops = cut_people(dots, (64, 48))
+    for person, owner in enumerate(dots.picture_of):
+        box = geometry.crop_box(dots.boxes[person], BOX_PADDING, 48 / 64)
+        assert crops.matrices[person] == pytest.approx(geometry.crop_matrix(box, (64, 48)))
+        alone = pictures.cut(pictures.read(dots.pictures[owner]), crops.matrices[person], (64, 48))
+        assert (crops.pixels[person] == alone).all()
+
+
+def test_every_picture_with_people_is_read_once(dots, monkeypatch):
+    reads, told, read = [], [], pictures.read
+
+    def counting(file):
+        reads.append(file.name)
+        return read(file)
+
+    monkeypatch.setattr(pictures, "read", counting)
+    cut_people(dots, (32, 32), progress=lambda done, of: told.append((done, of)))
+    assert Counter(reads) == {"0.png": 1, "1.png": 1, "3.png": 1}
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_nobody_gives_no_crops(tmp_path):
+    crops = cut_people(people_with(tmp_path, [], [], np.zeros((0, 3, 2)), []), (32, 24))
+    assert (crops.pixels.shape, crops.matrices.shape) == ((0, 32, 24, 3), (0, 2, 3))
+
+
+def test_a_picture_that_cannot_be_read_is_one_line(dots, tmp_path, refused):
+    (tmp_path / "3.png").write_bytes(b"no picture")
+    with refused(tmp_path / "3.png", "not a picture"):
+        cut_people(dots, (32, 32))

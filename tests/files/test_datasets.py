@@ -1,0 +1,191 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hevitpose.files.datasets import ROOT_VARIABLE, find_dataset, find_split
+
+MICE = """
+terms = "free"
+[train]
+annotations = "labels/train.json"
+pictures = "photos"
+[validation.near]
+annotations = "labels/near.json"
+metric = "pck"
+[validation.far]
+annotations = "{elsewhere}/far.mat"
+pictures = "{elsewhere}/far"
+format = "mpii"
+subset = "far.txt"
+[validation.other]
+annotations = "valid.json"
+format = "hrnet"
+ground_truth = "gt_valid.mat"
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_root(monkeypatch):
+    monkeypatch.delenv(ROOT_VARIABLE, raising=False)
+
+
+@pytest.fixture
+def toml(tmp_path):
+    """Writes mice.toml with this text."""
+    elsewhere = tmp_path / "elsewhere"
+
+    def write(text=MICE):
+        (tmp_path / "mice.toml").write_text(text.replace("{elsewhere}", elsewhere.as_posix()))
+        return str(tmp_path / "mice.toml")
+
+    return write
+
+
+def paths(split):
+    return split.annotations, split.pictures, split.subset, split.ground_truth
+
+
+@pytest.mark.parametrize("root", [None, "root"])
+def test_files_lie_beside_the_toml_file_or_in_the_root(tmp_path, toml, root):
+    folder = tmp_path / root if root else tmp_path
+    mice = find_dataset(toml(), tmp_path / root if root else None)
+    assert (mice.name, mice.terms) == ("mice", "free")
+    near, far, other = mice.validation
+    assert paths(mice.train) == (folder / "labels" / "train.json", folder / "photos", None, None)
+    assert paths(near) == (folder / "labels" / "near.json", folder / "labels", None, None)
+    assert paths(other) == (folder / "valid.json", folder, None, folder / "gt_valid.mat")
+    # An absolute path stays where it is.
+    assert paths(far) == (tmp_path / "elsewhere" / "far.mat", tmp_path / "elsewhere" / "far", folder / "far.txt", None)
+    assert [(split.name, split.metric, split.format) for split in mice.validation] == [
+        ("near", "pck", "coco"),
+        ("far", None, "mpii"),
+        ("other", None, "hrnet"),
+    ]
+
+
+def test_a_description_may_be_empty(toml):
+    mice = find_dataset(toml(""))
+    assert (mice.train, mice.validation, mice.terms) == (None, (), "unknown")
+
+
+def test_a_split_reads_the_people_it_describes(tmp_path, toml, refused):
+    person = {"id": 3, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9], "keypoints": [1, 2, 2]}
+    content = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [person]}
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "train.json").write_text(
+        json.dumps(content | {"categories": [{"id": 1, "keypoints": ["snout"]}]})
+    )
+    people = find_dataset(toml()).train.read()
+    assert (people.name, people.ids.tolist()) == ("mice", [3])
+    assert str(people.pictures[0]) == str(tmp_path / "photos" / "a.jpg")
+    hrnet = {
+        "image": "b.jpg",
+        "center": [9, 9],
+        "scale": 1,
+        "joints": np.ones((16, 2)).tolist(),
+        "joints_vis": [1] * 16,
+    }
+    (tmp_path / "valid.json").write_text(json.dumps([hrnet]))
+    with refused(tmp_path / "gt_valid.mat", "no such file"):
+        find_split(f"{toml()}/other").read()
+
+
+@pytest.mark.parametrize("name", ["people16", "people16.toml"])
+@pytest.mark.parametrize("folder", [".", "people16"])
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_a_data_set_of_the_package_lies_in_the_root(tmp_path, monkeypatch, name, folder, by_variable):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    if by_variable:
+        monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path))
+    found = find_dataset(name, None if by_variable else tmp_path)
+    assert found.name == "people16"
+    assert found.train.annotations == tmp_path / folder / "people16_train.json"
+    assert found.train.pictures == tmp_path / folder
+
+
+def test_a_given_root_wins_over_the_variable(tmp_path, monkeypatch):
+    monkeypatch.setenv(ROOT_VARIABLE, "elsewhere")
+    assert find_dataset("people16", tmp_path).train.pictures == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("", ("people16",)),
+        ("mice", ("no data set of that name", "people16")),
+        ("missing.toml", ("no such TOML file",)),
+        ("folder/people16.toml", ("no such TOML file",)),
+        ("people16", ("--root", ROOT_VARIABLE)),
+    ],
+)
+def test_a_data_set_that_is_nowhere_is_one_line(refused, name, words):
+    with refused(name, *words):
+        find_dataset(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[train", ("not valid TOML",)),
+        ("terms = \n", ("not valid TOML",)),
+        ("trian = 1", ("'trian'", "train")),
+        ("train = 5", ("train needs annotations",)),
+        ("[train]", ("train needs annotations",)),
+        ("[train]\nannotations = 5", ("train needs annotations",)),
+        ('[train]\nannotations = "a"\nanotations = "b"', ("'anotations'", "ground_truth")),
+        ('[train]\nannotations = "a"\nmetric = "ap"', ("metric 'ap' of train", "pckh, pck")),
+        ('[train]\nannotations = "a"\nmetric = ["pck"]', ("metric ['pck'] of train",)),
+        ('[train]\nannotations = "a"\nformat = "voc"', ("format 'voc' of train", "coco, mpii, hrnet")),
+        ('[train]\nannotations = "a"\npictures = 5', ("pictures of train", "5")),
+        ('[train]\nannotations = "a"\nsubset = ["a"]', ("subset of train",)),
+        ('[train]\nannotations = "a"\nground_truth = true', ("ground_truth of train",)),
+        ("validation = 5", ("[validation.NAME]",)),
+        ("[[validation]]", ("[validation.NAME]",)),
+        ("[validation]\nnear = 5", ("validation.near needs annotations",)),
+        ('[validation]\nannotations = "a"', ("validation.annotations needs annotations",)),
+        ("[validation.near]", ("validation.near needs annotations",)),
+    ],
+)
+def test_a_wrong_description_is_one_line(refused, toml, text, words):
+    path = toml(text)
+    with refused(path, *words):
+        find_dataset(path)
+
+
+def test_a_description_that_is_no_text_is_one_line(tmp_path, refused):
+    (tmp_path / "mice.toml").write_bytes(b"\xff\xff")
+    with refused(tmp_path / "mice.toml", "cannot be read"):
+        find_dataset(str(tmp_path / "mice.toml"))
+
+
+@pytest.mark.parametrize("name", ["mpii_val", "people16/mpii_val"])
+def test_a_split_of_the_package_is_found_by_its_name(tmp_path, name):
+    split = find_split(name, tmp_path)
+    assert (split.name, split.metric, split.annotations) == ("mpii_val", "pckh", tmp_path / "mpii_val.json")
+
+
+def test_a_split_of_a_toml_file_is_found(tmp_path, toml):
+    assert find_split(f"{toml()}/near").annotations == tmp_path / "labels" / "near.json"
+
+
+@pytest.mark.parametrize(("root", "folder"), [(None, "labels"), (Path("photos"), "photos")])
+def test_an_annotation_file_is_a_split_of_its_own(root, folder):
+    split = find_split("labels/mice.json", root)
+    assert (split.name, split.annotations, split.pictures) == ("mice", Path("labels/mice.json"), Path(folder))
+    assert (split.metric, split.format) == (None, "coco")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("", ("no such validation set",)),
+        ("train", ("no such validation set",)),
+        ("people16/train", ("no such validation set", "lsp_val, mpii_val")),
+        ("people17/val", ()),
+    ],
+)
+def test_a_split_that_is_nowhere_is_one_line(tmp_path, refused, name, words):
+    with refused("people17" if name == "people17/val" else name, *words):
+        find_split(name, tmp_path)

@@ -28,7 +28,7 @@ class Killed(BaseException):
 
 
 def killed_at(epoch, step):
-    def report(what, done, _of, _loss):
+    def report(what, done, *_):
         if what.startswith(f"epoch {epoch}/") and done == step:
             raise Killed
 

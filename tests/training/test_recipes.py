@@ -34,6 +34,11 @@ def test_input_sizes_change_at_their_share_of_the_epochs():
     ]
 
 
+def test_work_is_counted_in_pixels():
+    recipe = Recipe(epochs=4, input_sizes=parse_sizes("64,128@0.5"))
+    assert [recipe.work(0, 0.0), recipe.work(1, 1.0), recipe.work(3, 0.0), recipe.work(3, 1.0)] == [0, 0.2, 0.6, 1]
+
+
 def test_one_size_is_for_the_whole_run():
     assert parse_sizes("256x192") == (InputSize(256, 192),)
 

@@ -51,7 +51,7 @@ def evaluate(
             people,
             network.facts.input_size,
             network.facts.padding,
-            lambda done, of: report(people.name, done, of, math.nan),
+            lambda done, of: report(people.name, done, of, math.nan, math.nan),
         )
     result = evaluate_as_json(network, people, crops, chosen, flip_test, batch_size) | {"provenance": provenance()}
     text = json.dumps(result, indent=1)

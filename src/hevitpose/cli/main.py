@@ -1,6 +1,8 @@
 """The `hevitpose` command: one file a sub-command, one line an error."""
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -15,8 +17,19 @@ app.command(epilog=export.EXAMPLES)(export.export)
 app.command(epilog=info.EXAMPLES)(info.info)
 
 
+def show_version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        print(f"hevitpose {version('hevitpose')}")
+        raise typer.Exit
+
+
 @app.callback()
-def hevitpose() -> None:
+def hevitpose(
+    _: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=show_version, is_eager=True)
+    ] = False,
+) -> None:
     """Human pose estimation with HEViTPose."""
 
 

@@ -40,8 +40,11 @@ STRIDE = 4
 CACHE_MARGIN = 1.5
 """Cached crops show this much more than the padded box, for augmentation to move in, at the input's resolution."""
 
-Report = Callable[[str, int, int, float], None]
-"""Told what is done, how much of it, of how much, and the loss so far (NaN where there is none)."""
+Report = Callable[[str, int, int, float, float], None]
+"""Told what is done, how much of it, of how much, the loss so far, and the run's share of work that is done.
+
+The last two are NaN where nothing is trained.
+"""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,8 @@ def train(
 
                 progress.step, progress.loss_sum = step + 1, progress.loss_sum + value
                 progress.seconds += time.monotonic() - started
-                report(f"epoch {epoch + 1}/{recipe.epochs}", step + 1, steps, progress.loss_sum / (step + 1))
+                work = recipe.work(epoch, (step + 1) / steps)
+                report(f"epoch {epoch + 1}/{recipe.epochs}", step + 1, steps, progress.loss_sum / (step + 1), work)
                 if time.monotonic() - saved > 60 * hardware.checkpoint_minutes:
                     checkpoint.save(state_file, network, averaged, optimizer, progress, recipe)
                     saved = time.monotonic()
@@ -218,4 +222,4 @@ def validate(
 
 def counting(report: Report, name: str) -> Callable[[int, int], None]:
     """Progress of cutting crops as a `Report`."""
-    return lambda done, of: report(f"crops of {name}", done, of, math.nan)
+    return lambda done, of: report(f"crops of {name}", done, of, math.nan, math.nan)

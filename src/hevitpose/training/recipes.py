@@ -47,6 +47,11 @@ class Recipe:
         reached = [s for s in self.input_sizes if epoch >= s.start * self.epochs]
         return reached[-1].height, reached[-1].width
 
+    def work(self, epoch: int, part: float) -> float:
+        """The share of the run's work that is done at this `part` of an epoch, by input pixels."""
+        pixels = [height * width for height, width in map(self.input_size, range(self.epochs))]
+        return (sum(pixels[:epoch]) + part * pixels[epoch]) / sum(pixels)
+
     def rate(self, step: int, steps_in_all: int) -> float:
         """The learning rate of this step, which counts from 0."""
         progress = step / steps_in_all

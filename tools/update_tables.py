@@ -64,10 +64,28 @@ def training_speed() -> str:
     return table(["images/s", *map(str, sizes)], [[name, *(speed[name, size] for size in sizes)] for name in names])
 
 
+def codecs() -> str:
+    """Errors of each codec in input pixels."""
+    rows = [
+        [
+            f"`{row['codec']}`",
+            f"{row['mean_error_px']:.2f}",
+            f"{row['largest_error_px']:.2f}",
+            f"{row['flip_bias_px']:+.2f}",
+            f"{row['flip_bias_after_shift_px']:+.2f}",
+            f"{row['mean_error_of_flip_test_px']:.2f}",
+        ]
+        for row in result("benchmark_coordinates")["rows"]
+    ]
+    header = ["codec", "mean error", "largest error", "flip bias", "after its shift", "mean error of the flip test"]
+    return table(header, rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "weights": weights,
     "per keypoint": per_keypoint,
     "training speed": training_speed,
+    "codecs": codecs,
 }
 
 

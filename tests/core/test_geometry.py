@@ -1,3 +1,5 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,11 +21,12 @@ def test_picture_to_crop_and_back_is_the_identity(box, size_hw, rotation, mirror
     assert transform(inverse(matrix), transform(matrix, joints)) == pytest.approx(joints, abs=PIXEL)
 
 
-@given(boxes, sizes, points)
-def test_crop_to_heatmap_to_picture_and_back_is_the_identity(box, size_hw, joints):
+@given(boxes, sizes, points, st.sampled_from(get_args(geometry.Alignment)))
+def test_crop_to_heatmap_to_picture_and_back_is_the_identity(box, size_hw, joints, alignment):
     matrix = crop_matrix(crop_box(box, 1.25, size_hw[1] / size_hw[0]), size_hw)
-    cells = geometry.cells_from_pixels(transform(matrix, joints), stride=4)
-    back = transform(inverse(matrix), geometry.pixels_from_cells(cells, stride=4))
+    sizes_hw = (size_hw, (size_hw[0] // 4, size_hw[1] // 4), alignment)
+    cells = geometry.cells_from_pixels(transform(matrix, joints), *sizes_hw)
+    back = transform(inverse(matrix), geometry.pixels_from_cells(cells, *sizes_hw))
     assert back == pytest.approx(joints, abs=PIXEL)
 
 
@@ -42,6 +45,15 @@ def test_mirroring_the_crop_is_width_minus_one_minus_x(box, size_hw, rotation, j
     plain, mirrored = (transform(crop_matrix(box, size_hw, rotation, m), joints) for m in (False, True))
     assert mirrored[:, 0] == pytest.approx(size_hw[1] - 1 - plain[:, 0], abs=PIXEL)
     assert mirrored[:, 1] == pytest.approx(plain[:, 1], abs=PIXEL)
+
+
+@pytest.mark.parametrize(
+    ("alignment", "cells"),
+    [("edges", [-0.375, 31.375]), ("first pixels", [0, 31.75]), ("pixel centers", [0, 31])],
+)
+def test_what_coincides_of_crop_and_heatmap(alignment, cells):
+    ends = geometry.cells_from_pixels([[0, 0], [127, 127]], (128, 128), (32, 32), alignment)
+    assert ends[:, 0] == pytest.approx(cells)
 
 
 def test_rotation_turns_the_content_clockwise_about_the_center():

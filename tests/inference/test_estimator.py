@@ -6,7 +6,7 @@ from PIL import Image
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import Facts
-from hevitpose.core.heatmap import encode
+from hevitpose.core.heatmap import EDGES
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.network import Network
@@ -25,7 +25,7 @@ def find_dots(crops):
             light = np.clip(crop[..., k] - np.delete(crop, k, axis=2).max(axis=2) - 100, 0, None)
             if light.sum() > 0:
                 at = np.array([(light * x).sum(), (light * y).sum()]) / light.sum()
-                heatmaps[n, k] = encode(((at + 0.5) / 4 - 0.5)[None], heatmaps.shape[2:], 2.0)[0]
+                heatmaps[n, k] = EDGES.encode(at[None], crop.shape[:2], heatmaps.shape[2:])[0]
     return heatmaps
 
 

@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import load_file
 
 from hevitpose.core.errors import InputError
+from hevitpose.core.heatmap import Codec
 from hevitpose.files.datasets import find_dataset
 from hevitpose.models.weights import load_model
 from hevitpose.training import loop
@@ -16,7 +17,7 @@ RECIPE = Recipe(
     epochs=3,
     batch_size=8,
     input_sizes=(InputSize(32, 32), InputSize(64, 64, 0.6)),
-    sigma=1.5,
+    codec=Codec(sigma=1.5),
     warmup_steps=4,
     augmentation=Augmentation(scale=0.2, rotation=10),
 )
@@ -117,7 +118,7 @@ def test_a_small_set_is_learned_by_heart(dataset, tmp_path):
         epochs=30,
         batch_size=8,
         input_sizes=(InputSize(64, 64),),
-        sigma=1.5,
+        codec=Codec(sigma=1.5),
         learning_rate=5e-3,
         warmup_steps=10,
         ema_decay=0.9,

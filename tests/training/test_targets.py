@@ -2,14 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from hevitpose.core.heatmap import encode
+from hevitpose.core.heatmap import Codec
 from hevitpose.training.targets import heatmap_loss, heatmap_targets
 
 
 def test_targets_are_the_codecs_heatmaps():
-    joints = np.random.default_rng(0).uniform(-5, 50, (3, 16, 2))
-    targets, _ = heatmap_targets(torch.from_numpy(joints), torch.ones(3, 16, dtype=torch.bool), (32, 48), 2.0)
-    assert targets.numpy() == pytest.approx(encode(joints, (32, 48), 2.0), abs=1e-6)
+    joints = np.random.default_rng(0).uniform(-20, 200, (3, 16, 2))
+    codec = Codec(sigma=2.0)
+    cells = codec.cells(joints, (128, 192), (32, 48))
+    targets, _ = heatmap_targets(torch.from_numpy(cells), torch.ones(3, 16, dtype=torch.bool), (32, 48), 2.0)
+    assert targets.numpy() == pytest.approx(codec.encode(joints, (128, 192), (32, 48)), abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,11 @@ def train(
     size: Annotated[
         str | None, typer.Option(help="Input size: 256, 256x192 (height x width), or in turn 128,192@0.5,256@0.8.")
     ] = None,
+    codec: Annotated[
+        Literal["edges", "msra", "dark", "udp"] | None,
+        typer.Option(help="How joints stand in heatmaps (docs/coordinates.md)."),
+    ] = None,
+    sigma: Annotated[float | None, typer.Option(help="Of a joint's Gaussian, in heatmap cells.")] = None,
     seed: Annotated[int, typer.Option(help="Decides first weights, order and augmentation.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
@@ -39,6 +44,7 @@ def train(
     """Train a network on labelled people."""
     need("train")
     from hevitpose.cli.progress import training_progress
+    from hevitpose.core.heatmap import CODECS
     from hevitpose.files.datasets import find_dataset
     from hevitpose.training import recipes
     from hevitpose.training.loop import Hardware
@@ -48,6 +54,8 @@ def train(
     sizes = size and recipes.parse_sizes(size)
     changes = {"epochs": epochs, "batch_size": batch_size, "learning_rate": rate, "input_sizes": sizes}
     chosen = dataclasses.replace(named[recipe](), model=model, seed=seed, **_given(changes))
+    base = CODECS[codec] if codec else chosen.codec
+    chosen = dataclasses.replace(chosen, codec=dataclasses.replace(base, sigma=sigma or chosen.codec.sigma))
     with training_progress() as report:
         history = run(chosen, find_dataset(data, root), out, Hardware(device, precision, compile), resume, report)
     print(*(f"{name}: {value}" for name, value in history[-1].items()), f"weights: {out}", sep="\n")

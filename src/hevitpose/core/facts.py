@@ -7,6 +7,7 @@ from os import PathLike
 from typing import Any
 
 from hevitpose.core.errors import InputError
+from hevitpose.core.heatmap import EDGES, Codec
 from hevitpose.core.skeleton import Skeleton
 
 KEY = "hevitpose"
@@ -15,12 +16,13 @@ KEY = "hevitpose"
 
 @dataclass(frozen=True)
 class Facts:
-    """Which network the weights are for ("t", "s", "b"), their keypoints, and the crops that they were trained on."""
+    """Which network the weights are for ("t", "s", "b"), their keypoints, crops and heatmaps."""
 
     architecture: str
     skeleton: Skeleton
     input_size: tuple[int, int]
     padding: float
+    codec: Codec = EDGES
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -43,6 +45,7 @@ def facts_from_metadata(metadata: Mapping[str, str], source: str | PathLike[str]
             ),
             (int(height), int(width)),
             float(facts["padding"]),
+            Codec(**facts["codec"]) if "codec" in facts else EDGES,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(source, f"not weights of hevitpose (its metadata: {type(error).__name__} {error})") from error

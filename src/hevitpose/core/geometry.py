@@ -6,17 +6,23 @@ reaches from x = -0.5 to W - 0.5, and so do a crop and a heatmap, each in units 
     picture   | 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 |     x        = (x_cell + 0.5) * stride - 0.5
     heatmap   |       0       |       1       |     x_cell   = (x + 0.5) / stride - 0.5
 
-Mirroring is then W - 1 - x at every resolution, and a flip test needs no shift.
+Mirroring is then W - 1 - x at every resolution, and a flip test needs no shift. For weights that were trained otherwise
+crop and heatmap can also meet at their first pixels (x_cell = x / stride: SimpleBaseline, HRNet) or at the centres of
+the first and the last pixel (x_cell = x * (w - 1) / (W - 1): UDP).
+
 Boxes are (x1, y1, x2, y2), the edges in these units: the box of a whole picture is (-0.5, -0.5, W - 0.5, H - 0.5).
 COCO measures boxes from the picture's corner, so that xywh there is shifted by half a pixel here.
 
 Every function takes arrays with any leading axes and returns new ones.
 """
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Alignment = Literal["edges", "first pixels", "pixel centers"]
 
 
 def xyxy_from_xywh(boxes_xywh: ArrayLike) -> Floats:
@@ -101,11 +107,28 @@ def transform(matrices: ArrayLike, points: ArrayLike) -> Floats:
     return moved
 
 
-def cells_from_pixels(points: ArrayLike, stride: float) -> Floats:
-    """Crop pixels (..., 2) to heatmap cells."""
-    return (np.asarray(points, dtype=np.float64) + 0.5) / stride - 0.5
+def cells_from_pixels(
+    points: ArrayLike, crop_hw: tuple[int, int], heatmap_hw: tuple[int, int], alignment: Alignment = "edges"
+) -> Floats:
+    """Pixels (..., 2) of a crop to cells of its heatmap."""
+    scale, offset = _cell_of_pixel(crop_hw, heatmap_hw, alignment)
+    return np.asarray(points, dtype=np.float64) * scale + offset
 
 
-def pixels_from_cells(points: ArrayLike, stride: float) -> Floats:
-    """Heatmap cells (..., 2) to crop pixels."""
-    return (np.asarray(points, dtype=np.float64) + 0.5) * stride - 0.5
+def pixels_from_cells(
+    points: ArrayLike, crop_hw: tuple[int, int], heatmap_hw: tuple[int, int], alignment: Alignment = "edges"
+) -> Floats:
+    """Cells (..., 2) of a heatmap to pixels of its crop."""
+    scale, offset = _cell_of_pixel(crop_hw, heatmap_hw, alignment)
+    return (np.asarray(points, dtype=np.float64) - offset) / scale
+
+
+def _cell_of_pixel(
+    crop_hw: tuple[int, int], heatmap_hw: tuple[int, int], alignment: Alignment
+) -> tuple[Floats, Floats]:
+    """Scale (2,) and offset (2,) in x and y: cell = scale * pixel + offset."""
+    pixels, cells = (np.array(size_hw[::-1], dtype=np.float64) for size_hw in (crop_hw, heatmap_hw))
+    if alignment == "pixel centers":
+        return (cells - 1) / (pixels - 1), np.zeros(2)
+    scale = cells / pixels
+    return scale, (scale - 1) / 2 if alignment == "edges" else np.zeros(2)

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hevitpose.core import geometry, heatmap
+from hevitpose.core import geometry
 from hevitpose.core.geometry import Floats
+from hevitpose.core.heatmap import EDGES, Codec
 from hevitpose.files.crops import Crops
 from hevitpose.inference.backends import Backend
 
 
 def find_joints(
-    backend: Backend, crops: Crops, batch_size: int, mirror: Sequence[int] | None = None
+    backend: Backend, crops: Crops, batch_size: int, mirror: Sequence[int] | None = None, codec: Codec = EDGES
 ) -> tuple[Floats, Floats]:
     """Joints (N, K, 2) in picture pixels and scores (N, K) in [0, 1] of one person in each crop.
 
@@ -22,9 +23,8 @@ def find_joints(
         pixels = crops.pixels[start : start + batch_size]
         heatmaps = backend(pixels)
         if mirror is not None:
-            heatmaps = heatmap.flip_average(heatmaps, backend(pixels[:, :, ::-1]), mirror)
-        cells, peaks = heatmap.decode(heatmaps)
-        in_crop = geometry.pixels_from_cells(cells, pixels.shape[2] / heatmaps.shape[3])
+            heatmaps = codec.flip_average(heatmaps, backend(pixels[:, :, ::-1]), mirror)
+        in_crop, peaks = codec.decode(heatmaps, pixels.shape[1:3])
         points.append(geometry.transform(geometry.inverse(crops.matrices[start : start + batch_size]), in_crop))
         scores.append(peaks)
     if not points:

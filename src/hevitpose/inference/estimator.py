@@ -137,7 +137,9 @@ class PoseEstimator:
         pixels = np.empty((len(owners), height, width, 3), dtype=np.uint8)
         for row, owner in enumerate(owners):
             pixels[row] = pictures.cut(items[owner].picture, matrices[row], (height, width))
-        return find_joints(self.network.backend, Crops(pixels, matrices), self.batch_size, self.mirror)
+        return find_joints(
+            self.network.backend, Crops(pixels, matrices), self.batch_size, self.mirror, self.network.facts.codec
+        )
 
     def _person(self, joints: Floats, scores: Floats, box: Floats, box_score: float) -> Person:
         present = scores >= self.min_score

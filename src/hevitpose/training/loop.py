@@ -136,7 +136,7 @@ def train(
         saved = time.monotonic()
         write_log(folder, board, progress.history)
     board.close()
-    facts = Facts(recipe.model, people.skeleton, recipe.input_size(recipe.epochs - 1), recipe.padding)
+    facts = Facts(recipe.model, people.skeleton, recipe.input_size(recipe.epochs - 1), recipe.padding, recipe.codec)
     weights.save_model(folder / "weights.safetensors", averaged.state_dict(), facts)
     return progress.history
 
@@ -200,11 +200,10 @@ def make_batch(
     to_crop = geometry.compose(crops.matrices[chosen], geometry.inverse(views.matrices))
     pixels = crops.pixels[torch.from_numpy(chosen).to(device)]
     inputs = warp(pixels, torch.from_numpy(to_crop).float().to(device), size_hw)
-    cells = torch.from_numpy(geometry.cells_from_pixels(views.joints, STRIDE)).float().to(device)
+    heatmap_hw = (size_hw[0] // STRIDE, size_hw[1] // STRIDE)
+    cells = torch.from_numpy(recipe.codec.cells(views.joints, size_hw, heatmap_hw)).float().to(device)
     labelled = torch.from_numpy(views.labelled).to(device)
-    targets, joint_weights = heatmap_targets(
-        cells, labelled, (size_hw[0] // STRIDE, size_hw[1] // STRIDE), recipe.sigma
-    )
+    targets, joint_weights = heatmap_targets(cells, labelled, heatmap_hw, recipe.codec.sigma)
     return inputs, targets, joint_weights
 
 

@@ -1,14 +1,17 @@
 """Everything that decides what a training run computes."""
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from math import cos, pi
 from typing import Any, Literal
 
 from hevitpose.core.errors import InputError
+from hevitpose.core.heatmap import EDGES, MSRA, Codec
 from hevitpose.files.crops import BOX_PADDING
 from hevitpose.training.augment import Augmentation
+
+PAPER_CODEC = replace(MSRA, sigma=1.0)
 
 
 @dataclass(frozen=True)
@@ -25,20 +28,20 @@ class Recipe:
     """The defaults are the paper's recipe for MPII (docs/deviations.md on its sigma); weight decay is AdamW's.
 
     "step" multiplies the rate by 0.1 at 170/210 and again at 200/210 of the epochs; "cosine" lets it fall to zero.
-    Both begin with `warmup_steps` of linear rise. `sigma` is that of the target, in heatmap cells.
+    Both begin with `warmup_steps` of linear rise.
     """
 
     model: Literal["t", "s", "b"] = "t"
     epochs: int = 210
     batch_size: int = 32
     input_sizes: tuple[InputSize, ...] = (InputSize(256, 256),)
-    sigma: float = 1.0
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     schedule: Literal["step", "cosine"] = "step"
     warmup_steps: int = 500
     ema_decay: float = 0.999
     padding: float = BOX_PADDING
+    codec: Codec = PAPER_CODEC
     augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
 
@@ -70,7 +73,7 @@ def people16() -> Recipe:
     return Recipe(
         epochs=70,
         input_sizes=(InputSize(128, 128), InputSize(192, 192, 0.5), InputSize(256, 256, 0.8)),
-        sigma=2.0,
+        codec=EDGES,
         learning_rate=2e-3,
         weight_decay=0.02,
         schedule="cosine",

@@ -26,7 +26,7 @@ from hevitpose.files import atomic
 from hevitpose.files.provenance import provenance
 from hevitpose.models.hevitpose import hevitpose_t
 from hevitpose.training import cpu
-from hevitpose.training.loop import CachedCrops, make_batch
+from hevitpose.training.batches import Batch, CachedCrops, make_batch
 from hevitpose.training.recipes import InputSize, Recipe
 from hevitpose.training.targets import heatmap_loss
 
@@ -57,9 +57,9 @@ def measure(size: int, keep_freed_memory: bool) -> list[dict[str, Any]]:
     people, crops = made_up_people(size)
     recipe = Recipe(input_sizes=(InputSize(size, size),))
     chosen = np.random.default_rng(0).permutation(PERSONS)[:BATCH]
-    batch = make_batch(people, crops, chosen, (size, size), recipe, 0)
+    batch = make_batch(people, crops, chosen, recipe, 0)
     runs: dict[str, Callable[[], None]] = {
-        "input: warp, flip and targets": lambda: use(make_batch(people, crops, chosen, (size, size), recipe, 0)),
+        "input: warp, flip and targets": lambda: use(make_batch(people, crops, chosen, recipe, 0)),
         "step: NCHW, float32": stepper(batch, channels_last=False),
         "step: channels last, float32": stepper(batch),
         "step: channels last, bfloat16": stepper(batch, bfloat16=True),
@@ -82,7 +82,7 @@ def measure(size: int, keep_freed_memory: bool) -> list[dict[str, Any]]:
 
 
 def stepper(
-    batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    batch: Batch,
     channels_last: bool = True,
     bfloat16: bool = False,
     detours: bool = False,
@@ -92,13 +92,13 @@ def stepper(
     layout = torch.channels_last if channels_last else torch.contiguous_format
     model = hevitpose_t().train()
     model.to(memory_format=layout)  # type: ignore[call-overload]
-    inputs, targets, weights = batch[0].contiguous(memory_format=layout), *batch[1:]
+    inputs = batch.inputs.contiguous(memory_format=layout)
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
 
     def step() -> None:
         with cpu.FastKernels() if detours else nullcontext(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             heatmaps = model(inputs)
-        torch.autograd.backward(heatmap_loss(heatmaps, targets, weights))
+        torch.autograd.backward(heatmap_loss(heatmaps, batch.targets, batch.weights))
         optimizer.step()
         optimizer.zero_grad()
 
@@ -129,7 +129,9 @@ def made_up_people(size: int) -> tuple[LabelledPeople, CachedCrops]:
     )
     pixels = torch.from_numpy(random.integers(0, 256, (PERSONS, side, side, 3), dtype=np.uint8))
     shift = (side - size / 1.25) / 2
-    return people, CachedCrops(pixels, np.tile([[1.0, 0, shift], [0, 1, shift]], (PERSONS, 1, 1)))
+    return people, CachedCrops(
+        pixels, np.tile([[1.0, 0, shift], [0, 1, shift]], (PERSONS, 1, 1)), (size, size), torch.device("cpu")
+    )
 
 
 if __name__ == "__main__":

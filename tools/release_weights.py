@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from hevitpose.core.facts import Facts
+from hevitpose.core.heatmap import Codec
 from hevitpose.files import atomic
 from hevitpose.files.datasets import find_dataset
 from hevitpose.files.provenance import processor
@@ -43,7 +44,8 @@ def main() -> None:
         sys.exit(f"{dataset.name} has no training set")
     people = dataset.train.read()
     height, width = map(int, history[-1]["size"].split("x"))
-    facts = Facts(recipe["model"], people.skeleton, (height, width), recipe["padding"])
+    codec = Codec(**recipe["codec"])
+    facts = Facts(recipe["model"], people.skeleton, (height, width), recipe["padding"], codec)
     file = SHIPPED / f"{options.name}.safetensors"
     weights.save_model(file, weights.half_precision(averaged), facts)
     photos = sorted((ROOT / "examples").glob("*.jpg"))

@@ -75,11 +75,11 @@ def test_from_training_to_an_onnx_file_that_is_evaluated(hevitpose, skier):
         "error: run: already holds a run: continue it with --resume, or choose another folder",
     )
     assert hevitpose(*arguments, "--resume")[0] == 0
-    status, printed, _ = hevitpose("export", "run/weights.safetensors", "--output", "run/t.onnx", "--check", skier)
+    status, printed, _ = hevitpose("export", "run/last.safetensors", "--output", "run/t.onnx", "--check", skier)
     assert status == 0
     assert printed.startswith("run/t.onnx: ")
     scores = []
-    for weights in ("run/weights.safetensors", "run/t.onnx"):
+    for weights in ("run/last.safetensors", "run/t.onnx"):
         status, printed, _ = hevitpose(
             "evaluate", "--data", "people.json", "--metric", "pckh", "--model", weights, "--json"
         )

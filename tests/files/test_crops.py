@@ -1,3 +1,4 @@
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -7,6 +8,7 @@ from PIL import Image
 from hevitpose.core import geometry
 from hevitpose.core.person import LabelledPeople, PictureFile
 from hevitpose.core.skeleton import Skeleton
+from hevitpose.files import crops as crops_module
 from hevitpose.files import pictures
 from hevitpose.files.crops import BOX_PADDING, cut_people
 
@@ -84,6 +86,53 @@ def test_every_picture_with_people_is_read_once(dots, monkeypatch):
     cut_people(dots, (32, 32), progress=lambda done, of: told.append((done, of)))
     assert Counter(reads) == {"0.png": 1, "1.png": 1, "3.png": 1}
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_crops_in_a_folder_are_the_same_and_are_found_again(dots, tmp_path, monkeypatch):
+    in_memory = cut_people(dots, (64, 48))
+    on_disk = cut_people(dots, (64, 48), folder=tmp_path / "cache")
+    assert (on_disk.pixels == in_memory.pixels).all()
+    monkeypatch.setattr(pictures, "read", lambda file: pytest.fail(f"{file} was read again"))
+    again = cut_people(dots, (64, 48), folder=tmp_path / "cache")
+    assert isinstance(again.pixels, np.memmap)
+    assert (again.pixels == in_memory.pixels).all()
+
+
+def test_what_a_crash_left_undone_is_cut_and_nothing_else(dots, tmp_path, monkeypatch):
+    monkeypatch.setattr(crops_module, "PICTURES_A_FLUSH", 1)
+    read = pictures.read
+
+    def breaking(file):
+        if file.name == "3.png":
+            raise KeyboardInterrupt
+        return read(file)
+
+    monkeypatch.setattr(pictures, "read", breaking)
+    with pytest.raises(KeyboardInterrupt):
+        cut_people(dots, (32, 32), folder=tmp_path / "cache")
+    reads = []
+    monkeypatch.setattr(pictures, "read", lambda file: (reads.append(file.name), read(file))[1])
+    crops = cut_people(dots, (32, 32), folder=tmp_path / "cache")
+    assert reads == ["3.png"]
+    assert (crops.pixels == cut_people(dots, (32, 32)).pixels).all()
+
+
+@pytest.mark.parametrize("what", ["boxes", "padding", "size", "picture"])
+def test_other_crops_are_not_taken_for_these(dots, tmp_path, what):
+    cut_people(dots, (32, 32), folder=tmp_path / "cache")
+    size_hw, padding = (32, 48) if what == "size" else (32, 32), 1.5 if what == "padding" else BOX_PADDING
+    if what == "boxes":
+        dots = dataclasses.replace(dots, boxes=dots.boxes + 3)
+    if what == "picture":
+        Image.new("RGB", SIZE_WH, "white").save(tmp_path / "0.png")
+    crops = cut_people(dots, size_hw, padding, folder=tmp_path / "cache")
+    assert (crops.pixels == cut_people(dots, size_hw, padding).pixels).all()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(dots, tmp_path, refused):
+    (tmp_path / "cache").write_text("a file")
+    with refused(tmp_path / "cache", "crops cannot be kept there"):
+        cut_people(dots, (32, 32), folder=tmp_path / "cache")
 
 
 def test_nobody_gives_no_crops(tmp_path):

@@ -21,7 +21,7 @@ from hevitpose.inference.network import DEFAULT, Runtime, load_network
 EXAMPLES = """
 Examples:\n
   hevitpose evaluate --data mpii_val --root data/people16\n
-  hevitpose evaluate --data my_val.json --metric pck --model runs/train/weights.safetensors
+  hevitpose evaluate --data my_val.json --metric pck --model runs/train/last.safetensors
 """
 
 

@@ -10,7 +10,7 @@ from hevitpose.inference.network import find_weights
 
 EXAMPLES = """
 Examples:\n
-  hevitpose export runs/train/weights.safetensors --check photos/ --output mine.onnx
+  hevitpose export runs/train/last.safetensors --check photos/ --output mine.onnx
 """
 
 

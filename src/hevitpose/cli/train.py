@@ -1,6 +1,7 @@
 """`hevitpose train`."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -35,6 +36,19 @@ def train(
         typer.Option(help="How joints stand in heatmaps (docs/coordinates.md)."),
     ] = None,
     sigma: Annotated[float | None, typer.Option(help="Of a joint's Gaussian, in heatmap cells.")] = None,
+    at_once: Annotated[
+        int | None, typer.Option(min=1, help="Persons in memory at a time; larger batches are accumulated.")
+    ] = None,
+    crops: Annotated[
+        Path | None, typer.Option(help="Folder that keeps the cut people on disk: for sets larger than memory.")
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stop after so many epochs without a better score of the first validation set."),
+    ] = None,
+    time_budget: Annotated[
+        str | None, typer.Option(help="As many epochs as fit into 90m or 8h, measured first; instead of --epochs.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides first weights, order and augmentation.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
@@ -47,18 +61,28 @@ def train(
     from hevitpose.core.heatmap import CODECS
     from hevitpose.files.datasets import find_dataset
     from hevitpose.training import recipes
+    from hevitpose.training.budget import within_budget
     from hevitpose.training.loop import Hardware
     from hevitpose.training.loop import train as run
 
     named = {"paper": recipes.Recipe, "people16": recipes.people16}
     sizes = size and recipes.parse_sizes(size)
     changes = {"epochs": epochs, "batch_size": batch_size, "learning_rate": rate, "input_sizes": sizes}
+    changes["patience"] = patience
     chosen = dataclasses.replace(named[recipe](), model=model, seed=seed, **_given(changes))
     base = CODECS[codec] if codec else chosen.codec
     chosen = dataclasses.replace(chosen, codec=dataclasses.replace(base, sigma=sigma or chosen.codec.sigma))
+    hardware = Hardware(device, precision, compile, at_once, crops)
+    dataset = find_dataset(data, root)
+    if time_budget is not None:
+        chosen = within_budget(chosen, time_budget, dataset, out, hardware, resume)
     with training_progress() as report:
-        history = run(chosen, find_dataset(data, root), out, Hardware(device, precision, compile), resume, report)
-    print(*(f"{name}: {value}" for name, value in history[-1].items()), f"weights: {out}", sep="\n")
+        history = run(chosen, dataset, out, hardware, resume, report)
+    if int(os.environ.get("RANK", "0")):  # of the processes of torchrun the first one speaks
+        return
+    print(
+        *(f"{name}: {value}" for name, value in history[-1].items()), f"weights: {out / 'last.safetensors'}", sep="\n"
+    )
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The typed records that travel between the steps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,11 @@ class LabelledPeople:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def subset(self, persons: NDArray[np.int64]) -> "LabelledPeople":
+        """Only the persons with these indices, in this order; all pictures stay."""
+        per_person = ("picture_of", "ids", "boxes", "keypoints", "visibility", "head_sizes", "areas")
+        return replace(self, **{name: getattr(self, name)[persons] for name in per_person})
 
     @property
     def labelled(self) -> NDArray[np.bool_]:

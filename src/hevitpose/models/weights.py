@@ -1,9 +1,11 @@
 """Weights on disk: safetensors, never pickled code."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor, nn
@@ -13,24 +15,38 @@ from hevitpose.core.facts import KEY, Facts, facts_from_metadata
 from hevitpose.files import atomic
 from hevitpose.models.hevitpose import HEViTPose, hevitpose_b, hevitpose_s, hevitpose_t
 
+HASH = "sha256"
 BUILDERS = {"t": hevitpose_t, "s": hevitpose_s, "b": hevitpose_b}
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write tensors and texts about them as one file, whole or not at all."""
+    """Write tensors, texts about them and a hash of the tensors as one file, whole or not at all."""
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    atomic.write(path, serialize(content, dict(metadata)))
+    atomic.write(path, serialize(content, {**metadata, HASH: digest(content)}))
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """What `save` wrote. Raises InputError where the file is missing or broken."""
+    """What `save` wrote. Raises InputError where the file is missing, broken or not as it was written."""
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
     except FileNotFoundError as error:
         raise InputError(path, "no such file") from error
     except (SafetensorError, OSError) as error:
         raise InputError(path, f"cannot be read as safetensors ({error})") from error
+    if HASH in metadata and digest(tensors) != metadata[HASH]:
+        raise InputError(path, "its tensors are not those that were written: the file is damaged")
+    return tensors, metadata
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the names and bytes of the tensors."""
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        sha.update(name.encode())
+        sha.update(tensors[name].contiguous().flatten().view(torch.uint8).numpy().data)
+    return sha.hexdigest()
 
 
 def save_model(path: Path, tensors: Mapping[str, Tensor], facts: Facts) -> None:

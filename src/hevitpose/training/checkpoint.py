@@ -18,29 +18,42 @@ FILE = "checkpoint.safetensors"
 
 @dataclass
 class Progress:
-    """Where a run stands: `step` of `epoch`, the loss and the time of that epoch's steps, and one row an epoch done."""
+    """Where a run stands: `step` of `epoch`, the loss and the time of that epoch's steps, and one row an epoch done.
+
+    `best` is the best score so far of the set that the run is judged by, reached in `best_epoch`.
+    """
 
     epoch: int = 0
     step: int = 0
     loss_sum: float = 0.0
     seconds: float = 0.0
+    best: float | None = None
+    best_epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
-def save(
-    path: Path, model: nn.Module, averaged: nn.Module, optimizer: Optimizer, progress: Progress, recipe: Recipe
-) -> None:
+@dataclass
+class State:
+    """Everything that a step changes. `averaged` is the moving average of the network, which is what ships."""
+
+    network: nn.Module
+    averaged: nn.Module
+    optimizer: Optimizer
+    progress: Progress
+
+
+def save(path: Path, state: State, recipe: Recipe) -> None:
     """Write the checkpoint, whole or not at all."""
     tensors: dict[str, Tensor] = {}
-    for prefix, module in (("model", model), ("averaged", averaged)):
+    for prefix, module in (("model", state.network), ("averaged", state.averaged)):
         tensors |= {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
-    weights.save(path, tensors, {"progress": json.dumps(vars(progress)), "recipe": json.dumps(recipe.as_json())})
+    for index, moments in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
+    weights.save(path, tensors, {"progress": json.dumps(vars(state.progress)), "recipe": json.dumps(recipe.as_json())})
 
 
-def load(path: Path, model: nn.Module, averaged: nn.Module, optimizer: Optimizer, recipe: Recipe) -> Progress:
-    """Fill the three and return where the run stood. Raises InputError where the recipe is another one."""
+def load(path: Path, state: State, recipe: Recipe) -> None:
+    """Fill the state. Raises InputError where the file is damaged or was made with another recipe."""
     tensors, metadata = weights.load(path)
     if not {"progress", "recipe"} <= metadata.keys():
         raise InputError(path, "is no checkpoint of a training run")
@@ -48,17 +61,18 @@ def load(path: Path, model: nn.Module, averaged: nn.Module, optimizer: Optimizer
     for key, ours in json.loads(json.dumps(recipe.as_json())).items():
         if theirs.get(key) != ours:
             raise InputError(path, f"was made with {key} = {theirs.get(key)}, not {ours}: resume with the same recipe")
-    for prefix, module in (("model", model), ("averaged", averaged)):
+    for prefix, module in (("model", state.network), ("averaged", state.averaged)):
         weights.load_into(module, _below(tensors, prefix), str(path))
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
+    parameters = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
+    moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in _below(tensors, "optimizer").items():
         index, _, key = name.partition(".")
         # Fused Adam walks parameter and moments alike, so that they must lie in memory alike (channels last).
         moment = torch.empty_like(parameters[int(index)]).copy_(tensor) if tensor.ndim else tensor
-        state.setdefault(int(index), {})[key] = moment
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return Progress(**json.loads(metadata["progress"]))
+        moments.setdefault(int(index), {})[key] = moment
+    groups = state.optimizer.state_dict()["param_groups"]
+    state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    state.progress = Progress(**json.loads(metadata["progress"]))
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

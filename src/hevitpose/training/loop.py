@@ -1,8 +1,8 @@
 """Training, from top to bottom."""
 
 import copy
-import json
 import math
+import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -15,46 +15,59 @@ import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 
-from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import Facts
-from hevitpose.core.geometry import Floats
 from hevitpose.core.person import LabelledPeople
-from hevitpose.files import atomic
 from hevitpose.files.crops import Crops, cut_people
-from hevitpose.files.datasets import Dataset, Metric
+from hevitpose.files.datasets import Dataset, Split
 from hevitpose.inference.backends import torch_backend
-from hevitpose.inference.evaluation import evaluate
-from hevitpose.models import weights
-from hevitpose.training import checkpoint, cpu
-from hevitpose.training.augment import draw_views, warp
-from hevitpose.training.checkpoint import Progress
+from hevitpose.inference.crops import find_joints
+from hevitpose.inference.evaluation import Scores, score
+from hevitpose.models.weights import BUILDERS
+from hevitpose.training import checkpoint, cpu, distributed, failure
+from hevitpose.training.batches import CACHE_MARGIN, Batch, CachedCrops, Report, counting, make_batch, permutation
+from hevitpose.training.checkpoint import Progress, State
 from hevitpose.training.recipes import Recipe
-from hevitpose.training.run_folder import write_log
-from hevitpose.training.targets import heatmap_loss, heatmap_targets
-
-STRIDE = 4
-"""Input pixels a heatmap cell."""
-CACHE_MARGIN = 1.5
-"""Cached crops show this much more than the padded box, for augmentation to move in, at the input's resolution."""
-
-Report = Callable[[str, int, int, float, float], None]
-"""Told what is done, how much of it, of how much, the loss so far, and the run's share of work that is done.
-
-The last two are NaN where nothing is trained.
-"""
+from hevitpose.training.run_folder import RunFolder
+from hevitpose.training.targets import heatmap_loss
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """Where and how fast, never what: "auto" takes the first accelerator, and bfloat16 where it is native."""
+    """Where and how fast, never what: "auto" takes the first accelerator, and bfloat16 where it is native.
+
+    `at_once`: persons of a process that go through the network together. A larger batch is accumulated, and its batch
+    norms then take their statistics over so many. `crops`: folder for the cached crops, which are then mapped into
+    memory and found again by the next run; without it they are in memory, or in the run's folder where they would
+    fill half of the memory.
+    """
 
     device: str = "auto"
     precision: str = "auto"
     compile: bool = False
+    at_once: int | None = None
+    crops: Path | None = None
     checkpoint_minutes: float = 5.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run does not change: `model` is the network as Fabric wraps it; `validation` sets and their crops."""
+
+    recipe: Recipe
+    hardware: Hardware
+    people: LabelledPeople
+    validation: list[tuple[Split, LabelledPeople]]
+    folder: Path
+    fabric: Fabric
+    model: Any
+    report: Report
+
+    @property
+    def steps(self) -> int:
+        """Of an epoch; what does not fill a batch waits for the next epoch's order."""
+        return len(self.people) // self.recipe.batch_size
 
 
 def train(
@@ -67,8 +80,9 @@ def train(
 ) -> list[dict[str, Any]]:
     """Run `recipe` on `dataset`, leave everything in `folder`, and return its log: one row an epoch.
 
-    With `resume`, a run in `folder` goes on where its last checkpoint stood. Raises InputError where the data cannot
-    be read, the folder holds another run, or the loss is no longer a number.
+    With `resume`, a run in `folder` goes on where its last checkpoint stood. Processes that torchrun started share
+    every batch. Raises InputError where the data cannot be read, the folder holds another run, or a number of the
+    training is no longer finite.
     """
     state_file = folder / checkpoint.FILE
     if state_file.exists() and not resume:
@@ -76,79 +90,192 @@ def train(
     if dataset.train is None:
         raise InputError(dataset.name, "has no [train] table")
     people = dataset.train.read()
-    validation = [(split.read(), split.metric) for split in dataset.validation]
-    steps = len(people) // recipe.batch_size
-    if not steps:
-        raise InputError(dataset.name, f"{len(people)} persons are fewer than one batch of {recipe.batch_size}")
-
+    validation = [(split, split.read()) for split in dataset.validation]
     fabric = make_fabric(hardware)
-    torch.manual_seed(recipe.seed)
-    network = weights.BUILDERS[recipe.model](people.skeleton.num_keypoints)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    averaged = copy.deepcopy(network).eval().requires_grad_(False).to(fabric.device)
-    model, optimizer = fabric.setup(network, torch.optim.AdamW(parameter_groups(network, recipe), fused=True))
+    if recipe.batch_size % fabric.world_size or len(people) < recipe.batch_size:
+        what = (
+            f"{fabric.world_size} processes do not share" if recipe.batch_size % fabric.world_size else "are fewer than"
+        )
+        raise InputError(dataset.name, f"{len(people)} persons {what} one batch of {recipe.batch_size}")
+
+    network = begin(recipe, people, fabric)
+    averaged = copy.deepcopy(network).eval().requires_grad_(False)
+    optimizer = torch.optim.AdamW(parameter_groups(network, recipe), fused=True)
+    model, _ = fabric.setup(network, optimizer)
     if hardware.compile:
         model.compile()
-    progress = checkpoint.load(state_file, network, averaged, optimizer, recipe) if state_file.exists() else Progress()
+    run = Run(recipe, hardware, people, validation, folder, fabric, model, report)
+    state = State(network, averaged.to(fabric.device), optimizer, Progress())
+    if state_file.exists():
+        checkpoint.load(state_file, state, recipe)
+    log = RunFolder(folder, recipe, dataset, people, state.progress) if fabric.is_global_zero else None
+    save = saver(run, state)
 
-    atomic.write(folder / "recipe.json", json.dumps(recipe.as_json(), indent=1))
-    board = SummaryWriter(str(folder / "tensorboard"), purge_step=progress.epoch + 1)
-    saved = time.monotonic()
-    size_hw, crops, validation_crops = None, None, []
-    for epoch in range(progress.epoch, recipe.epochs):
-        if crops is None or size_hw != recipe.input_size(epoch):
-            size_hw = recipe.input_size(epoch)
-            crops = CachedCrops.of(people, size_hw, recipe.padding, fabric.device, report)
-            validation_crops = [cut_people(p, size_hw, recipe.padding, counting(report, p.name)) for p, _ in validation]
-        order = permutation(len(people), recipe.seed, epoch)
-        model.train()
-        with fast_kernels(fabric):
-            for step in range(progress.step, steps):
-                started = time.monotonic()
-                chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-                inputs, targets, joint_weights = make_batch(people, crops, chosen, size_hw, recipe, epoch)
-                loss = heatmap_loss(model(inputs), targets, joint_weights)
-                if not math.isfinite(value := loss.item()):
-                    raise InputError(folder, f"the loss is {value} at step {step + 1} of epoch {epoch + 1}")
-                fabric.backward(loss)
-                for group in optimizer.param_groups:
-                    group["lr"] = recipe.rate(epoch * steps + step, recipe.epochs * steps)
-                optimizer.step()
-                optimizer.zero_grad()
-                checkpoint.average(averaged, network, recipe.ema_decay, epoch * steps + step)
+    crops, validation_crops = None, []
+    while state.progress.epoch < recipe.epochs and not patience_is_over(recipe, state.progress):
+        size_hw = recipe.input_size(state.progress.epoch)
+        if crops is None or size_hw != crops.size_hw:
+            with fabric.rank_zero_first():
+                crops = CachedCrops.of(
+                    people, size_hw, recipe.padding, fabric.device, crop_folder(run, size_hw), report
+                )
+            validation_crops = [cut_people(p, size_hw, recipe.padding, counting(report, p.name)) for _, p in validation]
+        train_epoch(run, state, crops, save)
+        results = validate(run, state.averaged, validation_crops)
+        improved = end_epoch(run, state, results)
+        save(True)
+        if log:
+            log.write(state, facts_of(run, size_hw), improved)
+    if log:
+        log.close()
+    return state.progress.history
 
-                progress.step, progress.loss_sum = step + 1, progress.loss_sum + value
-                progress.seconds += time.monotonic() - started
-                work = recipe.work(epoch, (step + 1) / steps)
-                report(f"epoch {epoch + 1}/{recipe.epochs}", step + 1, steps, progress.loss_sum / (step + 1), work)
-                if time.monotonic() - saved > 60 * hardware.checkpoint_minutes:
-                    checkpoint.save(state_file, network, averaged, optimizer, progress, recipe)
-                    saved = time.monotonic()
-        row = {
-            "epoch": epoch + 1,
-            "size": "x".join(map(str, size_hw)),
-            "rate": recipe.rate((epoch + 1) * steps - 1, recipe.epochs * steps),
-            "loss": progress.loss_sum / steps,
-            "images_per_second": steps * recipe.batch_size / progress.seconds,
-        } | validate(averaged, validation, validation_crops)
-        progress = Progress(epoch + 1, history=[*progress.history, row])
-        checkpoint.save(state_file, network, averaged, optimizer, progress, recipe)
-        saved = time.monotonic()
-        write_log(folder, board, progress.history)
-    board.close()
-    facts = Facts(recipe.model, people.skeleton, recipe.input_size(recipe.epochs - 1), recipe.padding, recipe.codec)
-    weights.save_model(folder / "weights.safetensors", averaged.state_dict(), facts)
-    return progress.history
+
+def train_epoch(run: Run, state: State, crops: CachedCrops, save: Callable[[bool], None]) -> None:
+    """The steps of this epoch that are not done yet."""
+    recipe, progress, fabric = run.recipe, state.progress, run.fabric
+    order = permutation(len(run.people), recipe.seed, progress.epoch)
+    run.model.train()
+    for step in range(progress.step, run.steps):
+        started = time.monotonic()
+        together = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
+        mine = together[fabric.global_rank :: fabric.world_size]
+        batch = make_batch(run.people, crops, mine, recipe, progress.epoch)
+        total_step = progress.epoch * run.steps + step
+        rate = recipe.rate(total_step, recipe.epochs * run.steps)
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate
+        loss = forward_backward(run, batch)
+        norm = nn.utils.clip_grad_norm_(state.network.parameters(), recipe.largest_gradient or math.inf)
+        value, length = torch.stack([loss, norm]).tolist()
+        if not math.isfinite(value + length):
+            raise not_finite(run, state, batch, mine, rate, f"the loss is {value}, the gradient's norm {length}")
+        state.optimizer.step()
+        state.optimizer.zero_grad()
+        checkpoint.average(state.averaged, state.network, recipe.ema_decay, total_step)
+
+        progress.step, progress.loss_sum = step + 1, progress.loss_sum + value
+        progress.seconds += time.monotonic() - started
+        if fabric.is_global_zero:
+            name, work = (
+                f"epoch {progress.epoch + 1}/{recipe.epochs}",
+                recipe.work(progress.epoch, (step + 1) / run.steps),
+            )
+            run.report(name, step + 1, run.steps, progress.loss_sum / (step + 1), work)
+        save(False)
+
+
+def forward_backward(run: Run, batch: Batch) -> Tensor:
+    """The loss of the batch; its gradients are added to those of the parameters."""
+    parts = batch.parts(run.hardware.at_once or len(batch.inputs))
+    total = torch.zeros((), device=batch.inputs.device)
+    for number, part in enumerate(parts, start=1):
+        share = len(part.inputs) / len(batch.inputs)
+        last = number == len(parts)
+        with fast_kernels(run.fabric), run.fabric.no_backward_sync(run.model, enabled=not last):
+            loss = share * heatmap_loss(run.model(part.inputs), part.targets, part.weights)
+            run.fabric.backward(loss)
+        total += loss.detach()
+    return total
+
+
+def validate(run: Run, averaged: nn.Module, crops: list[Crops]) -> dict[str, Scores]:
+    """The averaged weights' scores on each validation set that names a metric, without flip test.
+
+    Every process predicts its share of the persons, each person once.
+    """
+    rank, world = run.fabric.global_rank, run.fabric.world_size
+    results = {}
+    for (split, people), cut in zip(run.validation, crops, strict=True):
+        if split.metric is not None:
+            mine = Crops(cut.pixels[rank::world], cut.matrices[rank::world])
+            joints, _ = find_joints(torch_backend(averaged), mine, batch_size=32, codec=run.recipe.codec)
+            predicted = np.empty_like(people.keypoints)
+            for process, part in enumerate(distributed.gathered(joints)):
+                predicted[process::world] = part
+            results[split.name] = score(people, predicted, split.metric)
+    return results
+
+
+def end_epoch(run: Run, state: State, results: dict[str, Scores]) -> bool:
+    """Write the epoch into the history and begin the next; whether its score is the best so far."""
+    progress, recipe = state.progress, run.recipe
+    loss_sum = sum(distributed.gathered(progress.loss_sum)) / run.fabric.world_size
+    row = {
+        "epoch": progress.epoch + 1,
+        "size": "x".join(map(str, recipe.input_size(progress.epoch))),
+        "rate": recipe.rate((progress.epoch + 1) * run.steps - 1, recipe.epochs * run.steps),
+        "loss": loss_sum / run.steps,
+        "images_per_second": run.steps * recipe.batch_size / progress.seconds,
+    } | {f"{name} {result.metric}": result.main for name, result in results.items()}
+    first = next(iter(results.values())).main if results else None
+    improved = first is not None and (progress.best is None or first > progress.best)
+    best, best_epoch = (first, progress.epoch + 1) if improved else (progress.best, progress.best_epoch)
+    state.progress = Progress(progress.epoch + 1, best=best, best_epoch=best_epoch, history=[*progress.history, row])
+    return improved
+
+
+def crop_folder(run: Run, size_hw: tuple[int, int]) -> Path | None:
+    """Where crops go that shall not be in memory."""
+    if run.hardware.crops or not hasattr(os, "sysconf"):
+        return run.hardware.crops
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    needed = len(run.people) * 3 * size_hw[0] * size_hw[1] * CACHE_MARGIN**2 * run.fabric.world_size
+    return run.folder / "crops" if needed > memory / 2 else None
+
+
+def patience_is_over(recipe: Recipe, progress: Progress) -> bool:
+    """Whether the first validation set's score has not improved for `recipe.patience` epochs."""
+    return recipe.patience is not None and progress.epoch - progress.best_epoch >= recipe.patience
+
+
+def saver(run: Run, state: State) -> Callable[[bool], None]:
+    """A function that writes the checkpoint: now, or where the last one is old enough."""
+    last = time.monotonic()
+
+    def save(now: bool) -> None:
+        nonlocal last
+        if run.fabric.is_global_zero and (now or time.monotonic() - last > 60 * run.hardware.checkpoint_minutes):
+            checkpoint.save(run.folder / checkpoint.FILE, state, run.recipe)
+            last = time.monotonic()
+
+    return save
+
+
+def not_finite(run: Run, state: State, batch: Batch, mine: NDArray[np.int64], rate: float, what: str) -> InputError:
+    """Keep the step for `hevitpose replay`, and the error that names it."""
+    file = run.folder / failure.FILE
+    files = [run.people.pictures[i].name for i in run.people.picture_of[mine]]
+    facts = {"epoch": state.progress.epoch + 1, "step": state.progress.step + 1, "rate": rate, "files": files}
+    failure.save_step(file, state.network, batch, run.recipe, facts)
+    where = f"step {facts['step']} of epoch {facts['epoch']} at a rate of {rate:.3g} ({failure.short_list(files)})"
+    return InputError(run.folder, f"{what} at {where}; nothing was changed by it. See: hevitpose replay {file}")
+
+
+def begin(recipe: Recipe, people: LabelledPeople, fabric: Fabric) -> nn.Module:
+    """The network with its first weights, which follow from the seed."""
+    torch.manual_seed(recipe.seed)
+    network = BUILDERS[recipe.model](people.skeleton.num_keypoints)
+    if fabric.world_size > 1:
+        distributed.synchronize_batch_norms(network)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def facts_of(run: Run, size_hw: tuple[int, int]) -> Facts:
+    """What the weights of this run say of themselves."""
+    return Facts(run.recipe.model, run.people.skeleton, size_hw, run.recipe.padding, run.recipe.codec)
 
 
 def make_fabric(hardware: Hardware) -> Fabric:
-    """Device and precision; "auto" precision is bfloat16 with float32 weights where the device multiplies it itself."""
-    fabric = Fabric(accelerator=hardware.device, devices=1, precision="32-true")
+    """Device, precision, processes; "auto" is bfloat16 with float32 weights where the device multiplies it itself."""
+    fabric = Fabric(accelerator=hardware.device, precision="32-true", **distributed.processes())
     native = cpu.supports_bfloat16() if fabric.device.type == "cpu" else fabric.device.type == "cuda"
     if hardware.precision == "bf16" or (hardware.precision == "auto" and native):
-        fabric = Fabric(accelerator=hardware.device, devices=1, precision="bf16-mixed")
+        fabric = Fabric(accelerator=hardware.device, precision="bf16-mixed", **distributed.processes())
     if fabric.device.type == "cpu":
         cpu.keep_freed_memory()
+    fabric.launch()
     return fabric
 
 
@@ -162,63 +289,3 @@ def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]
     decayed = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     return [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-
-def permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The order of this epoch, whatever ran before it."""
-    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 1, epoch, 0])).permutation(count)
-
-
-@dataclass(frozen=True)
-class CachedCrops:
-    """Every person's crop `pixels` (N, h, w, 3) on the device, and `matrices` (N, 2, 3) from picture to crop."""
-
-    pixels: Tensor
-    matrices: Floats
-
-    @classmethod
-    def of(
-        cls, people: LabelledPeople, size_hw: tuple[int, int], padding: float, device: torch.device, report: Report
-    ) -> "CachedCrops":
-        """Cut all persons for inputs of `size_hw`."""
-        cached_hw = (round(size_hw[0] * CACHE_MARGIN), round(size_hw[1] * CACHE_MARGIN))
-        crops = cut_people(people, cached_hw, padding * CACHE_MARGIN, counting(report, people.name))
-        return cls(torch.from_numpy(crops.pixels).to(device), crops.matrices)
-
-
-def make_batch(
-    people: LabelledPeople,
-    crops: CachedCrops,
-    chosen: NDArray[np.int64],
-    size_hw: tuple[int, int],
-    recipe: Recipe,
-    epoch: int,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Network input (N, 3, H, W), target heatmaps (N, K, H/4, W/4) and joint weights (N, K) of the persons `chosen`."""
-    device = crops.pixels.device
-    views = draw_views(people, chosen, size_hw, recipe.padding, recipe.augmentation, recipe.seed, epoch)
-    to_crop = geometry.compose(crops.matrices[chosen], geometry.inverse(views.matrices))
-    pixels = crops.pixels[torch.from_numpy(chosen).to(device)]
-    inputs = warp(pixels, torch.from_numpy(to_crop).float().to(device), size_hw)
-    heatmap_hw = (size_hw[0] // STRIDE, size_hw[1] // STRIDE)
-    cells = torch.from_numpy(recipe.codec.cells(views.joints, size_hw, heatmap_hw)).float().to(device)
-    labelled = torch.from_numpy(views.labelled).to(device)
-    targets, joint_weights = heatmap_targets(cells, labelled, heatmap_hw, recipe.codec.sigma)
-    return inputs, targets, joint_weights
-
-
-def validate(
-    averaged: nn.Module, validation: list[tuple[LabelledPeople, Metric | None]], crops: list[Crops]
-) -> dict[str, float]:
-    """The averaged weights' score on each validation set that names a metric, without flip test."""
-    scores = {}
-    for (people, metric), cut in zip(validation, crops, strict=True):
-        if metric is not None:
-            result = evaluate(torch_backend(averaged), people, cut, metric, flip_test=False)
-            scores[f"{people.name} {result.metric}"] = result.main
-    return scores
-
-
-def counting(report: Report, name: str) -> Callable[[int, int], None]:
-    """Progress of cutting crops as a `Report`."""
-    return lambda done, of: report(f"crops of {name}", done, of, math.nan, math.nan)

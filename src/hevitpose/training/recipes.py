@@ -28,7 +28,10 @@ class Recipe:
     """The defaults are the paper's recipe for MPII (docs/deviations.md on its sigma); weight decay is AdamW's.
 
     "step" multiplies the rate by 0.1 at 170/210 and again at 200/210 of the epochs; "cosine" lets it fall to zero.
-    Both begin with `warmup_steps` of linear rise.
+    Both begin with `warmup_steps` of linear rise. `batch_size` is that of a step: of all processes, accumulated where a
+    device takes fewer at once. With `rate_batch` the rate is meant for a batch of so many and grows with the batch.
+    Gradients longer than `largest_gradient` are shortened. The run stops when the first validation set's score has
+    not improved for `patience` epochs.
     """
 
     model: Literal["t", "s", "b"] = "t"
@@ -39,6 +42,9 @@ class Recipe:
     weight_decay: float = 0.0
     schedule: Literal["step", "cosine"] = "step"
     warmup_steps: int = 500
+    rate_batch: int | None = None
+    largest_gradient: float | None = None
+    patience: int | None = None
     ema_decay: float = 0.999
     padding: float = BOX_PADDING
     codec: Codec = PAPER_CODEC
@@ -62,7 +68,8 @@ class Recipe:
             factor = 1.0 if progress < 170 / 210 else 0.1 if progress < 200 / 210 else 0.01
         else:
             factor = (1 + cos(pi * progress)) / 2
-        return self.learning_rate * factor * min(1.0, (step + 1) / max(1, self.warmup_steps))
+        scale = self.batch_size / self.rate_batch if self.rate_batch else 1.0
+        return self.learning_rate * scale * factor * min(1.0, (step + 1) / max(1, self.warmup_steps))
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -1,0 +1,70 @@
+"""What is kept of a step that went wrong, and how it is run again."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hevitpose.core.errors import InputError
+from hevitpose.models import weights
+from hevitpose.training.batches import Batch
+from hevitpose.training.recipes import Recipe
+from hevitpose.training.targets import heatmap_loss
+
+FILE = "failed_step.safetensors"
+
+
+def save_step(path: Path, network: nn.Module, batch: Batch, recipe: Recipe, facts: dict[str, Any]) -> None:
+    """Write the batch and the weights that met it."""
+    tensors = {f"batch.{name}": tensor for name, tensor in vars(batch).items()}
+    tensors |= {f"model.{name}": tensor for name, tensor in network.state_dict().items()}
+    weights.save(path, tensors, {"failed_step": json.dumps(facts | {"recipe": recipe.as_json()})})
+
+
+def replay(path: Path) -> list[str]:
+    """Run the step of a file by `save_step` again, in float32, and say where numbers stop being finite.
+
+    The lines name what was not finite before the step, then the first module whose output, and the first parameter
+    whose gradient, is not finite. Raises InputError where the file is not by `save_step`.
+    """
+    tensors, metadata = weights.load(path)
+    if "failed_step" not in metadata:
+        raise InputError(path, "is no failed step of a training run")
+    facts = json.loads(metadata["failed_step"])
+    batch = Batch(*(tensors[f"batch.{name}"] for name in ("inputs", "targets", "weights")))
+    network = weights.BUILDERS[facts["recipe"]["model"]](batch.targets.shape[1])
+    state = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
+    weights.load_into(network, state, str(path))
+    named = [*vars(batch).items(), *state.items()]
+    lines = [f"{name} holds {_count(tensor)} numbers that are not finite" for name, tensor in named if _count(tensor)]
+
+    found: list[str] = []
+    for name, module in network.named_modules():
+        module.register_forward_hook(
+            lambda _module, _given, output, name=name: found.append(name or "the network") if _count(output) else None
+        )
+    loss = heatmap_loss(network.train()(batch.inputs), batch.targets, batch.weights)
+    if found:
+        lines.append(f"the first output that is not finite is that of {found[0]}")
+    torch.autograd.backward(loss)
+    gradients = [name for name, p in network.named_parameters() if p.grad is not None and _count(p.grad)]
+    if gradients:
+        lines.append(f"gradients that are not finite: {len(gradients)}, the last one backwards {gradients[0]}")
+    return [_described(facts), *lines, f"the loss in float32 is {loss.item()}"]
+
+
+def _described(facts: dict[str, Any]) -> str:
+    return f"step {facts['step']} of epoch {facts['epoch']}, rate {facts['rate']:.3g}: {', '.join(facts['files'])}"
+
+
+def _count(tensor: Tensor) -> int:
+    return int((~torch.isfinite(tensor)).sum())
+
+
+def short_list(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

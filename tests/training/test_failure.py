@@ -1,0 +1,68 @@
+import pytest
+import torch
+
+from hevitpose.core.errors import InputError
+from hevitpose.files.datasets import find_dataset
+from hevitpose.models import weights
+from hevitpose.training import failure, loop
+from hevitpose.training.loop import Hardware, train
+from hevitpose.training.recipes import InputSize, Recipe
+
+RECIPE = Recipe(epochs=2, batch_size=8, input_sizes=(InputSize(32, 32),), warmup_steps=1)
+HARDWARE = Hardware(device="cpu", precision="fp32", checkpoint_minutes=0)
+
+
+@pytest.fixture
+def failed(dots, tmp_path, monkeypatch):
+    """A run whose fourth batch holds a pixel that is no number; the weights before each step."""
+    real, before = loop.make_batch, []
+
+    def make_batch(*arguments):
+        batch = real(*arguments)
+        if len(before) == 3:
+            batch.inputs[2, 0, 5, 5] = float("inf")
+        return batch
+
+    def forward_backward(run, batch):
+        before.append({name: tensor.clone() for name, tensor in run.model.module.state_dict().items()})
+        return real_forward(run, batch)
+
+    real_forward = loop.forward_backward
+    monkeypatch.setattr(loop, "make_batch", make_batch)
+    monkeypatch.setattr(loop, "forward_backward", forward_backward)
+    with pytest.raises(InputError) as error:
+        train(RECIPE, find_dataset(str(dots / "dots.toml")), tmp_path, HARDWARE)
+    return tmp_path, str(error.value), before
+
+
+def test_the_run_stops_at_that_step_and_names_it(failed):
+    folder, message, _ = failed
+    assert "the loss is nan, the gradient's norm nan at step 1 of epoch 2 at a rate of 0.001 (" in message
+    assert message.endswith(f"hevitpose replay {folder / failure.FILE}")
+    assert message.count(".png") == 3
+    assert "and 5 more" in message
+
+
+def test_weights_and_moments_are_those_before_the_step(failed):
+    folder, _, before = failed
+    tensors, _ = weights.load(folder / "checkpoint.safetensors")
+    for name, tensor in before[3].items():
+        if "running" not in name and "num_batches" not in name:
+            assert torch.equal(tensors[f"model.{name}"], tensor), name
+    assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
+
+
+def test_replay_says_where_it_began(failed):
+    folder, _, _ = failed
+    lines = failure.replay(folder / failure.FILE)
+    assert lines[0].startswith("step 1 of epoch 2, rate 0.001: ")
+    assert lines[0].count(".png") == 8
+    assert "inputs holds 1 numbers that are not finite" in lines
+    assert "the first output that is not finite is that of embedding.0" in lines
+    assert lines[-1] == "the loss in float32 is nan"
+
+
+def test_another_file_is_refused(failed):
+    folder, _, _ = failed
+    with pytest.raises(InputError, match="is no failed step of a training run"):
+        failure.replay(folder / "checkpoint.safetensors")

@@ -109,7 +109,7 @@ NO_SIZE = ["abc", [], [1, 2], {}, -1, float("nan"), float("inf"), 10**400]
 
 WRONG = {
     "id": [None, "abc", [], {}, 1.5, float("nan"), 10**30],
-    "image_id": [None, "20", 21, [20], {}, float("nan")],
+    "image_id": [None, "21", 21, [20], {}, float("nan")],
     "keypoints": [
         *("abc", {"snout": [1, 2]}, 5, [1], [1, 2, 2] * 2, [1, 2, 2] * 4, [[1, 2, 2], [1, 2], [1, 2, 2]]),
         *([1, 2, "b"] * 3, [1, None, 2] * 3, [float("nan"), 2, 2] * 3, [float("inf"), 2, 2] * 3),
@@ -161,7 +161,10 @@ def test_an_annotation_that_is_no_table_is_one_line(people, tmp_path, refused, a
         ({"categories": "mouse"}, "categories"),
         ({"categories": []}, "none"),
         ({"categories": [None, 5, {"keypoints": ["a"]}]}, "none"),
-        ({"categories": [MOUSE, MOUSE | {"id": 8, "name": "a\nb"}]}, "exactly one category"),
+        (
+            {"categories": [MOUSE | {"id": 8, "name": "a\nb"}, MOUSE | {"id": 9, "keypoints": ["a"]}]},
+            "the same keypoint names",
+        ),
         ({"categories": [MOUSE | {"keypoints": "snout"}]}, "keypoint names"),
         ({"categories": [MOUSE | {"keypoints": {"snout": 1}}]}, "keypoint names"),
         ({"categories": [MOUSE | {"flip_pairs": [[0, 9]]}]}, "flip_pairs"),

@@ -1,9 +1,11 @@
 """Annotation files as `LabelledPeople`: COCO's format with any keypoints, and MPII's in three forms."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.person import LabelledPeople, PictureFile
-from hevitpose.core.skeleton import skeleton_from_coco
+from hevitpose.core.skeleton import Skeleton, SkeletonTable, category_with, skeleton_from_coco
 from hevitpose.metrics.pck import head_size
 
 MPII_PERSON_SIZE = 200
@@ -20,6 +22,12 @@ MPII_CENTER_SHIFT = 15
 """HRNet moves MPII's centre down by this times `scale`, so that the box holds the feet."""
 FARTHEST_PIXEL = 1e6
 """No picture reaches here: a coordinate beyond is an error of the file."""
+BOX_OF_JOINTS = 1.35
+"""Where a tool gives no box it is the extent of the labelled joints grown by this."""
+SMALLEST_BOX = 0.5
+"""Its sides are at least this share of the set's median longer side: one joint alone has no extent."""
+_UPLOAD_HASH = re.compile(r"^[0-9a-f]{8}-(?=.)")
+"""What Label Studio puts before the name of an uploaded file."""
 
 
 def read_json(path: Path) -> Any:
@@ -36,14 +44,58 @@ def read_json(path: Path) -> Any:
 
 def read_numbers(record: Mapping[str, Any], key: str, count: int) -> Floats:
     """The coordinates (count,) at `key`. Raises KeyError where there are none, ValueError where they are wrong."""
-    value = record[key]
-    try:
-        numbers = np.array(value, dtype=np.float64).ravel()
-    except (TypeError, ValueError, OverflowError):
-        numbers = np.zeros(0)
+    return _checked(numbers_at(record, key), record, key, count)
+
+
+def _checked(numbers: Floats, record: Mapping[str, Any], key: str, count: int) -> Floats:
     if len(numbers) != count or not (abs(numbers) < FARTHEST_PIXEL).all():
-        raise ValueError(f"{key} must be {count} numbers below {FARTHEST_PIXEL:.0f}, found {short(value)}")
+        raise ValueError(f"{key} must be {count} numbers below {FARTHEST_PIXEL:.0f}, found {short(record[key])}")
     return numbers
+
+
+def numbers_at(record: Mapping[str, Any], key: str) -> Floats:
+    """The numbers (n,) at `key`, however nested, null as NaN; none where it holds something else. Raises KeyError."""
+    try:
+        return np.array(record[key], dtype=np.float64).ravel()
+    except (TypeError, ValueError, OverflowError):
+        return np.zeros(0)
+
+
+def read_joints(record: Mapping[str, Any], num_keypoints: int) -> Floats:
+    """COCO's `keypoints` (K, 3): x, y, visibility 0, 1 or 2. Raises KeyError or ValueError.
+
+    Where the visibility is 0, x and y are 0 whatever the file says. Pairs of x and y without visibility count as
+    visible, (0, 0) as not labelled; they are refused where they could as well be fewer keypoints with visibility.
+    """
+    numbers = numbers_at(record, "keypoints")
+    if len(numbers) == 2 * num_keypoints and not _could_be_triples(numbers):
+        places = numbers.reshape(num_keypoints, 2)
+        numbers = np.column_stack([places, 2 * places.any(axis=1)]).ravel()
+    if len(numbers) == 3 * num_keypoints:
+        joints = numbers.reshape(num_keypoints, 3)
+        numbers = np.where(joints[:, 2:] == 0, 0.0, joints).ravel()
+    joints = _checked(numbers, record, "keypoints", 3 * num_keypoints).reshape(num_keypoints, 3)
+    wrong = joints[~np.isin(joints[:, 2], (0, 1, 2)), 2]
+    if len(wrong):
+        raise ValueError(f"a visibility in keypoints is {wrong[0]:g}, which is none of 0, 1 and 2 (is it a score?)")
+    return joints
+
+
+def _could_be_triples(numbers: Floats) -> bool:
+    return len(numbers) % 3 == 0 and bool(np.isin(numbers[2::3], (0, 1, 2)).all())
+
+
+def boxes_of_joints(joints: Floats) -> Floats:
+    """Boxes (N, 4) round the labelled joints of (N, K, 3), for tools that give none; NaN where nothing is labelled."""
+    places = np.where(joints[..., 2:] > 0, joints[..., :2], np.nan)
+    boxes = np.full((len(joints), 4), np.nan)
+    some = (joints[..., 2] > 0).any(axis=1)
+    low, high = np.nanmin(places[some], axis=1), np.nanmax(places[some], axis=1)
+    sizes = BOX_OF_JOINTS * (high - low)
+    longer = sizes.max(axis=1, initial=0)
+    smallest = max(1.0, SMALLEST_BOX * float(np.median(longer[longer > 0]))) if (longer > 0).any() else 64.0
+    boxes[some] = geometry.box_from_center((low + high) / 2, np.maximum(sizes, smallest))
+    return boxes
 
 
 def read_bbox(record: Mapping[str, Any]) -> Floats:
@@ -70,33 +122,34 @@ def mpii_boxes(centers: Floats, scales: Floats) -> Floats:
     return geometry.box_from_center(shifted, np.stack([side, side], axis=-1))
 
 
-def read_coco(path: Path, folder: Path, name: str) -> LabelledPeople:
+def read_coco(
+    path: Path, folder: Path, name: str, table: SkeletonTable | None = None, repair: bool = False
+) -> LabelledPeople:
     """People of a COCO keypoint file, whose pictures lie in `folder` (in its ZIP file where a picture has `archive`).
 
     Crowds and people without a labelled joint are left out. A box is MPII's where the annotation has `center` and
-    `scale` (0-based), else `bbox`. `head_size` or `head_box` makes PCKh possible.
+    `scale` (0-based), else `bbox`. `head_size` or `head_box` makes PCKh possible. `table` wins over the file's
+    category. With `repair` a missing or empty box becomes one round the joints.
     Raises InputError where the file is not in this form, naming the annotation.
     """
-    content = read_json(path)
-    if not isinstance(content, Mapping) or not all(
-        isinstance(content.get(key), list) for key in ("images", "annotations", "categories")
-    ):
-        raise InputError(path, "not a COCO file: it needs the lists images, annotations and categories")
-    category = _keypoint_category(content["categories"], path)
-    skeleton = skeleton_from_coco(category, str(path))
-    index_of: dict[Any, int] = {}
+    content = read_coco_json(path)
+    skeleton, category_ids = keypoint_category(content, path, table)
+    index_of: dict[str, int] = {}
+    ids: list[Any] = []
     files: list[PictureFile] = []
     for image in content["images"]:
-        if not _is_image(image):
+        if not is_image(image):
             raise InputError(path, f"image {short(image)} needs id and file_name (and archive may name a ZIP file)")
-        if image["id"] in index_of:
+        if str(image["id"]) in index_of:
             raise InputError(path, f"two images have the id {image['id']!r}")
-        index_of[image["id"]] = len(files)
-        files.append(PictureFile(image["file_name"], folder, image.get("archive")))
+        index_of[str(image["id"])] = len(files)
+        ids.append(image["id"])
+        files.append(picture_file(image, folder))
+    _refuse_one_for_two(content["images"], files, path)
     rows = []
     for annotation in content["annotations"]:
         try:
-            row = _person(annotation, category["id"], skeleton.num_keypoints, index_of)
+            row = _person(annotation, category_ids, skeleton.num_keypoints, index_of, repair)
         except KeyError as error:
             raise InputError(path, f"annotation {_id(annotation)}: {error} is missing") from error
         except ValueError as error:
@@ -104,17 +157,19 @@ def read_coco(path: Path, folder: Path, name: str) -> LabelledPeople:
         if row:
             rows.append(row)
     if not rows:
-        raise InputError(path, f"no person with a labelled keypoint of category {category.get('name')!r}")
-    picture_of, ids, boxes, keypoints, head_sizes, areas = zip(*rows, strict=True)
-    joints = np.array(keypoints)
+        raise InputError(path, f"no person with a labelled keypoint of category {skeleton.name!r}")
+    picture_of, person_ids, boxes, keypoints, head_sizes, areas = zip(*rows, strict=True)
+    joints, boxes_array = np.array(keypoints), np.array(boxes)
+    if repair:
+        boxes_array = np.where(np.isnan(boxes_array), boxes_of_joints(joints), boxes_array)
     return LabelledPeople(
         name,
         skeleton,
         tuple(files),
-        tuple(index_of),
+        tuple(ids),
         np.array(picture_of),
-        np.array(ids, dtype=np.int64),
-        np.array(boxes),
+        np.array(person_ids, dtype=np.int64),
+        boxes_array,
         joints[..., :2],
         joints[..., 2].astype(np.int8),
         np.array(head_sizes),
@@ -122,7 +177,50 @@ def read_coco(path: Path, folder: Path, name: str) -> LabelledPeople:
     )
 
 
-def _is_image(image: Any) -> bool:
+def read_coco_json(path: Path) -> Mapping[str, Any]:
+    """The content of a COCO file, whose lists are lists. Raises InputError."""
+    content = read_json(path)
+    if not isinstance(content, Mapping) or not all(
+        isinstance(content.get(key), list) for key in ("images", "annotations", "categories")
+    ):
+        raise InputError(path, "not a COCO file: it needs the lists images, annotations and categories")
+    return content
+
+
+def picture_file(image: Mapping[str, Any], folder: Path) -> PictureFile:
+    """Where the picture of an entry that `is_image` lies: under its name in `folder` or in its `images`, or failing
+    that under what is left of the name without folders, address and the hash of a Label Studio upload.
+
+    It is the name itself in `folder` where there is nothing under any of these.
+    """
+    name, archive = image["file_name"], image.get("archive")
+    if archive is None and not _is_file(folder / name):
+        last = PurePosixPath(unquote(name.rpartition("?d=")[2].partition("?")[0]).replace("\\", "/")).name
+        for candidate in dict.fromkeys((name, last, _UPLOAD_HASH.sub("", last))):
+            for place in (f"images/{candidate}", candidate):
+                if _is_file(folder / place):
+                    return PictureFile(place, folder)
+    return PictureFile(name, folder, archive)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # Longer than a name can be.
+        return False
+
+
+def _refuse_one_for_two(images: Sequence[Mapping[str, Any]], files: Sequence[PictureFile], path: Path) -> None:
+    """Raise InputError where two names were shortened to the same file."""
+    name_of: dict[PictureFile, str] = {}
+    for image, file in zip(images, files, strict=True):
+        other = name_of.setdefault(file, image["file_name"])
+        if other != image["file_name"]:
+            raise InputError(path, f"{other} and {image['file_name']} would both be {file}: name their folder")
+
+
+def is_image(image: Any) -> bool:
+    """Whether this entry of `images` names a picture and an id that annotations can refer to."""
     return (
         isinstance(image, Mapping)
         and isinstance(image.get("id"), int | str)
@@ -135,43 +233,77 @@ def _id(annotation: Any) -> str:
     return short(annotation.get("id") if isinstance(annotation, Mapping) else annotation)
 
 
-def _keypoint_category(categories: Sequence[Any], path: Path) -> Mapping[str, Any]:
-    found = [c for c in categories if isinstance(c, Mapping) and c.get("keypoints") and "id" in c]
-    if len(found) != 1:
-        names = ", ".join(short(c.get("name")) for c in found) or "none"
-        raise InputError(path, f"needs exactly one category with keypoint names; found {names}")
-    return found[0]
+def keypoint_category(
+    content: Mapping[str, Any], path: Path, table: SkeletonTable | None = None
+) -> tuple[Skeleton, set[str]]:
+    """The keypoints of a COCO file, and the ids (as text) of the categories that have them.
+
+    Categories without keypoints are left out, and of several those that no annotation with keypoints has; what remains
+    must have the same keypoints. Raises InputError.
+    """
+    named = bool(table and table.keypoints)
+    found = [c for c in content["categories"] if isinstance(c, Mapping) and "id" in c and (named or c.get("keypoints"))]
+    if len(found) > 1:
+        with_joints = [a for a in content["annotations"] if isinstance(a, Mapping) and a.get("keypoints")]
+        used = {str(annotation.get("category_id")) for annotation in with_joints}
+        found = [c for c in found if str(c["id"]) in used] or found
+    names = ", ".join(short(c.get("name")) for c in found) or "none"
+    if any(c.get("keypoints") != found[0].get("keypoints") for c in found[1:]):
+        raise InputError(path, f"needs categories with the same keypoint names; found different ones in {names}")
+    if not found:
+        help_ = "keypoints = [...] of [skeleton] in a TOML file can name them"
+        raise InputError(path, f"needs a category with keypoint names; found {names} ({help_})")
+    category = category_with(found[0], table) if table else found[0]
+    return skeleton_from_coco(category, str(path)), {str(c["id"]) for c in found}
 
 
 def _person(
-    annotation: Any, category_id: Any, num_keypoints: int, index_of: Mapping[Any, int]
+    annotation: Any, category_ids: set[str], num_keypoints: int, index_of: Mapping[str, int], repair: bool
 ) -> tuple[int, int, Floats, Floats, float, float] | None:
     """Picture, id, box, joints (K, 3), head size and area; None for a crowd, another category or nothing labelled."""
     if not isinstance(annotation, Mapping):
         raise ValueError("an annotation is a table of names and values")
-    if annotation["category_id"] != category_id or annotation.get("iscrowd") or not annotation.get("keypoints"):
+    if str(annotation["category_id"]) not in category_ids or is_crowd(annotation) or not annotation.get("keypoints"):
         return None
-    joints = read_numbers(annotation, "keypoints", 3 * num_keypoints).reshape(num_keypoints, 3)
-    if not np.isin(joints[:, 2], (0, 1, 2)).all():
-        raise ValueError("a visibility in keypoints is none of 0, 1 and 2")
+    joints = read_joints(annotation, num_keypoints)
     if not joints[:, 2].any():
         return None
     image_id, person_id = annotation["image_id"], annotation["id"]
-    if not isinstance(image_id, int | str) or image_id not in index_of:
+    if not isinstance(image_id, int | str) or str(image_id) not in index_of:
         raise ValueError(f"image_id {short(image_id)} is no image of this file")
+    if isinstance(person_id, str) and re.fullmatch(r"\d{1,18}", person_id, re.ASCII):
+        person_id = int(person_id)
     if not isinstance(person_id, int) or abs(person_id) > np.iinfo(np.int64).max:
         raise ValueError("its id is not a whole number of 64 bits")
     return (
-        index_of[image_id],
+        index_of[str(image_id)],
         person_id,
-        _box(annotation),
+        _box(annotation, repair),
         joints,
         _head_size(annotation),
         _size(annotation, "area"),
     )
 
 
-def _box(annotation: Mapping[str, Any]) -> Floats:
+def is_crowd(annotation: Mapping[str, Any]) -> bool:
+    """Whether `iscrowd` is set."""
+    return annotation.get("iscrowd") not in (None, 0, "0")
+
+
+def _box(annotation: Mapping[str, Any], repair: bool) -> Floats:
+    try:
+        return read_box(annotation)
+    except (KeyError, ValueError):
+        if repair:
+            return np.full(4, np.nan)
+        raise
+
+
+def read_box(annotation: Mapping[str, Any]) -> Floats:
+    """An annotation's box (4,) x1, y1, x2, y2: MPII's where there are `center` and `scale`, else `bbox`.
+
+    Raises KeyError or ValueError.
+    """
     if annotation.get("center") is None or annotation.get("scale") is None:
         return read_bbox(annotation)
     return with_area(mpii_boxes(read_numbers(annotation, "center", 2)[None], read_numbers(annotation, "scale", 1))[0])

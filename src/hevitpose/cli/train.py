@@ -13,7 +13,8 @@ EXAMPLES = """
 Examples:\n
   hevitpose train --model t --data people16 --root data/people16 --epochs 20\n
   hevitpose train --data people16 --recipe people16 --out runs/people16 --resume\n
-  hevitpose train --data my.toml --epochs 60 --size 128,192@0.5,256@0.8
+  hevitpose train --data my.toml --epochs 60 --size 128,192@0.5,256@0.8\n
+  hevitpose train --data my.toml --weights hevitpose_t_people16 --time-budget 90m
 """
 
 
@@ -49,6 +50,10 @@ def train(
     time_budget: Annotated[
         str | None, typer.Option(help="As many epochs as fit into 90m or 8h, measured first; instead of --epochs.")
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Begin with trained weights, a file (.safetensors) or hevitpose_t_people16."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides first weights, order and augmentation.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
@@ -67,8 +72,8 @@ def train(
 
     named = {"paper": recipes.Recipe, "people16": recipes.people16}
     sizes = size and recipes.parse_sizes(size)
-    changes = {"epochs": epochs, "batch_size": batch_size, "learning_rate": rate, "input_sizes": sizes}
-    changes["patience"] = patience
+    changes: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "learning_rate": rate, "input_sizes": sizes}
+    changes |= {"patience": patience, "weights": weights}
     chosen = dataclasses.replace(named[recipe](), model=model, seed=seed, **_given(changes))
     base = CODECS[codec] if codec else chosen.codec
     chosen = dataclasses.replace(chosen, codec=dataclasses.replace(base, sigma=sigma or chosen.codec.sigma))

@@ -107,6 +107,21 @@ def _mirrored(name: str) -> tuple[str, Literal["left", "right"] | None]:
     return "".join(words), None
 
 
+def spelled_out(name: str) -> str:
+    """The name in lower-case words with its side first, the same for every way of writing it.
+
+    >>> spelled_out("LKnee"), spelled_out("left_knee"), spelled_out("knee-l"), spelled_out("upper_neck")
+    ('left knee', 'left knee', 'left knee', 'upper neck')
+    """
+    words = [word.lower() for word in _WORDS.findall(name) if word.isalnum()]
+    side = side_of(name)
+    if side is None:
+        return " ".join(words)
+    rest = [word if word not in SIDES else "" for word in words]
+    joined = " ".join(word for word in rest if word)
+    return f"{side} {joined.removeprefix(side).removesuffix(side).strip()}"
+
+
 def skeleton_from_coco(category: Mapping[str, Any], source: str) -> Skeleton:
     """The keypoint set that a COCO category names; partners from its `flip_pairs` (0-based), else from the names.
 

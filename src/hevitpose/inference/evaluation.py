@@ -10,7 +10,6 @@ from hevitpose.core.geometry import Floats
 from hevitpose.core.person import LabelledPeople
 from hevitpose.files.crops import Crops
 from hevitpose.files.datasets import Metric
-from hevitpose.inference.backends import Backend
 from hevitpose.inference.crops import find_joints
 from hevitpose.inference.network import Network
 from hevitpose.metrics.pck import PCK, pck, pckh, torso_size
@@ -49,10 +48,11 @@ def score(people: LabelledPeople, predicted: Floats, metric: Metric) -> Scores:
 
 
 def evaluate(
-    backend: Backend, people: LabelledPeople, crops: Crops, metric: Metric, flip_test: bool, batch_size: int = 32
+    network: Network, people: LabelledPeople, crops: Crops, metric: Metric, flip_test: bool, batch_size: int = 32
 ) -> Scores:
     """Predict every person of `crops` and score the joints."""
-    predicted, _ = find_joints(backend, crops, batch_size, people.skeleton.mirror if flip_test else None)
+    mirror = people.skeleton.mirror if flip_test else None
+    predicted, _ = find_joints(network.backend, crops, batch_size, mirror, network.facts.codec)
     return score(people, predicted, metric)
 
 
@@ -60,7 +60,7 @@ def evaluate_as_json(
     network: Network, people: LabelledPeople, crops: Crops, metric: Metric, flip_test: bool, batch_size: int
 ) -> dict[str, Any]:
     """The evaluation as results/*.json holds it: what was measured on what, in which boxes, and per keypoint."""
-    result = evaluate(network.backend, people, crops, metric, flip_test, batch_size)
+    result = evaluate(network, people, crops, metric, flip_test, batch_size)
     names = people.skeleton.keypoints
     first = result.by_threshold[result.metric]
     return {

@@ -54,7 +54,7 @@ def seconds_of_an_epoch(recipe: Recipe, dataset: Dataset, folder: Path, hardware
     everybody = dataset.train.read()
     few = everybody.subset(np.arange(min(recipe.batch_size, len(everybody))))
     fabric = make_fabric(hardware)
-    network = begin(recipe, few, fabric)
+    network = begin(recipe, few, fabric, None)
     optimizer = torch.optim.AdamW(parameter_groups(network, recipe), fused=True)
     model, _ = fabric.setup(network, optimizer)
     run = Run(recipe, hardware, few, [], folder, fabric, model, lambda *_: None)

@@ -19,15 +19,18 @@ from torch import Tensor, nn
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import Facts
 from hevitpose.core.person import LabelledPeople
+from hevitpose.files import atomic
 from hevitpose.files.crops import Crops, cut_people
 from hevitpose.files.datasets import Dataset, Split
 from hevitpose.inference.backends import torch_backend
 from hevitpose.inference.crops import find_joints
 from hevitpose.inference.evaluation import Scores, score
+from hevitpose.inference.network import find_weights
 from hevitpose.models.weights import BUILDERS
 from hevitpose.training import checkpoint, cpu, distributed, failure
 from hevitpose.training.batches import CACHE_MARGIN, Batch, CachedCrops, Report, counting, make_batch, permutation
 from hevitpose.training.checkpoint import Progress, State
+from hevitpose.training.finetune import begin_with
 from hevitpose.training.recipes import Recipe
 from hevitpose.training.run_folder import RunFolder
 from hevitpose.training.targets import heatmap_loss
@@ -98,7 +101,7 @@ def train(
         )
         raise InputError(dataset.name, f"{len(people)} persons {what} one batch of {recipe.batch_size}")
 
-    network = begin(recipe, people, fabric)
+    network = begin(recipe, people, fabric, None if state_file.exists() else folder)
     averaged = copy.deepcopy(network).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(parameter_groups(network, recipe), fused=True)
     model, _ = fabric.setup(network, optimizer)
@@ -252,10 +255,18 @@ def not_finite(run: Run, state: State, batch: Batch, mine: NDArray[np.int64], ra
     return InputError(run.folder, f"{what} at {where}; nothing was changed by it. See: hevitpose replay {file}")
 
 
-def begin(recipe: Recipe, people: LabelledPeople, fabric: Fabric) -> nn.Module:
-    """The network with its first weights, which follow from the seed."""
+def begin(recipe: Recipe, people: LabelledPeople, fabric: Fabric, folder: Path | None) -> nn.Module:
+    """The network with its first weights: those that the recipe names, else from the seed.
+
+    Without a folder the run goes on, and needs no weights of another.
+    """
     torch.manual_seed(recipe.seed)
     network = BUILDERS[recipe.model](people.skeleton.num_keypoints)
+    if recipe.weights and folder:
+        match = begin_with(network, find_weights(recipe.weights, "torch"), recipe.model, people.skeleton)
+        if fabric.is_global_zero:
+            atomic.write(folder / "keypoints.txt", "".join(f"{line}\n" for line in match.report))
+            print(*match.report, sep="\n")
     if fabric.world_size > 1:
         distributed.synchronize_batch_norms(network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -31,7 +31,8 @@ class Recipe:
     Both begin with `warmup_steps` of linear rise. `batch_size` is that of a step: of all processes, accumulated where a
     device takes fewer at once. With `rate_batch` the rate is meant for a batch of so many and grows with the batch.
     Gradients longer than `largest_gradient` are shortened. The run stops when the first validation set's score has
-    not improved for `patience` epochs.
+    not improved for `patience` epochs. `weights` names the trained weights that the network begins with, a file or
+    those that ship; without them it begins with random ones.
     """
 
     model: Literal["t", "s", "b"] = "t"
@@ -49,6 +50,7 @@ class Recipe:
     padding: float = BOX_PADDING
     codec: Codec = PAPER_CODEC
     augmentation: Augmentation = field(default_factory=Augmentation)
+    weights: str | None = None
     seed: int = 0
 
     def input_size(self, epoch: int) -> tuple[int, int]:
@@ -78,8 +80,8 @@ class Recipe:
 def people16() -> Recipe:
     """The recipe of the shipped `hevitpose_t_people16`."""
     return Recipe(
-        epochs=70,
-        input_sizes=(InputSize(128, 128), InputSize(192, 192, 0.5), InputSize(256, 256, 0.8)),
+        epochs=39,
+        input_sizes=(InputSize(128, 128), InputSize(192, 192, 0.717), InputSize(256, 256, 0.92)),
         codec=EDGES,
         learning_rate=2e-3,
         weight_decay=0.02,

@@ -1,0 +1,66 @@
+"""Beginning with the weights of a trained network, also one with other keypoints."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from hevitpose.core.errors import InputError
+from hevitpose.core.skeleton import Skeleton, spelled_out
+from hevitpose.models.weights import load_into, load_model
+
+
+@dataclass(frozen=True)
+class KeypointMatch:
+    """How the keypoints of trained weights serve another skeleton.
+
+    `rows` (K): for each of ours its index among theirs, None where the head must learn it anew.
+    """
+
+    ours: Skeleton
+    theirs: Skeleton
+    rows: tuple[int | None, ...]
+
+    @property
+    def report(self) -> tuple[str, ...]:
+        """What is kept, kept under another name, new and left out, one line each."""
+        kept = [name for name in self.ours.keypoints if name in self.theirs.keypoints]
+        pairs = zip(self.ours.keypoints, self.rows, strict=True)
+        renamed = [
+            f"{self.theirs.keypoints[row]} as {name}" for name, row in pairs if row is not None and name not in kept
+        ]
+        new = [name for name, row in zip(self.ours.keypoints, self.rows, strict=True) if row is None]
+        unused = [name for row, name in enumerate(self.theirs.keypoints) if row not in self.rows]
+        groups = (("kept", kept), ("kept under another name", renamed), ("learned anew", new), ("not used", unused))
+        return tuple(f"{title}: {', '.join(names)}" for title, names in groups if names)
+
+
+def match_keypoints(ours: Skeleton, theirs: Skeleton) -> KeypointMatch:
+    """Pair keypoints by name; l_knee, left_knee and LeftKnee are the same."""
+    index = {spelled_out(name): k for k, name in enumerate(theirs.keypoints)}
+    index |= {name: k for k, name in enumerate(theirs.keypoints)}
+    rows = tuple(index.get(name, index.get(spelled_out(name))) for name in ours.keypoints)
+    return KeypointMatch(ours, theirs, rows)
+
+
+def begin_with(network: nn.Module, path: Path, architecture: str, skeleton: Skeleton) -> KeypointMatch:
+    """Fill the network with the weights of `path`: all but the head's last layer as they are, that by keypoint name.
+
+    Raises InputError where the file is unusable or of another size of network.
+    """
+    trained, facts = load_model(path)
+    if facts.architecture != architecture:
+        raise InputError(path, f"is of HEViTPose-{facts.architecture.upper()}: use --model {facts.architecture}")
+    match = match_keypoints(skeleton, facts.skeleton)
+    last, theirs = network.get_submodule("head")[-1], trained.head[-1]  # type: ignore[index]
+    own = [k for k, row in enumerate(match.rows) if row is not None]
+    rows = [row for row in match.rows if row is not None]
+    tensors = trained.state_dict()
+    for name, parameter in last.named_parameters():
+        filled = parameter.detach().clone()
+        filled[own] = theirs.get_parameter(name).detach()[rows]
+        tensors[f"head.{len(trained.head) - 1}.{name}"] = filled
+    with torch.no_grad():
+        load_into(network, tensors, str(path))
+    return match

@@ -1,0 +1,79 @@
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hevitpose.core.errors import InputError
+from hevitpose.core.facts import Facts
+from hevitpose.core.heatmap import EDGES
+from hevitpose.core.skeleton import MPII16, skeleton_from_coco, spelled_out
+from hevitpose.files.datasets import find_dataset
+from hevitpose.models.hevitpose import hevitpose_t
+from hevitpose.models.weights import save_model
+from hevitpose.training.finetune import begin_with, match_keypoints
+from hevitpose.training.loop import Hardware, train
+from hevitpose.training.recipes import InputSize, Recipe
+
+OURS = skeleton_from_coco({"keypoints": ["LeftKnee", "RightKnee", "r_hip", "l_hip", "nose"]}, "ours")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A weight file of T with the joints of MPII."""
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("trained") / "t.safetensors"
+    save_model(path, hevitpose_t(16).state_dict(), Facts("t", MPII16, (64, 64), 1.25, EDGES))
+    return path
+
+
+@pytest.mark.parametrize("name", ["l_knee", "left_knee", "LeftKnee", "LKnee", "knee_l", "kneeLeft", "Left Knee"])
+def test_a_name_is_the_same_however_it_is_written(name):
+    assert spelled_out(name) == "left knee"
+
+
+def test_keypoints_are_paired_by_name_and_the_report_says_how():
+    match = match_keypoints(OURS, MPII16)
+    place = MPII16.keypoints.index
+    assert match.rows == (place("l_knee"), place("r_knee"), place("r_hip"), place("l_hip"), None)
+    kept, renamed, new, unused = match.report
+    assert kept == "kept: r_hip, l_hip"
+    assert renamed == "kept under another name: l_knee as LeftKnee, r_knee as RightKnee"
+    assert new == "learned anew: nose"
+    assert unused.startswith("not used: r_ankle, ")
+    assert "r_knee" not in unused
+
+
+def test_maps_of_the_keypoints_in_common_are_those_of_the_trained_network(trained):
+    network = hevitpose_t(len(OURS.keypoints))
+    fresh = {name: tensor.clone() for name, tensor in network.head[-1].state_dict().items()}
+    match = begin_with(network, trained, "t", OURS)
+    torch.manual_seed(1)
+    theirs, picture = hevitpose_t(16).eval(), torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        ours, wanted = network.eval()(picture), theirs(picture)
+    assert torch.equal(ours[:, :4], wanted[:, list(match.rows[:4])])
+    assert all(torch.equal(network.head[-1].state_dict()[name][4], fresh[name][4]) for name in fresh)
+
+
+def test_another_size_of_network_is_refused(trained):
+    with pytest.raises(InputError, match="is of HEViTPose-T: use --model t"):
+        begin_with(hevitpose_t(5), trained, "s", OURS)
+
+
+def test_a_run_begins_with_the_weights_that_its_recipe_names(trained, dots, tmp_path, capsys):
+    given = tmp_path / "given.safetensors"
+    shutil.copy(trained, given)
+    still = Recipe(epochs=1, batch_size=8, input_sizes=(InputSize(32, 32),), learning_rate=0, weights=str(given))
+    dataset, hardware = find_dataset(str(dots / "dots.toml")), Hardware(device="cpu", precision="fp32")
+    train(still, dataset, tmp_path / "run", hardware)
+    report = (tmp_path / "run" / "keypoints.txt").read_text()
+    assert report.startswith("learned anew: a, b, c, d, e, f\nnot used: r_ankle")
+    assert capsys.readouterr().out == report
+    ours, theirs = (load_file(path) for path in (tmp_path / "run" / "last.safetensors", given))
+    learned = [name for name, _ in hevitpose_t(16).named_parameters() if not name.startswith("head.6.")]
+    assert [name for name in learned if not torch.equal(ours[name], theirs[name])] == []
+    given.unlink()  # a run that goes on needs them no more
+    assert len(train(still, dataset, tmp_path / "run", hardware, resume=True)) == 1
+    with pytest.raises(InputError, match=r"given.safetensors: no such file"):
+        train(still, dataset, tmp_path / "other", hardware)

@@ -11,9 +11,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 from hevitpose.core.facts import Facts
-from hevitpose.core.heatmap import Codec
+from hevitpose.core.heatmap import Codec, Refinement
 from hevitpose.files import atomic
 from hevitpose.files.datasets import find_dataset
 from hevitpose.files.provenance import processor
@@ -33,6 +34,10 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--commit", required=True, help="that the run was made with")
     parser.add_argument("--device", default=f"{processor()}, CPU only")
+    parser.add_argument("--note", help="what the recipe does not say of the run")
+    parser.add_argument(
+        "--refine", choices=get_args(Refinement), help="of the heatmaps' peaks, instead of the recipe's"
+    )
     options = parser.parse_args()
 
     dataset = find_dataset(options.data)
@@ -44,7 +49,7 @@ def main() -> None:
         sys.exit(f"{dataset.name} has no training set")
     people = dataset.train.read()
     height, width = map(int, history[-1]["size"].split("x"))
-    codec = Codec(**recipe["codec"])
+    codec = Codec(**recipe["codec"] | ({"refine": options.refine} if options.refine else {}))
     facts = Facts(recipe["model"], people.skeleton, (height, width), recipe["padding"], codec)
     file = SHIPPED / f"{options.name}.safetensors"
     weights.save_model(file, weights.half_precision(averaged), facts)
@@ -74,6 +79,7 @@ def main() -> None:
         "terms": dataset.terms,
         "use": "research only, as the terms of the training data are",
         "recipe": recipe,
+        "note": options.note,
         "epochs": len(history),
         "steps": len(history) * (len(people) // recipe["batch_size"]),
         "seed": recipe["seed"],

@@ -75,6 +75,9 @@ def test_from_training_to_an_onnx_file_that_is_evaluated(hevitpose, skier):
         "error: run: already holds a run: continue it with --resume, or choose another folder",
     )
     assert hevitpose(*arguments, "--resume")[0] == 0
+    status, printed, _ = hevitpose("runs", ".", "--json")
+    (run,) = json.loads(printed)["runs"]
+    assert (status, run["run"], run["epochs"], run["score"]) == (0, "run", "1/1", "val PCKh@0.5")
     status, printed, _ = hevitpose("export", "run/last.safetensors", "--output", "run/t.onnx", "--check", skier)
     assert status == 0
     assert printed.startswith("run/t.onnx: ")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hevitpose.cli import evaluate, export, info, predict, replay, train
+from hevitpose.cli import evaluate, export, info, predict, replay, runs, train
 from hevitpose.core.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -16,6 +16,7 @@ app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=export.EXAMPLES)(export.export)
 app.command(epilog=info.EXAMPLES)(info.info)
 app.command(epilog=replay.EXAMPLES)(replay.replay)
+app.command(epilog=runs.EXAMPLES)(runs.runs)
 
 
 def show_version(wanted: bool) -> None:

@@ -92,7 +92,10 @@ TABLES: dict[str, Callable[[], str]] = {
 def updated(text: str) -> str:
     """The page with its tables made anew."""
     return re.sub(
-        r"(<!-- table: (.+?) -->\n).*?(\n<!-- end -->)", lambda m: m[1] + TABLES[m[2]]() + m[3], text, flags=re.DOTALL
+        r"(<!-- table: ([^>]+?) -->\n).*?(<!-- end -->)",
+        lambda m: f"{m[1]}{TABLES[m[2]]()}\n{m[3]}",
+        text,
+        flags=re.DOTALL,
     )
 
 

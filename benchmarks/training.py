@@ -1,9 +1,9 @@
-"""How fast the two sides of training are: what makes batches, and what consumes them (images/s, HEViTPose-T).
+"""How fast the two sides of training are: what makes batches, and what consumes them (images/s).
 
     python benchmarks/training.py --output results/benchmark_training.json
 
 Every row is measured in turn, round after round, so that a change of the machine's speed meets all of them. The rows
-of "step" take one detour of `training/cpu.py` more each.
+of "step" are HEViTPose-T and take one detour of `training/cpu.py` more each; the networks are then compared with all.
 """
 
 import argparse
@@ -13,25 +13,40 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
+from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
+from hevitpose.core import geometry
 from hevitpose.core.person import LabelledPeople, PictureFile
 from hevitpose.core.skeleton import MPII16
-from hevitpose.files import atomic
+from hevitpose.files import atomic, pictures
 from hevitpose.files.provenance import provenance
-from hevitpose.models.hevitpose import hevitpose_t
+from hevitpose.models.baselines import pvtv2_b2, resnet50
+from hevitpose.models.hevitpose import hevitpose_b, hevitpose_t
 from hevitpose.training import cpu
+from hevitpose.training.augment import draw_views, warp
 from hevitpose.training.batches import Batch, CachedCrops, make_batch
 from hevitpose.training.recipes import InputSize, Recipe
-from hevitpose.training.targets import heatmap_loss
+from hevitpose.training.targets import heatmap_loss, heatmap_targets
 
 PERSONS, BATCH, ROUNDS, WARM_UP = 256, 32, 7, 4
 BEST = "step: channels last, bfloat16, fast kernels"
+PHOTO = Path(__file__).parents[1] / "examples" / "skier.jpg"
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "HEViTPose-T": hevitpose_t,
+    "HEViTPose-B": hevitpose_b,
+    "ResNet-50": resnet50,
+    "PVTv2-B2": pvtv2_b2,
+}
+NETWORK_BATCH = 16  # of the largest, at 256 x 256, in a few GB
+PARTS = ("forward", "backward", "optimizer")
 
 
 def main() -> None:
@@ -42,14 +57,22 @@ def main() -> None:
     rows = []
     for size in options.sizes:
         for keep_freed_memory in (False, True):  # which cannot be taken back: a process of its own
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                rows += pool.submit(measure, size, keep_freed_memory).result()
+            rows += in_own_process(measure, size, keep_freed_memory)
         for row in rows:
             if row["size"] == size:
                 print(f"{size:4} {row['what']:65} {row['images_per_second']:8.1f} images/s", flush=True)
+    networks = in_own_process(measure_networks, max(options.sizes))
+    for network in networks:
+        print(*(f"{name} {value}" for name, value in network.items()), sep=", ")
     if options.output:
-        result = {"model": "hevitpose_t", "batch": BATCH, "rows": rows, "provenance": provenance()}
-        atomic.write(options.output, json.dumps(result, indent=1) + "\n")
+        result = {"batch": BATCH, "rows": rows, "network_batch": NETWORK_BATCH, "networks": networks}
+        atomic.write(options.output, json.dumps(result | {"provenance": provenance()}, indent=1) + "\n")
+
+
+def in_own_process(function: Callable[..., list[dict[str, Any]]], *arguments: Any) -> list[dict[str, Any]]:
+    """What the function returns in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def measure(size: int, keep_freed_memory: bool) -> list[dict[str, Any]]:
@@ -58,8 +81,13 @@ def measure(size: int, keep_freed_memory: bool) -> list[dict[str, Any]]:
     recipe = Recipe(input_sizes=(InputSize(size, size),))
     chosen = np.random.default_rng(0).permutation(PERSONS)[:BATCH]
     batch = make_batch(people, crops, chosen, recipe, 0)
-    runs: dict[str, Callable[[], None]] = {
-        "input: warp, flip and targets": lambda: use(make_batch(people, crops, chosen, recipe, 0)),
+    runs: dict[str, Callable[[], object]] = {
+        "input, once a run: decode and cut a photo of 640 x 425": lambda: cut_photo(size),
+        "input: warp": warper(people, crops, chosen, recipe),
+        "input: targets": lambda: heatmap_targets(
+            torch.full((BATCH, 16, 2), size / 8.0), torch.ones(BATCH, 16, dtype=torch.bool), (size // 4, size // 4), 2
+        ),
+        "input: all of a batch": lambda: make_batch(people, crops, chosen, recipe, 0),
         "step: NCHW, float32": stepper(batch, channels_last=False),
         "step: channels last, float32": stepper(batch),
         "step: channels last, bfloat16": stepper(batch, bfloat16=True),
@@ -79,6 +107,64 @@ def measure(size: int, keep_freed_memory: bool) -> list[dict[str, Any]]:
         {"size": size, "what": what, "images_per_second": round(BATCH / statistics.median(times), 1)}
         for what, times in seconds.items()
     ]
+
+
+def measure_networks(size: int) -> list[dict[str, Any]]:
+    """Images/s of each part of a step, and of the whole, for networks side by side, with every detour."""
+    cpu.keep_freed_memory()
+    people, crops = made_up_people(size)
+    recipe = Recipe(input_sizes=(InputSize(size, size),))
+    batch = make_batch(people, crops, np.arange(NETWORK_BATCH), recipe, 0)
+    steps = {name: timed_step(build(), batch) for name, build in NETWORKS.items()}
+    seconds: dict[str, list[tuple[float, ...]]] = {name: [] for name in steps}
+    for turn in range(ROUNDS + WARM_UP):
+        for name, step in steps.items():
+            times = step()
+            if turn >= WARM_UP:
+                seconds[name].append(times)
+    rows = []
+    for name, of_parts in seconds.items():
+        medians = [statistics.median(times) for times in zip(*of_parts, strict=True)]
+        row: dict[str, Any] = {"network": name, "size": size}
+        row |= {part: round(NETWORK_BATCH / median, 1) for part, median in zip(PARTS, medians, strict=True)}
+        rows.append(row | {"step": round(NETWORK_BATCH / sum(medians), 1)})
+    return rows
+
+
+def timed_step(model: nn.Module, batch: Batch) -> Callable[[], tuple[float, ...]]:
+    """A function that does one step of training and returns the seconds of its `PARTS`."""
+    model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    inputs = batch.inputs.contiguous(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+
+    def step() -> tuple[float, ...]:
+        marks = [time.perf_counter()]
+        with cpu.FastKernels(), torch.autocast("cpu", torch.bfloat16, enabled=cpu.supports_bfloat16()):
+            heatmaps = model(inputs)
+        marks.append(time.perf_counter())
+        torch.autograd.backward(heatmap_loss(heatmaps, batch.targets, batch.weights))
+        marks.append(time.perf_counter())
+        optimizer.step()
+        optimizer.zero_grad()
+        marks.append(time.perf_counter())
+        return tuple(after - before for before, after in pairwise(marks))
+
+    return step
+
+
+def cut_photo(size: int) -> None:
+    """Read a photo and cut a crop for the cache, once for each person of a batch, as `cut_people` does on one core."""
+    matrix = geometry.crop_matrix([[200.0, 20, 500, 370]], (round(1.5 * size), round(1.5 * size)))[0]
+    for _ in range(BATCH):
+        pictures.cut(pictures.read(PHOTO), matrix, (round(1.5 * size), round(1.5 * size)))
+
+
+def warper(people: LabelledPeople, crops: CachedCrops, chosen: NDArray[np.int64], recipe: Recipe) -> Callable[[], Any]:
+    """A function that warps a batch whose views are drawn already."""
+    views = draw_views(people, chosen, crops.size_hw, recipe.padding, recipe.augmentation, 0, 0)
+    to_crop = geometry.compose(crops.matrices[chosen], geometry.inverse(views.matrices))
+    matrices = torch.from_numpy(to_crop).float()
+    return lambda: warp(crops.pixels[torch.from_numpy(chosen)], matrices, crops.size_hw)
 
 
 def stepper(
@@ -103,10 +189,6 @@ def stepper(
         optimizer.zero_grad()
 
     return step
-
-
-def use(_: object) -> None:
-    """Let go of what was made."""
 
 
 def made_up_people(size: int) -> tuple[LabelledPeople, CachedCrops]:

@@ -5,6 +5,7 @@ from importlib import resources
 
 import pytest
 
+from hevitpose.models.baselines import pvtv2_b2, resnet50
 from hevitpose.models.cost import cost, total
 from hevitpose.models.hevitpose import HEViTPose, hevitpose_b, hevitpose_s, hevitpose_t
 
@@ -21,7 +22,14 @@ def printed(model):
 
 
 @pytest.mark.parametrize(
-    ("name", "build"), [("HEViTPose-T", hevitpose_t), ("HEViTPose-S", hevitpose_s), ("HEViTPose-B", hevitpose_b)]
+    ("name", "build"),
+    [
+        ("HEViTPose-T", hevitpose_t),
+        ("HEViTPose-S", hevitpose_s),
+        ("HEViTPose-B", hevitpose_b),
+        ("ResNet-50", resnet50),
+        ("PVTv2-B2", pvtv2_b2),
+    ],
 )
 def test_table_1(name, build):
     _, parameters, gflops, *_ = TABLE_1[name]

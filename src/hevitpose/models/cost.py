@@ -14,8 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from hevitpose.models.hevitpose import GroupAttention
-
 
 @dataclass(frozen=True)
 class Cost:
@@ -73,13 +71,20 @@ def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return parts
 
 
+# Attention that is torch's own in the paper's framework, which calls no modules; and its projections here, where it is
+# spelled out. By the class's name, so that timm is not imported for it.
+PROJECTIONS = {
+    "hevitpose.models.hevitpose.GroupAttention": ("query", "key_value", "output"),
+    "timm.models.pvt_v2.Attention": ("q", "kv", "proj"),
+}
+
+
 def _seen_by_the_paper(part: nn.Module) -> list[nn.Module]:
-    """All modules but the projections of attention: torch's own attention, which the paper uses, calls no modules."""
+    """All modules but the projections of attention."""
     unseen = {
-        id(projection)
-        for attention in part.modules()
-        if isinstance(attention, GroupAttention)
-        for projection in (attention.query, attention.key_value, attention.output)
+        id(getattr(module, name))
+        for module in part.modules()
+        for name in PROJECTIONS.get(f"{type(module).__module__}.{type(module).__qualname__}", ())
     }
     return [module for module in part.modules() if id(module) not in unseen]
 

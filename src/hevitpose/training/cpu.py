@@ -45,7 +45,7 @@ class FastKernels(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if func is F.scaled_dot_product_attention and len(args) == 3 and not kwargs:
+        if func is F.scaled_dot_product_attention and len(args) == 3 and not any((kwargs or {}).values()):
             return _attention(*args)
         # nn.Conv2d passes pictures, weight, bias, stride, padding, dilation and groups.
         if func is F.conv2d and len(args) == 7 and args[6] == args[0].shape[1] and max(args[3]) > 1:

@@ -8,7 +8,6 @@ import torch
 import torch.distributed as dist
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 LONGEST_WAIT = timedelta(minutes=10)
 """A process that waits longer for the others gives up, with an error, rather than hang."""
@@ -31,9 +30,9 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         count = dist.get_world_size() * x.numel() // x.shape[1]
         values = x.float()
-        mean = _sum_of_all(values.sum((0, 2, 3))) / count
+        mean = _sum_over_processes(values.sum((0, 2, 3))) / count
         centered = values - mean.view(1, -1, 1, 1)
-        variance = _sum_of_all(centered.square().sum((0, 2, 3))) / count
+        variance = _sum_over_processes(centered.square().sum((0, 2, 3))) / count
         with torch.no_grad():
             momentum = 0.1 if self.momentum is None else self.momentum
             self.running_mean.lerp_(mean, momentum)
@@ -44,9 +43,22 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
         return (centered * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)).to(x.dtype)
 
 
-def _sum_of_all(part: Tensor) -> Tensor:
-    """The sum over the processes, through which gradients flow back to each."""
-    whole: Tensor = all_reduce(part)  # type: ignore[no-untyped-call]
+class _SumOfAll(torch.autograd.Function):
+    """The sum over the processes; its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, part: Tensor) -> Tensor:  # noqa: ARG004 - the signature is torch's
+        whole = part.clone()
+        dist.all_reduce(whole)
+        return whole
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ARG004
+        return _SumOfAll.forward(None, gradients[0].contiguous())
+
+
+def _sum_over_processes(part: Tensor) -> Tensor:
+    whole: Tensor = _SumOfAll.apply(part)  # type: ignore[no-untyped-call]
     return whole
 
 

@@ -56,7 +56,7 @@ def test_two_processes_are_one_of_twice_the_batch(dots, tmp_path):
 def test_a_synced_batch_norm_is_a_batch_norm(monkeypatch):
     """In one process, where the sum over all is the sum itself."""
     monkeypatch.setattr(distributed.dist, "get_world_size", lambda: 1)
-    monkeypatch.setattr(distributed.dist, "all_reduce", lambda whole: None)
+    monkeypatch.setattr(distributed.dist, "all_reduce", lambda _: None)
     torch.manual_seed(0)
     plain, synced = nn.BatchNorm2d(5), nn.Sequential(nn.BatchNorm2d(5))
     distributed.synchronize_batch_norms(synced)

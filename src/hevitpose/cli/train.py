@@ -22,7 +22,8 @@ def train(
     data: Annotated[str, typer.Option(help="TOML file that describes the data, or a known data set: people16.")],
     model: Annotated[Literal["t", "s", "b"], typer.Option(help="Size of the network.")] = "t",
     recipe: Annotated[
-        Literal["paper", "people16"], typer.Option(help="The paper's, or that of the shipped weights.")
+        Literal["paper", "paper-coco", "people16"],
+        typer.Option(help="The paper's for MPII or for COCO, or that of the shipped weights."),
     ] = "paper",
     root: Annotated[Path | None, typer.Option(help="Folder of the data's files, if not that of the TOML file.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, weights, log and curve.")] = Path("runs/train"),
@@ -70,7 +71,7 @@ def train(
     from hevitpose.training.loop import Hardware
     from hevitpose.training.loop import train as run
 
-    named = {"paper": recipes.Recipe, "people16": recipes.people16}
+    named = {"paper": recipes.Recipe, "paper-coco": recipes.paper_coco, "people16": recipes.people16}
     sizes = size and recipes.parse_sizes(size)
     changes: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "learning_rate": rate, "input_sizes": sizes}
     changes |= {"patience": patience, "weights": weights}

@@ -77,6 +77,11 @@ class Recipe:
         return asdict(self)
 
 
+def paper_coco() -> Recipe:
+    """The paper's for COCO: batch 64, and MMPose 0.29's half bodies and shifted boxes."""
+    return Recipe(batch_size=64, augmentation=Augmentation(half_body=0.3, shift=0.16, shift_probability=0.3))
+
+
 def people16() -> Recipe:
     """The recipe of the shipped `hevitpose_t_people16`."""
     return Recipe(

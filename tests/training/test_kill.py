@@ -14,7 +14,7 @@ from pathlib import Path
 from hevitpose import Recipe, find_dataset, train
 from hevitpose.training.loop import Hardware
 from hevitpose.training.recipes import InputSize
-recipe = Recipe(epochs=6, batch_size=8, input_sizes=(InputSize(32, 32), InputSize(64, 64, 0.5)), warmup_steps=4)
+recipe = Recipe(epochs=12, batch_size=8, input_sizes=(InputSize(32, 32), InputSize(64, 64, 0.5)), warmup_steps=4)
 data, folder = sys.argv[1:]
 train(recipe, find_dataset(data), Path(folder), Hardware(device="cpu", checkpoint_minutes=0), resume=True)
 """
@@ -23,22 +23,24 @@ train(recipe, find_dataset(data), Path(folder), Hardware(device="cpu", checkpoin
 @pytest.mark.slow
 def test_kill_9_at_any_moment_and_the_run_ends_with_the_same_weights(dots, tmp_path):
     command = [sys.executable, "-c", SCRIPT, str(dots / "dots.toml")]
-    started = time.monotonic()
     subprocess.run([*command, str(tmp_path / "whole")], check=True)
-    longest = time.monotonic() - started
-    moments, killed = random.Random(0), 0
-    while True:
+    checkpoint, moments = tmp_path / "killed" / "checkpoint.safetensors", random.Random(0)
+    for _ in range(4):
+        before = modified(checkpoint)
         run = subprocess.Popen([*command, str(tmp_path / "killed")])
-        try:
-            assert run.wait(moments.uniform(0.3, 0.8) * longest) == 0
-            break
-        except subprocess.TimeoutExpired:
-            run.send_signal(signal.SIGKILL)
-            run.wait()
-            killed += 1
-    assert killed > 1
+        while modified(checkpoint) == before:  # so that every life brings the run on
+            time.sleep(0.01)
+            assert run.poll() is None
+        time.sleep(moments.uniform(0, 0.3))  # in a step, in the writing of a checkpoint, between epochs
+        run.kill()
+        assert run.wait() == -signal.SIGKILL
+    subprocess.run([*command, str(tmp_path / "killed")], check=True)
     whole, resumed = (load_file(tmp_path / name / "last.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+
+
+def modified(path):
+    return path.stat().st_mtime_ns if path.exists() else None
 
 
 @pytest.mark.slow

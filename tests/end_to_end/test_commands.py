@@ -107,7 +107,7 @@ def test_evaluate_prints_each_joint_and_writes_what_it_printed(hevitpose):
     [
         (
             ["train", "--data", "none.toml"],
-            "error: none.toml: no such TOML file, and no data set of that name (known: p",
+            "error: none.toml: no such TOML file or folder, and no data set of that name",
         ),
         (["train", "--data", "people16"], "error: people16: say where its files are: --root FOLDER, or HEVITPOSE_DATA"),
         (

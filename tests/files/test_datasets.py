@@ -146,12 +146,107 @@ def test_a_data_set_that_is_nowhere_is_one_line(refused, name, words):
         ("[validation]\nnear = 5", ("validation.near needs annotations",)),
         ('[validation]\nannotations = "a"', ("validation.annotations needs annotations",)),
         ("[validation.near]", ("validation.near needs annotations",)),
+        ('[train]\nannotations = "a"\nrepair = 1', ("repair of train",)),
+        ("skeleton = 5", ("[skeleton]",)),
+        ("[skeleton]\nmiror = []", ("'miror'", "mirror")),
+        ("[skeleton]\nmirror = [['a']]", ("mirror of skeleton",)),
     ],
 )
 def test_a_wrong_description_is_one_line(refused, toml, text, words):
     path = toml(text)
     with refused(path, *words):
         find_dataset(path)
+
+
+EARS = """
+[train]
+annotations = "mice.json"
+[skeleton]
+mirror = [["ear a", "ear b"]]
+limbs = [["snout", "ear a"]]
+sigmas = {"snout" = 0.05, "ear a" = 0.1, "ear b" = 0.1}
+"""
+
+
+def coco(**image):
+    person = {"id": 3, "image_id": 1, "category_id": 1, "keypoints": [1, 2, 2, 9, 9, 2, 0, 0, 0]}
+    return {
+        "images": [{"id": 1, "file_name": "a.png"} | image],
+        "annotations": [person | {"bbox": [0, 0, 12, 12]}],
+        "categories": [{"id": 1, "name": "mouse", "keypoints": ["snout", "ear a", "ear b"]}],
+    }
+
+
+def test_the_skeleton_table_says_what_the_file_does_not(tmp_path, toml):
+    (tmp_path / "mice.json").write_text(json.dumps(coco()))
+    skeleton = find_dataset(toml(EARS)).train.read().skeleton
+    assert (skeleton.mirror, skeleton.limbs, skeleton.sigmas) == ((0, 2, 1), ((0, 1),), (0.05, 0.1, 0.1))
+
+
+def test_the_skeleton_table_serves_every_format(tmp_path, toml):
+    person = {"image": "b.jpg", "center": [9, 9], "scale": 1, "joints": [[1, 1]] * 16, "joints_vis": [1] * 16}
+    (tmp_path / "valid.json").write_text(json.dumps([person]))
+    text = '[train]\nannotations = "valid.json"\nformat = "hrnet"\n[skeleton]\nmirror = []\n'
+    assert find_dataset(toml(text)).train.read().skeleton.mirror == tuple(range(16))
+
+
+def test_mirror_partners_that_are_no_pairs_are_refused(tmp_path, toml, refused):
+    (tmp_path / "mice.json").write_text(json.dumps(coco()))
+    train = find_dataset(toml(EARS.replace('[["ear a"', '[["snout", "ear a"], ["ear a"'))).train
+    with refused(tmp_path / "mice.json", "mirror partner of snout is ear a", "must be pairs"):
+        train.read()
+
+
+def test_repair_gives_a_box_to_who_has_none(tmp_path, toml, refused):
+    content = coco()
+    content["annotations"][0]["bbox"] = None
+    (tmp_path / "mice.json").write_text(json.dumps(content))
+    with refused(tmp_path / "mice.json", "annotation 3", "bbox"):
+        find_dataset(toml('[train]\nannotations = "mice.json"')).train.read()
+    people = find_dataset(toml('[train]\nannotations = "mice.json"\nrepair = true')).train.read()
+    assert people.boxes[0] == pytest.approx([5 - 5.4, 5.5 - 4.725, 5 + 5.4, 5.5 + 4.725])
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "picture"),
+    [
+        ("train.json", "val.json", "images/a.png"),
+        ("mice_train.json", "mice_val.json", "a.png"),
+        ("train/_annotations.coco.json", "valid/_annotations.coco.json", "train/a.png"),
+        ("annotations/person_keypoints_train2017.json", "annotations/person_keypoints_val2017.json", "train2017/a.png"),
+        ("annotations/person_keypoints_train.json", None, "images/train/a.png"),
+        ("annotations/person_keypoints_default.json", None, "images/a.png"),
+        ("annotations/person_keypoints_default.json", None, "images/default/a.png"),
+        ("result.json", None, "images/a.png"),
+    ],
+)
+def test_the_exports_of_annotation_tools_are_found_in_a_folder(tmp_path, train, validation, picture):
+    for file in filter(None, (train, validation, picture)):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(json.dumps(coco()))
+    found = find_dataset(str(tmp_path))
+    people = found.train.read()
+    assert (people.name, str(people.pictures[0])) == (tmp_path.name, str(tmp_path / picture))
+    assert [split.annotations for split in found.validation] == ([tmp_path / validation] if validation else [])
+    assert {split.metric for split in found.validation} <= {"pck_box"}
+    if validation:
+        assert find_split(str(tmp_path)) == found.validation[0]
+
+
+def test_a_folder_of_several_sets_needs_a_description(tmp_path, toml, refused):
+    with refused(tmp_path, "has no annotation file", "annotations/*_default.json"):
+        find_dataset(str(tmp_path))
+    for name in ("one_train.json", "two_train.json"):
+        (tmp_path / name).write_text("{}")
+    with refused(tmp_path, "one_train.json, two_train.json", "TOML"):
+        find_dataset(str(tmp_path))
+    with refused(tmp_path, "several files"):
+        find_split(str(tmp_path))
+    toml()
+    assert find_dataset(str(tmp_path)).terms == "free"
+    with refused(tmp_path, "near, far, other", "FOLDER/NAME"):
+        find_split(str(tmp_path))
+    assert find_split(f"{tmp_path}/near").metric == "pck"
 
 
 def test_a_description_that_is_no_text_is_one_line(tmp_path, refused):

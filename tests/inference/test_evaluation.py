@@ -54,6 +54,15 @@ def test_pck_measures_by_torso_and_leaves_out_who_has_none(people):
     assert score(people, people.keypoints + (0, 8.1), "pck").main == 0
 
 
+def test_pck_by_the_box_measures_everybody(people):
+    # The longer side is 64.
+    people.boxes[:, 2] = 31.5
+    assert score(people, people.keypoints + (0, 3.1), "pck_box").main == 100
+    result = score(people, people.keypoints + (0, 3.3), "pck_box")
+    assert (result.metric, result.persons, result.main) == ("PCKbox@0.05", 4, 0)
+    assert result.by_threshold["PCKbox@0.1"].mean == 100
+
+
 @pytest.mark.parametrize("metric", ["pckh", "pck"])
 def test_nobody_to_measure_is_said_in_words(people, metric):
     nobody = dataclasses.replace(people, head_sizes=np.full(4, np.nan), visibility=np.zeros((4, 16), dtype=np.int8))

@@ -13,13 +13,13 @@ EXAMPLES = """
 Examples:\n
   hevitpose train --model t --data people16 --root data/people16 --epochs 20\n
   hevitpose train --data people16 --recipe people16 --out runs/people16 --resume\n
-  hevitpose train --data my.toml --epochs 60 --size 128,192@0.5,256@0.8\n
+  hevitpose train --data mice/ --epochs 60 --size 128,192@0.5,256@0.8\n
   hevitpose train --data my.toml --weights hevitpose_t_people16 --time-budget 90m
 """
 
 
 def train(
-    data: Annotated[str, typer.Option(help="TOML file that describes the data, or a known data set: people16.")],
+    data: Annotated[str, typer.Option(help="Folder of labelled pictures, TOML file that describes it, or people16.")],
     model: Annotated[Literal["t", "s", "b"], typer.Option(help="Size of the network.")] = "t",
     recipe: Annotated[
         Literal["paper", "paper-coco", "people16"],

@@ -1,29 +1,37 @@
-"""Which files make a data set: a TOML description beside the data, or one of those in this package."""
+"""Which files make a data set: a TOML description, a folder as annotation tools write it, or a set of this package."""
 
 import os
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.person import LabelledPeople
+from hevitpose.core.skeleton import SkeletonTable, category_of, category_with, skeleton_from_coco, skeleton_table
 from hevitpose.files.annotations import read_coco
 from hevitpose.files.mpii import read_mpii, read_mpii_hrnet
 
-Metric = Literal["pckh", "pck"]
+Metric = Literal["pckh", "pck", "pck_box"]
 Format = Literal["coco", "mpii", "hrnet"]
 ROOT_VARIABLE = "HEVITPOSE_DATA"
+TRAIN = ("train.json", "*_train.json", "train/_annotations.coco.json", "annotations/*train*.json")
+VALIDATION = ("val.json", "valid.json", "*_val.json", "val*/_annotations.coco.json", "annotations/*val*.json")
+UNSPLIT = ("annotations/*_default.json", "result.json", "_annotations.coco.json", "*.json")
+"""Where annotations lie in a folder: COCO's own names, and the exports of Roboflow, CVAT and Label Studio."""
 
 
 @dataclass(frozen=True)
 class Split:
     """One annotation file, the folder of its pictures, and how results on it are measured.
 
-    `metric`: "pckh" (PCKh@0.5 and @0.1, needs head sizes) or "pck" (PCK@0.2 of the torso); None where it is not said.
-    `format`: "coco"; "mpii", the site's .mat, of which `subset` names the pictures to take; "hrnet", HRNet's MPII
-    JSON, with its gt_valid.mat as `ground_truth`.
+    `metric`: "pckh" (PCKh@0.5 and @0.1, needs head sizes), "pck" (PCK@0.2 of the torso) or "pck_box" (PCK@0.05 and
+    @0.1 of the box's longer side, for any keypoints); None where it is not said. `format`: "coco"; "mpii", the site's
+    .mat, of which `subset` names the pictures to take; "hrnet", HRNet's MPII JSON, with its gt_valid.mat as
+    `ground_truth`. `skeleton` wins over what the file says of its keypoints; with `repair` a missing or empty box of a
+    COCO file becomes one round the joints.
     """
 
     name: str
@@ -33,16 +41,22 @@ class Split:
     format: Format = "coco"
     subset: Path | None = None
     ground_truth: Path | None = None
+    skeleton: SkeletonTable | None = None
+    repair: bool = False
 
     def read(self) -> LabelledPeople:
         """Its people. Raises InputError."""
         match self.format:
             case "coco":
-                return read_coco(self.annotations, self.pictures, self.name)
+                return read_coco(self.annotations, self.pictures, self.name, self.skeleton, self.repair)
             case "mpii":
-                return read_mpii(self.annotations, self.pictures, self.name, self.subset)
+                people = read_mpii(self.annotations, self.pictures, self.name, self.subset)
             case "hrnet":
-                return read_mpii_hrnet(self.annotations, self.pictures, self.name, self.ground_truth)
+                people = read_mpii_hrnet(self.annotations, self.pictures, self.name, self.ground_truth)
+        if self.skeleton is None:
+            return people
+        category = category_with(category_of(people.skeleton), self.skeleton)
+        return replace(people, skeleton=skeleton_from_coco(category, str(self.annotations)))
 
 
 @dataclass(frozen=True)
@@ -56,11 +70,11 @@ class Dataset:
 
 
 def find_dataset(name: str, root: Path | None = None) -> Dataset:
-    """The data set that a TOML file describes, or the one of that name in this package.
+    """The data set that a TOML file describes, the one of that name in this package, or that in a folder.
 
     Files lie beside the TOML file, or in `root` where it is given. For a data set of this package, `root` is the
     folder that holds the data (or that holds a folder of the data set's name); without it HEVITPOSE_DATA names it.
-    Raises InputError.
+    A folder is searched as `dataset_in` does. Raises InputError.
     """
     path = Path(name)
     if path.suffix == ".toml" and path.is_file():
@@ -68,9 +82,11 @@ def find_dataset(name: str, root: Path | None = None) -> Dataset:
     stem = name.removesuffix(".toml")
     shipped = {entry.name: entry for entry in (resources.files("hevitpose") / "datasets").iterdir()}
     entry = shipped.get(f"{stem}.toml")
+    if entry is None and name and path.is_dir():
+        return dataset_in(path)
     if entry is None:
         known = ", ".join(sorted(Path(n).stem for n in shipped if n.endswith(".toml")))
-        raise InputError(name, f"no such TOML file, and no data set of that name (known: {known})")
+        raise InputError(name, f"no such TOML file or folder, and no data set of that name (known: {known})")
     given = root or (Path(os.environ[ROOT_VARIABLE]) if os.environ.get(ROOT_VARIABLE) else None)
     if given is None:
         raise InputError(name, f"say where its files are: --root FOLDER, or {ROOT_VARIABLE} in the environment")
@@ -78,14 +94,63 @@ def find_dataset(name: str, root: Path | None = None) -> Dataset:
     return _read(stem, entry.read_text(encoding="utf-8"), folder, Path(f"{stem}.toml"))
 
 
+def dataset_in(folder: Path) -> Dataset:
+    """The data set in a folder: by its TOML file where there is one, else by the names of the annotation files.
+
+    Sets found by name are measured by "pck_box", which suits any keypoints. Raises InputError where there is no
+    annotation file, or more than one to train on.
+    """
+    described = sorted(folder.glob("*.toml"))
+    if len(described) == 1:
+        return _read(described[0].stem, _text(described[0]), folder, described[0])
+    train = _first_found(folder, TRAIN)
+    validation = [file for file in _first_found(folder, VALIDATION) if file not in train]
+    train = train or [file for file in _first_found(folder, UNSPLIT) if file not in validation]
+    if not train and not validation:
+        raise InputError(folder, f"has no annotation file (looked for {', '.join((*TRAIN, *VALIDATION, *UNSPLIT))})")
+    if len(train) > 1:
+        names = ", ".join(str(file.relative_to(folder)) for file in train)
+        raise InputError(folder, f"has several files to train on ({names}): name one in a TOML file")
+    name = folder.resolve().name
+    return Dataset(
+        name,
+        _split_found(folder, train[0], name) if train else None,
+        tuple(_split_found(folder, file, _split_name(file)) for file in validation),
+    )
+
+
+def _first_found(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    return next((found for pattern in patterns if (found := sorted(folder.glob(pattern)))), [])
+
+
+def _split_name(file: Path) -> str:
+    return file.parent.name if file.name.startswith("_annotations") else file.stem
+
+
+def _split_found(folder: Path, file: Path, name: str) -> Split:
+    """A COCO file of a tool; pictures lie beside it, or in a folder named after the split (`person_keypoints_val`)."""
+    own = _split_name(file).rpartition("_")[2]
+    candidates = (folder / "images" / own, folder / own)
+    beside = folder if file.parent.name == "annotations" else file.parent
+    pictures = next((place for place in candidates if place.is_dir()), beside)
+    return Split(name, file, pictures, "pck_box", repair=True)
+
+
 def find_split(name: str, root: Path | None = None) -> Split:
-    """The set to evaluate on: `DATASET/SPLIT`, a split of a data set in this package (`mpii_val`), or a COCO file.
+    """The set to evaluate on: `DATASET/SPLIT`, a split of a data set in this package (`mpii_val`), a COCO file, or a
+    folder with one validation set.
 
     Raises InputError.
     """
     path = Path(name)
     if path.suffix == ".json":
         return Split(path.stem, path, root or path.parent)
+    if name and path.is_dir():
+        validation = dataset_in(path).validation
+        if len(validation) != 1:
+            names = ", ".join(split.name for split in validation) or "none"
+            raise InputError(name, f"needs one validation set, found {names}: say FOLDER/NAME")
+        return validation[0]
     dataset, _, wanted = name.rpartition("/")
     if dataset:
         found = find_dataset(dataset, root).validation
@@ -113,15 +178,19 @@ def _read(name: str, text: str, folder: Path, source: Path) -> Dataset:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(source, f"not valid TOML ({error})") from error
-    _refuse_unknown(table, {"terms", "train", "validation"}, source)
+    _refuse_unknown(table, {"terms", "train", "validation", "skeleton"}, source)
     train = _split("train", name, table["train"], folder, source) if "train" in table else None
-    validation = table.get("validation", {})
+    validation, skeleton = table.get("validation", {}), table.get("skeleton")
     if not isinstance(validation, dict):
         raise InputError(source, "validation must be tables: [validation.NAME]")
+    if not isinstance(skeleton, dict | None):
+        raise InputError(source, "skeleton must be a table: [skeleton]")
+    keypoints = None if skeleton is None else skeleton_table(skeleton, str(source))
+    splits = [_split(f"validation.{key}", key, value, folder, source) for key, value in validation.items()]
     return Dataset(
         name,
-        train,
-        tuple(_split(f"validation.{key}", key, value, folder, source) for key, value in validation.items()),
+        train and replace(train, skeleton=keypoints),
+        tuple(replace(split, skeleton=keypoints) for split in splits),
         str(table.get("terms", "unknown")),
     )
 
@@ -129,17 +198,21 @@ def _read(name: str, text: str, folder: Path, source: Path) -> Dataset:
 def _split(key: str, name: str, table: Any, folder: Path, source: Path) -> Split:
     if not isinstance(table, dict) or not isinstance(table.get("annotations"), str):
         raise InputError(source, f"{key} needs annotations = FILE")
-    _refuse_unknown(table, {"annotations", "pictures", "metric", "format", "subset", "ground_truth"}, source)
+    _refuse_unknown(table, {"annotations", "pictures", "metric", "format", "subset", "ground_truth", "repair"}, source)
     for entry, known in (("metric", get_args(Metric)), ("format", get_args(Format))):
         if entry in table and table[entry] not in known:
             raise InputError(source, f"{entry} {table[entry]!r} of {key} is none of {', '.join(known)}")
     for entry in ("pictures", "subset", "ground_truth"):
         if not isinstance(table.get(entry, ""), str):
             raise InputError(source, f"{entry} of {key} must name a file or folder, found {table[entry]!r}")
+    repair = table.get("repair", False)
+    if not isinstance(repair, bool):
+        raise InputError(source, f"repair of {key} must be true or false, found {repair!r}")
     annotations = folder / table["annotations"]
     pictures = folder / table["pictures"] if "pictures" in table else annotations.parent
     subset, ground_truth = (folder / table[e] if e in table else None for e in ("subset", "ground_truth"))
-    return Split(name, annotations, pictures, table.get("metric"), table.get("format", "coco"), subset, ground_truth)
+    metric, form = table.get("metric"), table.get("format", "coco")
+    return Split(name, annotations, pictures, metric, form, subset, ground_truth, repair=repair)
 
 
 def _refuse_unknown(table: dict[str, Any], known: set[str], source: Path) -> None:

@@ -29,9 +29,14 @@ def score(people: LabelledPeople, predicted: Floats, metric: Metric) -> Scores:
     """Predicted joints (N, K, 2) in picture pixels against the labels.
 
     "pckh": PCKh@0.5 and @0.1 by head size. "pck": PCK@0.2 of the torso, persons without a labelled torso left out.
+    "pck_box": PCK@0.05 and @0.1 of the box's longer side, for any keypoints.
     Raises InputError where no person has what the metric needs.
     """
     labelled = people.labelled
+    if metric == "pck_box":
+        sides = (people.boxes[:, 2:] - people.boxes[:, :2]).max(axis=1)
+        of_box = {f"PCKbox@{t}": pck(predicted, people.keypoints, labelled, sides, t) for t in (0.05, 0.1)}
+        return Scores("PCKbox@0.05", of_box["PCKbox@0.05"].mean, len(people), of_box)
     torso = metric == "pck"
     lengths = torso_size(people.keypoints, labelled, people.skeleton) if torso else people.head_sizes
     usable = np.isfinite(lengths) & (lengths > 0)

@@ -12,7 +12,17 @@ ROOMS = ["core", "metrics", "files", "models", "inference", "training", "export"
 SOURCE = Path(str(resources.files("hevitpose")))
 MODULES = sorted(path for room in ROOMS for path in (SOURCE / room).glob("*.py"))
 LIGHT = {"core", "metrics", "files", "inference", "view", "cli"}
-HEAVY = {"torch", "lightning_fabric", "safetensors", "tensorboard", "matplotlib", "onnx", "scipy", "onnxruntime"}
+HEAVY = {
+    "torch",
+    "lightning_fabric",
+    "safetensors",
+    "tensorboard",
+    "matplotlib",
+    "onnx",
+    "scipy",
+    "onnxruntime",
+    "yaml",
+}
 
 
 def imports(path, anywhere):

@@ -12,10 +12,14 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.person import LabelledPeople
 from hevitpose.core.skeleton import SkeletonTable, category_of, category_with, skeleton_from_coco, skeleton_table
 from hevitpose.files.annotations import read_coco
+from hevitpose.files.deeplabcut import LABELS, read_deeplabcut
 from hevitpose.files.mpii import read_mpii, read_mpii_hrnet
+from hevitpose.files.yolo import read_yolo, yolo_pictures
 
 Metric = Literal["pckh", "pck", "pck_box"]
-Format = Literal["coco", "mpii", "hrnet"]
+Format = Literal["coco", "mpii", "hrnet", "yolo", "deeplabcut"]
+FILES = (".json", ".csv", ".mat")
+"""Files that are one set of people."""
 ROOT_VARIABLE = "HEVITPOSE_DATA"
 TRAIN = ("train.json", "*_train.json", "train/_annotations.coco.json", "annotations/*train*.json")
 VALIDATION = ("val.json", "valid.json", "*_val.json", "val*/_annotations.coco.json", "annotations/*val*.json")
@@ -30,8 +34,8 @@ class Split:
     `metric`: "pckh" (PCKh@0.5 and @0.1, needs head sizes), "pck" (PCK@0.2 of the torso) or "pck_box" (PCK@0.05 and
     @0.1 of the box's longer side, for any keypoints); None where it is not said. `format`: "coco"; "mpii", the site's
     .mat, of which `subset` names the pictures to take; "hrnet", HRNet's MPII JSON, with its gt_valid.mat as
-    `ground_truth`. `skeleton` wins over what the file says of its keypoints; with `repair` a missing or empty box of a
-    COCO file becomes one round the joints.
+    `ground_truth`; "yolo", a data.yaml; "deeplabcut", a CSV file or a project's folder. `skeleton` wins over what the
+    file says of its keypoints; with `repair` a missing or empty box of a COCO file becomes one round the joints.
     """
 
     name: str
@@ -53,6 +57,10 @@ class Split:
                 people = read_mpii(self.annotations, self.pictures, self.name, self.subset)
             case "hrnet":
                 people = read_mpii_hrnet(self.annotations, self.pictures, self.name, self.ground_truth)
+            case "yolo":
+                return read_yolo(self.annotations, self.pictures, self.name, self.skeleton)
+            case "deeplabcut":
+                return read_deeplabcut(self.annotations, self.name, self.skeleton)
         if self.skeleton is None:
             return people
         category = category_with(category_of(people.skeleton), self.skeleton)
@@ -70,7 +78,7 @@ class Dataset:
 
 
 def find_dataset(name: str, root: Path | None = None) -> Dataset:
-    """The data set that a TOML file describes, the one of that name in this package, or that in a folder.
+    """The data set that a TOML file or YOLO's data.yaml describes, that of this name in this package, or in a folder.
 
     Files lie beside the TOML file, or in `root` where it is given. For a data set of this package, `root` is the
     folder that holds the data (or that holds a folder of the data set's name); without it HEVITPOSE_DATA names it.
@@ -79,6 +87,8 @@ def find_dataset(name: str, root: Path | None = None) -> Dataset:
     path = Path(name)
     if path.suffix == ".toml" and path.is_file():
         return _read(path.stem, _text(path), root or path.parent, path)
+    if path.suffix in (".yaml", ".yml"):
+        return _yolo(path)
     stem = name.removesuffix(".toml")
     shipped = {entry.name: entry for entry in (resources.files("hevitpose") / "datasets").iterdir()}
     entry = shipped.get(f"{stem}.toml")
@@ -95,7 +105,8 @@ def find_dataset(name: str, root: Path | None = None) -> Dataset:
 
 
 def dataset_in(folder: Path) -> Dataset:
-    """The data set in a folder: by its TOML file where there is one, else by the names of the annotation files.
+    """The data set in a folder: by its TOML file where there is one, else YOLO's by its data.yaml, DeepLabCut's by its
+    `labeled-data`, COCO files by their names.
 
     Sets found by name are measured by "pck_box", which suits any keypoints. Raises InputError where there is no
     annotation file, or more than one to train on.
@@ -103,6 +114,11 @@ def dataset_in(folder: Path) -> Dataset:
     described = sorted(folder.glob("*.toml"))
     if len(described) == 1:
         return _read(described[0].stem, _text(described[0]), folder, described[0])
+    if (folder / "data.yaml").is_file():
+        return _yolo(folder / "data.yaml")
+    name = folder.resolve().name
+    if any(folder.glob(f"labeled-data/*/{LABELS}")):
+        return Dataset(name, Split(name, folder, folder, "pck_box", "deeplabcut"), ())
     train = _first_found(folder, TRAIN)
     validation = [file for file in _first_found(folder, VALIDATION) if file not in train]
     train = train or [file for file in _first_found(folder, UNSPLIT) if file not in validation]
@@ -111,12 +127,20 @@ def dataset_in(folder: Path) -> Dataset:
     if len(train) > 1:
         names = ", ".join(str(file.relative_to(folder)) for file in train)
         raise InputError(folder, f"has several files to train on ({names}): name one in a TOML file")
-    name = folder.resolve().name
     return Dataset(
         name,
         _split_found(folder, train[0], name) if train else None,
         tuple(_split_found(folder, file, _split_name(file)) for file in validation),
     )
+
+
+def _yolo(path: Path) -> Dataset:
+    name = path.parent.resolve().name
+    found = {
+        key: Split(name if key == "train" else key, path, folder, "pck_box", "yolo")
+        for key, folder in yolo_pictures(path).items()
+    }
+    return Dataset(name, found.get("train"), (found["val"],) if "val" in found else ())
 
 
 def _first_found(folder: Path, patterns: Sequence[str]) -> list[Path]:
@@ -137,16 +161,18 @@ def _split_found(folder: Path, file: Path, name: str) -> Split:
 
 
 def find_split(name: str, root: Path | None = None) -> Split:
-    """The set to evaluate on: `DATASET/SPLIT`, a split of a data set in this package (`mpii_val`), a COCO file, or a
-    folder with one validation set.
+    """The set to evaluate on: `DATASET/SPLIT`, a split of a data set in this package (`mpii_val`), a file of labels
+    (COCO's or HRNet's JSON, MPII's .mat, DeepLabCut's .csv), or a folder or data.yaml with one validation set.
 
     Raises InputError.
     """
     path = Path(name)
-    if path.suffix == ".json":
-        return Split(path.stem, path, root or path.parent)
-    if name and path.is_dir():
-        validation = dataset_in(path).validation
+    if path.suffix in FILES:
+        by_suffix: dict[str, Format] = {".mat": "mpii", ".csv": "deeplabcut"}
+        form = by_suffix.get(path.suffix) or ("hrnet" if _is_list(path) else "coco")
+        return Split(path.stem, path, root or path.parent, format=form)
+    if (name and path.is_dir()) or path.suffix in (".yaml", ".yml"):
+        validation = find_dataset(name).validation
         if len(validation) != 1:
             names = ", ".join(split.name for split in validation) or "none"
             raise InputError(name, f"needs one validation set, found {names}: say FOLDER/NAME")
@@ -164,6 +190,28 @@ def find_split(name: str, root: Path | None = None) -> Split:
             return split
     names = ", ".join(split.name for split in found)
     raise InputError(name, f"no such validation set{f' (there are {names})' if names else ''}")
+
+
+def find_splits(name: str, root: Path | None = None) -> tuple[Split, ...]:
+    """The sets of a data set, that for training first; else the one that `find_split` finds. Raises InputError."""
+    path = Path(name)
+    if path.suffix in FILES or not (path.exists() or _is_shipped(name)):
+        return (find_split(name, root),)
+    dataset = find_dataset(name, root)
+    return (*filter(None, (dataset.train,)), *dataset.validation)
+
+
+def _is_shipped(name: str) -> bool:
+    return (resources.files("hevitpose") / "datasets" / f"{name.removesuffix('.toml')}.toml").is_file()
+
+
+def _is_list(path: Path) -> bool:
+    """Whether a JSON file begins as HRNet's lists of people do."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).lstrip().startswith(b"[")
+    except OSError:
+        return False
 
 
 def _text(path: Path) -> str:

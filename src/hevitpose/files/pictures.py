@@ -1,6 +1,8 @@
 """Reading and writing pictures, and cutting crops out of them."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
 from os import PathLike
@@ -36,6 +38,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 """What turns a picture of this EXIF orientation upright."""
+_ON_THEIR_SIDE = {_UPRIGHT[orientation] for orientation in (5, 6, 7, 8)}
 _FILTERING_WARNINGS = Lock()
 
 
@@ -46,10 +49,31 @@ def read(source: PictureFile | str | PathLike[str]) -> Picture:
     Raises InputError where the file is missing, broken or no picture.
     """
     file = source if isinstance(source, PictureFile) else PictureFile(Path(source).name, Path(source).parent)
+    with _one_line_errors(file), _identified(_content(file)) as image:
+        image.load()
+        return np.asarray(_rgb(_upright(image)))
+
+
+def read_size(file: PictureFile) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Width and height of the upright picture, and as it is stored: of the header alone. Raises InputError."""
+    with _one_line_errors(file), _identified(_content(file)) as image:
+        stored = image.size
+        turned = _turn(image) in _ON_THEIR_SIDE
+        return (stored[::-1] if turned else stored), stored
+
+
+def read_bytes(file: PictureFile) -> bytes:
+    """The file as it is. Raises InputError."""
+    with _one_line_errors(file):
+        content = _content(file)
+        return content.getvalue() if isinstance(content, BytesIO) else content.read_bytes()
+
+
+@contextmanager
+def _one_line_errors(file: PictureFile) -> Iterator[None]:
+    """Whatever reading this picture raises, as InputError."""
     try:
-        with _identified(_content(file)) as image:
-            image.load()
-            return np.asarray(_rgb(_upright(image)))
+        yield
     except InputError:
         raise
     except FileNotFoundError as error:
@@ -93,11 +117,15 @@ def _identified(content: Path | BytesIO) -> Image.Image:
 
 def _upright(image: Image.Image) -> Image.Image:
     # ImageOps.exif_transpose also writes the EXIF data anew, and fails on many a photo whose data are damaged.
-    try:
-        turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # Damaged EXIF data raise nearly every type; the picture itself is whole.
-        return image
+    turn = _turn(image)
     return image if turn is None else image.transpose(turn)
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    try:
+        return _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # Damaged EXIF data raise nearly every type; the picture itself is whole.
+        return None
 
 
 def _rgb(image: Image.Image) -> Image.Image:

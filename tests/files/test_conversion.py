@@ -19,7 +19,7 @@ def mice(tmp_path):
     """Two mice in the second of two pictures of 40 x 20."""
     (tmp_path / "photos").mkdir()
     for name in ("a.png", "b.png"):
-        Image.new("RGB", (40, 20), name == "b.png" and "red" or "blue").save(tmp_path / "photos" / name)
+        Image.new("RGB", (40, 20), (name == "b.png" and "red") or "blue").save(tmp_path / "photos" / name)
     return LabelledPeople(
         name="mice",
         skeleton=MOUSE,

@@ -318,3 +318,20 @@ def test_a_box_of_any_size_gives_a_crop(side):
     picture = np.full((30, 1, 3), 200, dtype=np.uint8)
     crop = pictures.cut(picture, geometry.crop_matrix([0, 0, side, side], (16, 16)), (16, 16))
     assert crop.max() == (200 if side < 1 else 0)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "upright"), [(1, (30, 20)), (3, (30, 20)), (5, (20, 30)), (6, (20, 30)), (8, (20, 30))]
+)
+def test_sizes_are_of_the_upright_and_of_the_stored_picture(tmp_path, orientation, upright):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.jpg", exif=exif)
+    assert pictures.read_size(PictureFile("a.jpg", tmp_path)) == (upright, (30, 20))
+    assert pictures.read(tmp_path / "a.jpg").shape[1::-1] == upright
+
+
+def test_a_picture_is_written_and_read_back(tmp_path):
+    picture = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
+    pictures.write_png(tmp_path / "new" / "a.png", picture)
+    assert (pictures.read(tmp_path / "new" / "a.png") == picture).all()

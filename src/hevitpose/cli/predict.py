@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 import typer
-from PIL import Image
 
 from hevitpose.cli.progress import track
 from hevitpose.core.errors import InputError
@@ -194,8 +193,7 @@ def write_drawing(path: Path, picture: pictures.Picture, pose: Pose) -> None:
     """The picture with its skeletons, as PNG."""
     from hevitpose.view.draw import draw
 
-    image = Image.fromarray(draw(picture, pose))
-    atomic.write_with(path, lambda temporary: image.save(temporary, format="PNG"))
+    pictures.write_png(path, draw(picture, pose))
 
 
 def report(done: list[tuple[Job, Pose]], failed: int, output: Path) -> None:

@@ -2,12 +2,16 @@
 
 import dataclasses
 import os
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from hevitpose.cli.common import need
+from hevitpose.core.errors import InputError
+from hevitpose.files.check import Fault, check_sets
 
 EXAMPLES = """
 Examples:\n
@@ -80,15 +84,34 @@ def train(
     chosen = dataclasses.replace(chosen, codec=dataclasses.replace(base, sigma=sigma or chosen.codec.sigma))
     hardware = Hardware(device, precision, compile, at_once, crops)
     dataset = find_dataset(data, root)
+    if not _rank():
+        refuse_faults(check_sets([*filter(None, (dataset.train,)), *dataset.validation]), data)
     if time_budget is not None:
         chosen = within_budget(chosen, time_budget, dataset, out, hardware, resume)
     with training_progress() as report:
         history = run(chosen, dataset, out, hardware, resume, report)
-    if int(os.environ.get("RANK", "0")):  # of the processes of torchrun the first one speaks
+    if _rank():
         return
     print(
         *(f"{name}: {value}" for name, value in history[-1].items()), f"weights: {out / 'last.safetensors'}", sep="\n"
     )
+
+
+def refuse_faults(faults: list[Fault], data: str) -> None:
+    """A line on standard error about the warnings. Raises InputError about the first error."""
+    errors = [fault for fault in faults if fault.level == "error"]
+    more = f"hevitpose data check {data}"
+    if errors:
+        rest = f" ({len(errors) - 1} more errors: {more})" if len(errors) > 1 else ""
+        raise InputError(errors[0].file, f"{errors[0].reason}{rest}")
+    counts = Counter(fault.kind for fault in faults)
+    found = ", ".join(f"{count} x {kind}" for kind, count in counts.most_common()) or "no faults"
+    print(f"data check: {found}{f' ({more})' if counts else ''}", file=sys.stderr)
+
+
+def _rank() -> int:
+    """Of the processes of torchrun only the first one, 0, speaks."""
+    return int(os.environ.get("RANK", "0"))
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.person import PictureFile
+from hevitpose.files import atomic
 
 Picture = NDArray[np.uint8]
 """RGB (H, W, 3), upright."""
@@ -52,6 +53,11 @@ def read(source: PictureFile | str | PathLike[str]) -> Picture:
     with _one_line_errors(file), _identified(_content(file)) as image:
         image.load()
         return np.asarray(_rgb(_upright(image)))
+
+
+def write_png(path: Path, picture: Picture) -> None:
+    """Write the picture (H, W, 3). Raises OSError."""
+    atomic.write_with(path, lambda temporary: Image.fromarray(picture).save(temporary, format="PNG"))
 
 
 def read_size(file: PictureFile) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -1,0 +1,123 @@
+"""`hevitpose data check`, `show` and `convert`."""
+
+import dataclasses
+import json
+import sys
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from hevitpose.core.errors import InputError
+from hevitpose.files import pictures
+from hevitpose.files.check import Fault, check_sets
+from hevitpose.files.conversion import write_coco, write_yolo
+from hevitpose.files.datasets import Split, find_splits
+from hevitpose.view.contact_sheet import people_sheet
+
+EXAMPLES = """
+Examples:\n
+  hevitpose data check mice/\n
+  hevitpose data show mice/ --flip --output flipped.png\n
+  hevitpose data convert yolo/data.yaml --split train --output mice.json
+"""
+LISTED = 10
+"""Faults of one kind that are printed; --json has all."""
+SAMPLES = 24
+
+app = typer.Typer(no_args_is_help=True, help="Look at labelled data, check it, convert it.", epilog=EXAMPLES)
+Data = Annotated[
+    str, typer.Argument(help="Folder, file of labels, TOML file or data.yaml that describes them, or people16.")
+]
+Root = Annotated[Path | None, typer.Option(help="Folder of the data's files, if not beside the description.")]
+SplitName = Annotated[str | None, typer.Option("--split", help="Only the set of this name (train is the first).")]
+
+
+@app.command(epilog=EXAMPLES)
+def check(
+    data: Data,
+    root: Root = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Open no picture: what training does first.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all faults as JSON.")] = False,
+) -> None:
+    """Find what would spoil training or evaluation, each fault with its repair; exit status 1 on errors."""
+    faults = check_sets(find_splits(data, root), not quick)
+    errors = sum(fault.level == "error" for fault in faults)
+    if as_json:
+        counts = {"errors": errors, "warnings": len(faults) - errors}
+        print(json.dumps(counts | {"faults": [dataclasses.asdict(fault) for fault in faults]}, indent=1))
+    else:
+        print_faults(faults)
+    sys.exit(1 if errors else 0)
+
+
+def print_faults(faults: list[Fault]) -> None:
+    """A sentence a fault, and how many there are of each kind."""
+    counts = Counter((fault.level, fault.kind) for fault in faults)
+    for (level, kind), count in counts.items():
+        for fault in islice((fault for fault in faults if (fault.level, fault.kind) == (level, kind)), LISTED):
+            print(f"{level}: {fault.file}: {fault.reason}")
+        if count > LISTED:
+            print(f"{level}: {kind}: and {count - LISTED} more (--json lists all)")
+    if not faults:
+        print("no faults found")
+        return
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("fault", "level", "how many"):
+        table.add_column(name, justify="right" if name == "how many" else "left")
+    for (level, kind), count in counts.items():
+        table.add_row(kind, level, str(count))
+    Console().print(table)
+
+
+@app.command(epilog=EXAMPLES)
+def show(
+    data: Data,
+    output: Annotated[Path, typer.Option(help="The PNG file to write.")] = Path("sheet.png"),
+    root: Root = None,
+    split: SplitName = None,
+    flip: Annotated[bool, typer.Option("--flip", help="Mirrored, as training and the flip test do it.")] = False,
+    count: Annotated[int, typer.Option(min=1, help="How many people, evenly out of the set.")] = SAMPLES,
+) -> None:
+    """Draw labelled people on one sheet: with --flip, orange must still be the person's own left."""
+    people = _chosen(find_splits(data, root), data, split)[0].read()
+    sheet = people_sheet(people, np.unique(np.linspace(0, len(people) - 1, count).round().astype(np.int64)), flip)
+    try:
+        pictures.write_png(output, sheet)
+    except OSError as error:
+        raise InputError(output, f"cannot be written ({error})") from error
+    print(f"{output}: {min(count, len(people))} of {len(people)} of {people.name}")
+
+
+@app.command(epilog=EXAMPLES)
+def convert(
+    source: Data,
+    output: Annotated[Path, typer.Option(help="FILE.json: COCO keypoints. A folder: YOLO-pose, with all sets.")],
+    root: Root = None,
+    split: SplitName = None,
+) -> None:
+    """Write labels of YOLO-pose, DeepLabCut, MPII or HRNet as COCO keypoints, or any of them as YOLO-pose."""
+    splits = find_splits(source, root)
+    if output.suffix == ".json":
+        sets = [_chosen(splits, source, split or (None if len(splits) == 1 else ""))[0].read()]
+        write_coco(sets[0], output)
+    else:
+        sets = [one.read() for one in (splits if split is None else _chosen(splits, source, split))]
+        write_yolo(sets, output)
+    print(f"{output}: {', '.join(f'{len(people)} of {people.name}' for people in sets)}")
+
+
+def _chosen(splits: tuple[Split, ...], data: str, name: str | None) -> list[Split]:
+    """The set of this name, the first one without it. Raises InputError where there is none."""
+    names = [split.name for split in splits]
+    if name is None or name == "train":
+        return list(splits[:1])
+    if name not in names:
+        raise InputError(data, f"say which set: --split {' or '.join(['train', *names[1:]])}")
+    return [splits[names.index(name)]]

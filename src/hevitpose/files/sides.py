@@ -1,0 +1,61 @@
+"""People whose left and right were labelled the wrong way round, found by comparison with the others."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hevitpose.core.geometry import Floats
+from hevitpose.core.skeleton import Skeleton
+
+ENOUGH = 20
+"""A rule is learned from at least so many people"""
+RULE = 0.95
+"""and holds for at least this share of them."""
+CLEAR_COSINE = 0.5
+CLEAR_LENGTH = 0.1
+"""Directions count where they are clear, and no shorter than this share of the person's labelled extent."""
+
+
+def exchanged_sides(joints: Floats, skeleton: Skeleton) -> list[tuple[int, int, float]]:
+    """Left and right that stand the other way round than in nearly all others: person, left keypoint, their share.
+
+    `joints` (N, K, 2), NaN where not labelled. The direction from left to right of a pair is compared with that of
+    every other pair, and with the lines from its middle to the other middles; where most of the rules that hold for
+    the others are broken, the pair counts as exchanged. What varies (people seen from the front and from behind)
+    makes no rule.
+    """
+    pairs = [(k, p) if skeleton.side(k) == "left" else (p, k) for k, p in enumerate(skeleton.mirror) if k < p]
+    alone = [k for k, p in enumerate(skeleton.mirror) if k == p]
+    if not pairs or not len(joints):
+        return []
+    left, right = (joints[:, list(side)] for side in zip(*pairs, strict=True))
+    across = right - left
+    middles = np.concatenate([(left + right) / 2, joints[:, alone]], axis=1)
+    extents = np.nanmax(joints, axis=1, initial=-np.inf) - np.nanmin(joints, axis=1, initial=np.inf)
+    shortest = CLEAR_LENGTH * extents.max(axis=1)
+    found = []
+    for p, (left_joint, _) in enumerate(pairs):
+        away = np.delete(middles, p, axis=1) - middles[:, p, None]
+        others = np.concatenate([np.delete(across, p, axis=1), away[..., ::-1] * (1, -1)], axis=1)
+        signs = _signs(across[:, p], others, shortest)
+        agreement, share = _agreement(signs)
+        exchanged = (agreement < 0).sum(axis=1) > (agreement > 0).sum(axis=1)
+        found += [(int(n), left_joint, float(share[agreement[n] < 0].max())) for n in np.flatnonzero(exchanged)]
+    return sorted(found)
+
+
+def _signs(across: Floats, others: Floats, shortest: Floats) -> NDArray[np.int8]:
+    """(N, R): whether `across` (N, 2) points as each of `others` (N, R, 2) or against it; 0 where that is not clear."""
+    own, their = np.linalg.norm(across, axis=-1), np.linalg.norm(others, axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosine = (across[:, None] * others).sum(axis=-1) / (own[:, None] * their)
+        clear = (abs(cosine) > CLEAR_COSINE) & (their > shortest[:, None]) & (own > shortest)[:, None]
+    return np.where(clear, np.sign(cosine), 0).astype(np.int8)
+
+
+def _agreement(signs: NDArray[np.int8]) -> tuple[NDArray[np.int8], Floats]:
+    """(N, R): 1 where a person keeps a rule, -1 where it breaks it, 0 where there is none; (R,) who keep it."""
+    votes = np.stack([(signs < 0).sum(axis=0), (signs > 0).sum(axis=0)])
+    total = votes.sum(axis=0)
+    share = votes.max(axis=0) / np.maximum(total, 1)
+    usual = np.where((total >= ENOUGH) & (share >= RULE), np.where(votes[1] > votes[0], 1, -1), 0)
+    return (signs * usual).astype(np.int8), share

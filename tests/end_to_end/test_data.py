@@ -1,0 +1,156 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+MOUSE = {"id": 1, "name": "mouse", "keypoints": ["snout", "leftear", "rightear"], "skeleton": [[1, 2], [1, 3]]}
+
+
+@pytest.fixture
+def mice(empty_folder):
+    """A data set as annotation tools write it, of eight and four mice, in the folder `mice`."""
+    random = np.random.default_rng(0)
+    folder = empty_folder / "mice"
+    for split, count in (("train", 8), ("val", 4)):
+        (folder / "images" / split).mkdir(parents=True)
+        annotations, images = [], []
+        for n in range(1, count + 1):
+            Image.fromarray(random.integers(0, 255, (48, 64, 3), dtype=np.uint8)).save(
+                folder / f"images/{split}/{n}.png"
+            )
+            images.append({"id": n, "file_name": f"{n}.png", "width": 64, "height": 48})
+            joints = [30 + n, 10, 2, 26, 20, 2, 36, 20, 2]
+            annotation = {"id": n, "image_id": n, "category_id": 1, "bbox": [20, 5, 25, 30], "keypoints": joints}
+            annotations.append(annotation | {"area": 300})
+        content = {"images": images, "annotations": annotations, "categories": [MOUSE]}
+        (folder / f"{split}.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture
+def spoilt(mice):
+    """The same with two errors and a warning."""
+    content = json.loads((mice / "train.json").read_text())
+    content["annotations"][2]["image_id"] = 99
+    content["annotations"][3]["keypoints"][0] = None
+    content["annotations"][4]["area"] = 0
+    (mice / "train.json").write_text(json.dumps(content))
+    return mice
+
+
+def test_a_sound_folder(hevitpose, mice):
+    assert hevitpose("data", "check", mice)[:2] == (0, "no faults found\n")
+
+
+def test_each_fault_is_a_sentence_and_errors_are_status_1(hevitpose, spoilt):
+    status, printed, _ = hevitpose("data", "check", spoilt)
+    assert status == 1
+    lines = [line for line in printed.splitlines() if ": " in line]
+    places = [f"error: {spoilt}/train.json: annotation 3: ", f"error: {spoilt}/train.json: annotation 4: "]
+    sentences = [
+        "image_id 99 is no image of this file; correct it, or add the image",
+        "keypoints hold NaN or null; write 0, 0, 0 for a joint that is not labelled",
+    ]
+    assert lines[:2] == [place + sentence for place, sentence in zip(places, sentences, strict=True)]
+    assert lines[2].startswith(f"warning: {spoilt}/train.json: annotation 5: area is 0; write ")
+    assert len(lines) == 3
+    assert [line.split() for line in printed.splitlines() if line.startswith(" area")] == [["area", "warning", "1"]]
+    _, printed, _ = hevitpose("data", "check", spoilt, "--json", "--quick")
+    result = json.loads(printed)
+    assert (result["errors"], result["warnings"]) == (2, 1)
+    assert {key: result["faults"][2][key] for key in ("kind", "record")} == {"kind": "area", "record": "annotation 5"}
+
+
+def test_warnings_alone_are_status_0_and_many_of_a_kind_are_cut_short(hevitpose, mice):
+    content = json.loads((mice / "train.json").read_text())
+    people = [content["annotations"][0] | {"id": n, "area": 0} for n in range(13)]
+    (mice / "train.json").write_text(json.dumps(content | {"annotations": people}))
+    status, printed, _ = hevitpose("data", "check", mice)
+    assert (status, printed.count("area is 0")) == (0, 10)
+    assert "warning: area: and 3 more (--json lists all)" in printed
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_folder_trains_and_evaluates_with_one_command_each(hevitpose, mice):
+    arguments = ["train", "--data", mice, "--epochs", 1, "--size", "32", "--batch-size", 4, "--out", "run"]
+    status, printed, errors = hevitpose(*arguments)
+    assert (status, "val PCKbox@0.05" in printed) == (0, True)
+    assert errors.startswith("data check: no faults\n")
+    status, printed, _ = hevitpose("evaluate", "--data", mice, "--model", "run/last.safetensors", "--json")
+    result = json.loads(printed)
+    assert (status, result["persons"], list(result["scores"])) == (0, 4, ["PCKbox@0.05", "PCKbox@0.1"])
+    content = json.loads((mice / "train.json").read_text())
+    content["annotations"][4]["area"] = 0
+    (mice / "train.json").write_text(json.dumps(content))
+    _, _, errors = hevitpose(*arguments, "--resume")
+    assert errors.startswith(f"data check: 1 x area (hevitpose data check {mice})\n")
+
+
+def test_training_refuses_errors_before_it_begins(hevitpose, spoilt):
+    status, _, errors = hevitpose("train", "--data", spoilt, "--out", "run")
+    assert (status, Path("run").exists()) == (1, False)
+    assert errors == (
+        f"error: {spoilt}/train.json: annotation 3: image_id 99 is no image of this file; correct it, or add the image "
+        f"(1 more errors: hevitpose data check {spoilt})\n"
+    )
+
+
+def test_a_sheet_of_the_labels(hevitpose, mice):
+    assert hevitpose("data", "show", mice)[:2] == (0, "sheet.png: 8 of 8 of mice\n")
+    assert hevitpose("data", "show", mice, "--split", "val", "--flip", "--output", "val.png", "--count", 3)[0] == 0
+    with Image.open("sheet.png") as six_wide, Image.open("val.png") as three_wide:
+        assert six_wide.width == 2 * three_wide.width - 6
+    (mice / "images" / "train" / "1.png").unlink()
+    status, _, errors = hevitpose("data", "show", mice)
+    assert (status, errors) == (1, f"error: {mice}/images/train/1.png: no such file\n")
+
+
+def test_from_coco_to_yolo_and_back(hevitpose, mice):
+    assert hevitpose("data", "convert", mice, "--output", "yolo")[:2] == (0, "yolo: 8 of mice, 4 of val\n")
+    assert hevitpose("data", "check", "yolo")[0] == 0
+    assert hevitpose("data", "convert", "yolo", "--split", "val", "--output", "back/val.json")[0] == 0
+    before, after = (json.loads(Path(file).read_text()) for file in (mice / "val.json", "back/val.json"))
+    for one, other in zip(before["annotations"], after["annotations"], strict=True):
+        assert one["keypoints"] == pytest.approx(other["keypoints"], abs=1e-3)
+        assert one["bbox"] == pytest.approx(other["bbox"], abs=1e-3)
+    assert hevitpose("data", "check", "back/val.json")[:2] == (0, "no faults found\n")
+
+
+def test_deeplabcut_becomes_coco(hevitpose, mice):
+    sheet = mice / "CollectedData_me.csv"
+    sheet.write_text("scorer,me,me\nbodyparts,snout,snout\ncoords,x,y\nimages/train/1.png,12,13.5\n")
+    (mice / "1.png").write_bytes((mice / "images" / "train" / "1.png").read_bytes())
+    assert hevitpose("data", "convert", sheet, "--output", "dlc.json")[:2] == (0, "dlc.json: 1 of CollectedData_me\n")
+    content = json.loads(Path("dlc.json").read_text())
+    assert content["annotations"][0]["keypoints"] == [12, 13.5, 2]
+    assert content["images"] == [{"id": 1, "file_name": "mice/1.png", "width": 64, "height": 48}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["convert", "mice", "--output", "all.json"], "error: mice: say which set: --split train or val\n"),
+        (["convert", "mice", "--output", "mice"], "error: mice: is not an empty folder\n"),
+        (["show", "mice", "--split", "test"], "error: mice: say which set: --split train or val\n"),
+        (["check", "none.json"], None),
+        (["check", "nothing"], "error: nothing: no such validation set\n"),
+        (["show", "mice", "--output", "mice/val.json/x.png"], "error: mice/val.json/x.png: cannot be written"),
+    ],
+)
+@pytest.mark.usefixtures("mice")
+def test_what_cannot_be_used_is_one_line(hevitpose, arguments, line):
+    status, printed, errors = hevitpose("data", *arguments)
+    assert status == 1
+    if line is None:
+        assert printed.startswith("error: none.json: no such file; ")
+    else:
+        assert errors.startswith(line)
+
+
+@pytest.mark.parametrize("command", ["check", "show", "convert"])
+def test_every_help_text_has_examples(hevitpose, command):
+    status, printed, _ = hevitpose("data", command, "--help")
+    assert status == 0
+    assert f"hevitpose data {command} " in printed.split("Examples:")[1]

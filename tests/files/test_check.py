@@ -1,0 +1,160 @@
+import json
+import time
+
+import pytest
+from PIL import Image
+
+from hevitpose.files.check import RULES, check_sets
+from hevitpose.files.datasets import Split
+
+MOUSE = {"id": 1, "name": "mouse", "keypoints": ["snout", "leftear", "rightear"]}
+PERSON = {
+    "id": 3,
+    "image_id": 1,
+    "category_id": 1,
+    "bbox": [5, 5, 10, 10],
+    "area": 50,
+    "keypoints": [6, 7, 2, 14, 8, 1, 0, 0, 0],
+}
+
+
+@pytest.fixture
+def faults(tmp_path):
+    """The faults of a file of these annotations on a picture of 40 x 20; other parts of the file by name."""
+
+    def check(*annotations, open_pictures=False, repair=False, **parts):
+        if not (tmp_path / "a.png").exists():
+            Image.new("RGB", (40, 20)).save(tmp_path / "a.png")
+        images = [{"id": 1, "file_name": "a.png", "width": 40, "height": 20}]
+        content = {"images": images, "annotations": list(annotations), "categories": [MOUSE]} | parts
+        (tmp_path / "mice.json").write_text(json.dumps(content))
+        return check_sets([Split("mice", tmp_path / "mice.json", tmp_path, repair=repair)], open_pictures)
+
+    return check
+
+
+def test_a_sound_file_has_no_faults(faults):
+    assert faults(PERSON, PERSON | {"id": 4, "iscrowd": 1, "keypoints": []}, open_pictures=True) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "record", "words"),
+    [
+        ({"area": 0}, "area", "annotation 3", "area is 0"),
+        ({"area": None}, "area", "annotation 3", "area is missing"),
+        ({"bbox": [5, 5, 0, 10]}, "box", "annotation 3", "no area"),
+        ({"bbox": None}, "box", "annotation 3", "bbox must be 4 numbers"),
+        ({"keypoints": [0, 0, 0] * 3}, "nothing labelled", "annotation 3", "no labelled joint"),
+        ({"keypoints": []}, "nothing labelled", "annotation 3", "no labelled joint"),
+        ({"keypoints": [6, 7, 2, 14, 8, 1]}, "keypoints", "annotation 3", "9 numbers"),
+        ({"keypoints": [6, 7, 3, 14, 8, 1, 0, 0, 0]}, "keypoints", "annotation 3", "none of 0, 1 and 2"),
+        ({"keypoints": [6, float("nan"), 2, 14, 8, 1, 0, 0, 0]}, "not a number", "annotation 3", "NaN"),
+        ({"keypoints": [6, 7, 2, 42, 8, 1, 0, 0, 0]}, "outside picture", "annotation 3", "leftear (42.0, 8.0)"),
+        ({"keypoints": [6, 7, 2, 30, 8, 1, 0, 0, 0]}, "outside box", "annotation 3", "leftear (30.0, 8.0)"),
+        ({"category_id": 2}, "category_id", "annotation 3", "category 2"),
+        ({"image_id": 9}, "image_id", "annotation 3", "9"),
+        ({"id": "3"}, "id as text", "annotation 3", "id is text"),
+        ({"image_id": "1", "category_id": "1"}, "id as text", "annotation 3", "image_id and category_id are text"),
+        ({"id": "three"}, "annotation", "annotation three", "not a whole number"),
+        ({"id": None}, "annotation", "annotation None", "not a whole number"),
+    ],
+)
+def test_each_fault_of_an_annotation_is_named_with_its_repair(faults, tmp_path, change, kind, record, words):
+    found = {fault.kind: fault for fault in faults(PERSON | change, PERSON | {"id": 5})}
+    fault = found.pop(kind)
+    assert (fault.level, fault.repair) == RULES[kind]
+    assert (fault.file, fault.record) == (str(tmp_path / "mice.json"), record)
+    assert words in fault.problem
+    assert set(found) <= {"id as text"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind", "words"),
+    [
+        ({"annotations": [7]}, "annotation", "has no id: 7"),
+        ({"annotations": [PERSON, PERSON]}, "duplicate annotation", "its id"),
+        ({"images": [{"id": 1, "file_name": "a.png"}] * 2}, "duplicate image", "a.png"),
+        ({"images": [{"id": "1", "file_name": "a.png"}]}, "id as text", "the text '1'"),
+        ({"images": [{"id": 1, "file_name": "a.png"}, {"id": 2}]}, "image", "needs id and file_name"),
+        ({"images": [{"id": 1, "file_name": "b.png"}]}, "missing picture", "b.png"),
+        ({"images": [{"id": 1, "file_name": "a.png", "archive": "a.zip"}]}, "missing picture", "a.zip"),
+        ({"categories": [MOUSE | {"flip_pairs": []}]}, "mirror partner", "is itself, not rightear"),
+        ({"categories": [MOUSE | {"flip_pairs": [[0, 1]]}]}, "mirror partner", "is snout, not rightear"),
+        ({"categories": [MOUSE | {"flip_pairs": [[0, 1], [1, 2]]}]}, "file", "must be pairs"),
+        ({"categories": [MOUSE | {"keypoints": ["snout", "leftear", "tail"]}]}, "no mirror partner", "has a side"),
+        ({"categories": [MOUSE | {"keypoints": ["1", "2", "3"]}]}, "no mirror partner", "no keypoint has"),
+        ({"categories": [MOUSE | {"sigmas": [0.05, 0.2, 0.2]}]}, "loose sigma", "0.2 gives half the score at 47%"),
+        ({"categories": []}, "file", "category with keypoint names"),
+        ({"images": {}}, "file", "not a COCO file"),
+    ],
+)
+def test_each_fault_of_the_rest_is_named_with_its_repair(faults, parts, kind, words):
+    found = faults(**{"annotations": [PERSON]} | parts)
+    assert {fault.kind for fault in found} == {kind}
+    assert words in found[0].problem
+    assert (found[0].level, found[0].repair) == RULES[kind]
+
+
+def test_a_box_that_is_repaired_is_only_a_warning(faults):
+    (fault,) = faults({k: v for k, v in PERSON.items() if k != "bbox"}, repair=True)
+    assert (fault.level, fault.kind, fault.problem) == ("warning", "box of joints", "has no bbox")
+
+
+def test_pixels_counted_from_1_are_noticed(faults):
+    corners = PERSON | {"bbox": [0, 0, 40, 20], "keypoints": [1, 1, 2, 40, 20, 2, 0, 0, 0]}
+    (fault,) = faults(corners)
+    assert fault.kind == "counts from 1"
+    assert faults(PERSON | {"id": 4, "keypoints": [0, 0, 2, 5, 5, 2, 0, 0, 0], "bbox": [0, 0, 9, 9]}, corners) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "orientation", "kind"),
+    [((40, 20), 1, None), ((20, 40), 6, None), ((40, 20), 6, "turned picture"), ((80, 40), 1, "picture size")],
+)
+def test_the_files_sizes_are_those_of_upright_pictures(faults, tmp_path, size, orientation, kind):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", size).save(tmp_path / "a.png", exif=exif)
+    assert [fault.kind for fault in faults(PERSON, open_pictures=True)] == ([kind] if kind else [])
+    assert faults(PERSON) == []
+
+
+def test_a_broken_picture_is_found_when_pictures_are_opened(faults, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    (fault,) = faults(PERSON, open_pictures=True)
+    assert (fault.kind, fault.record) == ("unreadable picture", "image 1")
+    assert "not a picture" in fault.problem
+
+
+def test_sides_that_disagree_with_the_others_are_found(faults):
+    keypoints = [20, 2, 2, 16, 8, 2, 24, 8, 2]
+    swapped = [20, 2, 2, 24, 8, 2, 16, 8, 2]
+    people = [
+        PERSON | {"id": n, "keypoints": swapped if n == 9 else keypoints, "bbox": [14, 0, 12, 10]} for n in range(30)
+    ]
+    (fault,) = faults(*people, open_pictures=True)
+    assert (fault.kind, fault.record) == ("sides", "annotation 9")
+    assert "leftear and rightear stand the other way round than in 97%" in fault.problem
+
+
+def test_errors_come_first_and_a_picture_in_two_sets_is_noticed(faults, tmp_path):
+    faults(PERSON | {"area": 0}, PERSON | {"id": 4, "image_id": 7})
+    sets = [Split(name, tmp_path / "mice.json", tmp_path) for name in ("train", "val")]
+    found = check_sets(sets)
+    assert [fault.kind for fault in found] == ["image_id", "image_id", "area", "area", "in two sets"]
+    assert found[-1].reason.startswith("picture a.png: is also in train; ")
+
+
+def test_other_formats_are_checked_by_what_is_read_of_them(tmp_path):
+    sheet = tmp_path / "CollectedData_a.csv"
+    sheet.write_text("scorer,a,a\nbodyparts,snout,snout\ncoords,x,y\na.png,3,4\n")
+    split = Split("mouse", sheet, tmp_path, format="deeplabcut")
+    assert [fault.kind for fault in check_sets([split])] == ["missing picture"]
+    sheet.write_text("")
+    assert [(fault.kind, fault.file) for fault in check_sets([split])] == [("file", str(sheet))]
+
+
+def test_ten_thousand_people_take_a_second(faults):
+    started = time.process_time()
+    assert faults(*(PERSON | {"id": n} for n in range(10_000))) == []
+    assert time.process_time() - started < 5  # 0.6 s; slow machines also pass

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from hevitpose.core.skeleton import Skeleton
+from hevitpose.files.sides import exchanged_sides
+
+MOUSE = Skeleton("mouse", ("snout", "rightear", "leftear", "tail"), (0, 2, 1, 3))
+BODY = np.array([[0.0, 10], [4, 6], [-4, 6], [0, -20]])
+
+
+@pytest.fixture
+def mice():
+    """Forty mice from above, in every direction, not quite alike."""
+    random = np.random.default_rng(0)
+    angles = random.uniform(0, 2 * np.pi, 40)
+    turned = np.stack([np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) for a in angles])
+    return (BODY + random.normal(0, 0.5, (40, 4, 2))) @ turned + 100
+
+
+def test_the_one_that_is_the_other_way_round_is_found(mice):
+    assert exchanged_sides(mice, MOUSE) == []
+    mice[7, [1, 2]] = mice[7, [2, 1]]
+    # The left ear is the keypoint 2.
+    assert exchanged_sides(mice, MOUSE) == [(7, 2, pytest.approx(39 / 40))]
+
+
+def test_what_is_not_labelled_says_nothing(mice):
+    mice[7, [1, 2]] = mice[7, [2, 1]]
+    mice[7, 1] = np.nan
+    mice[8] = np.nan
+    assert exchanged_sides(mice, MOUSE) == []
+
+
+def test_few_mice_and_mice_from_both_sides_make_no_rule(mice):
+    mice[7, [1, 2]] = mice[7, [2, 1]]
+    assert exchanged_sides(mice[:19], MOUSE) == []
+    mice[10:20, [1, 2]] = mice[10:20, [2, 1]]
+    assert exchanged_sides(mice, MOUSE) == []
+
+
+def test_pairs_are_compared_with_each_other():
+    """People from the front and from behind: only hips against shoulders tell."""
+    person = np.array([[10.0, 0], [-10, 0], [6, 30], [-6, 30]])
+    skeleton = Skeleton("person", ("left_shoulder", "right_shoulder", "left_hip", "right_hip"), (1, 0, 3, 2))
+    people = np.tile(person, (60, 1, 1)) * np.where(np.arange(60) % 2, 1, -1)[:, None, None] * (1, 0) + person * (0, 1)
+    assert exchanged_sides(people, skeleton) == []
+    people[5, [2, 3]] = people[5, [3, 2]]
+    assert {n for n, _, _ in exchanged_sides(people, skeleton)} == {5}
+
+
+def test_without_pairs_or_people_there_is_nothing_to_say():
+    assert exchanged_sides(np.zeros((0, 4, 2)), MOUSE) == []
+    assert exchanged_sides(np.zeros((30, 1, 2)), Skeleton("x", ("snout",), (0,))) == []

@@ -24,11 +24,28 @@ class PictureFile:
 
 
 @dataclass(frozen=True, eq=False)
+class Ignored:
+    """M regions where a prediction is neither right nor wrong (OKS): crowds, and people without a labelled joint.
+
+    `picture_of` (M,), `boxes` (M, 4), `areas` (M,) in square pixels, `crowds` (M,): whether it is more than a person.
+    """
+
+    picture_of: NDArray[np.int64]
+    boxes: Floats
+    areas: Floats
+    crowds: NDArray[np.bool_]
+
+
+NOTHING_IGNORED = Ignored(np.zeros(0, dtype=np.int64), np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.bool_))
+
+
+@dataclass(frozen=True, eq=False)
 class LabelledPeople:
     """N persons with K joints each, in pixels of their pictures (upright, origin at the centre of the top left pixel).
 
     `boxes` (N, 4) x1, y1, x2, y2 without padding; `keypoints` (N, K, 2); `visibility` (N, K): 0 not labelled, 1 hidden,
-    2 visible; `picture_of` (N,) indexes `pictures`; `head_sizes` (N,) and `areas` (N,) are NaN where unknown.
+    2 visible; `picture_of` (N,) indexes `pictures`; `head_sizes` (N,) and `areas` (N,) are NaN where unknown; `ignored`
+    are the people that are in the pictures but not among the N.
     """
 
     name: str
@@ -42,6 +59,7 @@ class LabelledPeople:
     visibility: NDArray[np.int8]
     head_sizes: Floats
     areas: Floats
+    ignored: Ignored = NOTHING_IGNORED
 
     def __len__(self) -> int:
         return len(self.ids)

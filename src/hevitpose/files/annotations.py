@@ -12,7 +12,7 @@ import numpy as np
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.person import LabelledPeople, PictureFile
+from hevitpose.core.person import NOTHING_IGNORED, Ignored, LabelledPeople, PictureFile
 from hevitpose.core.skeleton import Skeleton, SkeletonTable, category_with, skeleton_from_coco
 from hevitpose.metrics.pck import head_size
 
@@ -127,7 +127,7 @@ def read_coco(
 ) -> LabelledPeople:
     """People of a COCO keypoint file, whose pictures lie in `folder` (in its ZIP file where a picture has `archive`).
 
-    Crowds and people without a labelled joint are left out. A box is MPII's where the annotation has `center` and
+    Crowds and people without a labelled joint become `ignored`. A box is MPII's where the annotation has `center` and
     `scale` (0-based), else `bbox`. `head_size` or `head_box` makes PCKh possible. `table` wins over the file's
     category. With `repair` a missing or empty box becomes one round the joints.
     Raises InputError where the file is not in this form, naming the annotation.
@@ -146,7 +146,7 @@ def read_coco(
         ids.append(image["id"])
         files.append(picture_file(image, folder))
     _refuse_one_for_two(content["images"], files, path)
-    rows = []
+    rows, regions = [], []
     for annotation in content["annotations"]:
         try:
             row = _person(annotation, category_ids, skeleton.num_keypoints, index_of, repair)
@@ -156,6 +156,8 @@ def read_coco(
             raise InputError(path, f"annotation {_id(annotation)}: {error}") from error
         if row:
             rows.append(row)
+        elif region := _region(annotation, category_ids, index_of):
+            regions.append(region)
     if not rows:
         raise InputError(path, f"no person with a labelled keypoint of category {skeleton.name!r}")
     picture_of, person_ids, boxes, keypoints, head_sizes, areas = zip(*rows, strict=True)
@@ -174,6 +176,7 @@ def read_coco(
         joints[..., 2].astype(np.int8),
         np.array(head_sizes),
         np.array(areas),
+        _ignored(regions),
     )
 
 
@@ -283,6 +286,26 @@ def _person(
         _head_size(annotation),
         _size(annotation, "area"),
     )
+
+
+def _region(
+    annotation: Mapping[str, Any], category_ids: set[str], index_of: Mapping[str, int]
+) -> tuple[int, Floats, float, bool] | None:
+    """Picture, box, area and crowd of an annotation that is no person with joints; None where it cannot be placed."""
+    picture = index_of.get(str(annotation.get("image_id")))
+    if str(annotation.get("category_id")) not in category_ids or picture is None:
+        return None
+    try:
+        return picture, read_box(annotation), _size(annotation, "area"), is_crowd(annotation)
+    except (KeyError, ValueError):
+        return None
+
+
+def _ignored(regions: Sequence[tuple[int, Floats, float, bool]]) -> Ignored:
+    if not regions:
+        return NOTHING_IGNORED
+    picture_of, boxes, areas, crowds = zip(*regions, strict=True)
+    return Ignored(np.array(picture_of), np.array(boxes), np.nan_to_num(areas), np.array(crowds))
 
 
 def is_crowd(annotation: Mapping[str, Any]) -> bool:

@@ -13,9 +13,8 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.person import LabelledPeople, PictureFile
 from hevitpose.core.skeleton import category_of
 from hevitpose.files import atomic, pictures
+from hevitpose.metrics.oks import AREA_OF_BOX
 
-AREA_OF_BOX = 0.5
-"""A person's `area`, where it is unknown, is this share of the box: COCO's own people fill 0.52 of theirs."""
 DIGITS = 3
 
 

@@ -1,0 +1,144 @@
+"""COCO's keypoint metric: object keypoint similarity (OKS), average precision by it, suppression of doubles by it.
+
+Equal to pycocotools' `COCOeval("keypoints")`; tests compare the two.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hevitpose.core import geometry
+from hevitpose.core.errors import InputError
+from hevitpose.core.geometry import Floats
+from hevitpose.core.person import LabelledPeople
+from hevitpose.core.skeleton import Skeleton
+
+FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+AREA_OF_BOX = 0.53
+"""A person's area, where it is not labelled, is this share of the box (MMPose 0.29)."""
+SAME_PERSON = 0.9
+"""Two predictions of a larger OKS are of the same person (HRNet, MMPose 0.29)."""
+SURE_ENOUGH = 0.2
+"""A person's score is the mean score of the keypoints above this (HRNet, MMPose 0.29)."""
+_EMPTY = {
+    "M": "no labelled person has an area of 32 x 32 to 96 x 96 pixels, so that there is no APM and ARM",
+    "L": "no labelled person has an area above 96 x 96 pixels, so that there is no APL and ARL",
+}
+
+
+@dataclass(frozen=True)
+class OKS:
+    """`figures` in percent under the names `FIGURES`, None where there was nobody to find; `notes` say what is odd."""
+
+    figures: dict[str, float | None]
+    notes: tuple[str, ...]
+
+
+def sigmas_of(skeleton: Skeleton, source: str) -> Floats:
+    """The sigmas (K,) of its keypoints. Raises InputError where they are not known."""
+    if skeleton.sigmas is None:
+        help_ = "sigmas = 0.07 in [skeleton] of a TOML file, or one by name (COCO's: 0.025 for eyes to 0.107 for hips)"
+        raise InputError(source, f"its keypoints have no sigmas, which OKS needs: {help_}")
+    return np.array(skeleton.sigmas)
+
+
+def similarity(one: ArrayLike, others: ArrayLike, area: float, areas: ArrayLike, sigmas: ArrayLike) -> Floats:
+    """OKS (N,) of joints (K, 2) with those of others (N, K, 2), by the mean of their areas."""
+    squares = ((np.asarray(others, dtype=np.float64) - np.asarray(one)) ** 2).sum(axis=-1)
+    variances = (2 * np.asarray(sigmas)) ** 2
+    mean_areas = (area + np.asarray(areas, dtype=np.float64)) / 2 + np.spacing(1)
+    similar: Floats = np.exp(-squares / variances / mean_areas[:, None] / 2).mean(axis=1)
+    return similar
+
+
+def suppress(
+    joints: Floats, scores: Floats, areas: Floats, sigmas: Floats, soft: bool = False, threshold: float = SAME_PERSON
+) -> tuple[NDArray[np.int64], Floats]:
+    """Which of a picture's people (N, K, 2) stay, best first, and their scores: each person once.
+
+    Hard: who is more similar to a better one than `threshold` goes. Soft: everybody stays, and scores fall by
+    exp(-OKS^2 / threshold) for everybody better.
+    """
+    left, scores = np.argsort(-scores, kind="stable"), scores.copy()
+    kept = []
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(best)
+        similar = similarity(joints[best], joints[left], areas[best], areas[left], sigmas)
+        if soft:
+            scores[left] *= np.exp(-(similar**2) / threshold)
+            left = left[np.argsort(-scores[left], kind="stable")]
+        else:
+            left = left[similar <= threshold]
+    chosen = np.array(kept, dtype=np.int64)
+    return chosen, scores[chosen]
+
+
+def person_scores(keypoint_scores: Floats, box_scores: ArrayLike = 1.0) -> Floats:
+    """Scores (N,) of persons from those of their keypoints (N, K): the mean of the sure ones, times the box's."""
+    sure = keypoint_scores > SURE_ENOUGH
+    means = (keypoint_scores * sure).sum(axis=1) / np.maximum(sure.sum(axis=1), 1)
+    return np.asarray(means * np.asarray(box_scores), dtype=np.float64)
+
+
+def average_precision(
+    people: LabelledPeople, picture_of: NDArray[np.int64], joints: Floats, scores: Floats, sigmas: Floats
+) -> OKS:
+    """AP and AR of predicted people: joints (M, K, 2) in the pictures `picture_of` (M,), `scores` (M,).
+
+    A person without a labelled `area` gets one from the box; what is in `people.ignored` is neither found nor missed.
+    Raises InputError where the evaluator is not installed.
+    """
+    try:
+        from faster_coco_eval import COCO, COCOeval_faster
+    except ImportError as error:
+        raise InputError(
+            "train", 'OKS needs packages that are not installed: pip install "hevitpose[train]"'
+        ) from error
+    truth = COCO(_truth(people))
+    found = truth.loadRes(_results(picture_of, joints, scores))
+    evaluator = COCOeval_faster(truth, found, "keypoints", print_function=_silent, kpt_oks_sigmas=sigmas.tolist())
+    evaluator.evaluate()
+    evaluator.accumulate()
+    evaluator.summarize()
+    figures = dict(zip(FIGURES, evaluator.stats.tolist(), strict=False))
+    notes = [sentence for size, sentence in _EMPTY.items() if figures[f"AP{size}"] < 0]
+    if estimated := int((~(people.areas > 0)).sum()):
+        notes.append(f"{estimated} of {len(people)} persons have no area: {AREA_OF_BOX} of their boxes' stands for it")
+    return OKS({name: None if value < 0 else 100 * value for name, value in figures.items()}, tuple(notes))
+
+
+def _truth(people: LabelledPeople) -> dict[str, Any]:
+    """People as the content of a COCO file, pictures numbered by their place."""
+    boxes, ignored = geometry.xywh_from_xyxy(people.boxes), people.ignored
+    areas = np.where(people.areas > 0, people.areas, AREA_OF_BOX * boxes[:, 2] * boxes[:, 3])
+    joints = np.concatenate([people.keypoints, people.visibility[..., None]], axis=-1).reshape(len(people), -1)
+    annotations = [
+        {"keypoints": joints[n].tolist(), "num_keypoints": int(people.labelled[n].sum()), "iscrowd": 0}
+        | {"image_id": int(people.picture_of[n]), "bbox": boxes[n].tolist(), "area": float(areas[n])}
+        for n in range(len(people))
+    ]
+    nowhere, regions = [0] * joints.shape[1], geometry.xywh_from_xyxy(ignored.boxes)
+    annotations += [
+        {"keypoints": nowhere, "num_keypoints": 0, "iscrowd": int(ignored.crowds[n])}
+        | {"image_id": int(ignored.picture_of[n]), "bbox": regions[n].tolist(), "area": float(ignored.areas[n])}
+        for n in range(len(regions))
+    ]
+    for number, annotation in enumerate(annotations, start=1):
+        annotation |= {"id": number, "category_id": 1}
+    images = [{"id": k} for k in range(len(people.pictures))]
+    return {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
+
+
+def _results(picture_of: NDArray[np.int64], joints: Floats, scores: Floats) -> list[dict[str, Any]]:
+    triples = np.concatenate([joints, np.ones((*joints.shape[:2], 1))], axis=-1)
+    return [
+        {"image_id": int(picture), "category_id": 1, "keypoints": person.ravel().tolist(), "score": float(score)}
+        for picture, person, score in zip(picture_of, triples, scores, strict=True)
+    ]
+
+
+def _silent(*_: object) -> None:
+    """The evaluator's progress is nobody's business."""

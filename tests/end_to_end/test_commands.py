@@ -102,6 +102,14 @@ def test_evaluate_prints_each_joint_and_writes_what_it_printed(hevitpose):
 
 
 @pytest.mark.usefixtures("data")
+def test_saved_predictions_score_as_the_network_did(hevitpose):
+    common = ("evaluate", "--data", "people.json", "--metric", "pckh", "--json")
+    _, first, _ = hevitpose(*common, "--no-flip-test", "--save-predictions", "found.json")
+    _, again, _ = hevitpose(*common, "--predictions", "found.json")
+    assert json.loads(again)["scores"] == json.loads(first)["scores"]
+
+
+@pytest.mark.usefixtures("data")
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -117,7 +125,15 @@ def test_evaluate_prints_each_joint_and_writes_what_it_printed(hevitpose):
         (["evaluate", "--data", "none.json", "--metric", "pck"], "error: none.json: no such file"),
         (
             ["evaluate", "--data", "people.json"],
-            "error: people.json: its metric is not known: --metric pckh or --metric",
+            "error: people.json: its metric is not known: --metric pckh, pck",
+        ),
+        (
+            ["evaluate", "--data", "people.json", "--metric", "oks"],
+            "error: people: its keypoints have no sigmas, which OKS needs",
+        ),
+        (
+            ["evaluate", "--data", "people.json", "--metric", "pckh", "--boxes", "people.json"],
+            "error: --boxes: pckh is measured in the boxes of the labels",
         ),
         (["evaluate", "--data", "nothing"], "error: nothing: no such validation set"),
         (

@@ -70,6 +70,10 @@ def test_only_labelled_mice_are_kept_in_their_order(people):
     ]
     mice = people(PERSON | {"id": 9}, *(PERSON | change for change in left_out), PERSON | {"id": 4, "iscrowd": 0})
     assert mice.ids.tolist() == [9, 4]
+    # What is of the category and has a place is neither right nor wrong.
+    assert mice.ignored.crowds.tolist() == [True, False, False, False]
+    assert mice.ignored.picture_of.tolist() == [mice.picture_of[0]] * 4
+    assert (mice.ignored.boxes == mice.boxes[0]).all()
 
 
 def test_center_and_scale_give_hrnets_box(people):

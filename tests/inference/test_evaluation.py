@@ -2,14 +2,17 @@ import dataclasses
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import Facts
-from hevitpose.core.heatmap import Codec, mirror
-from hevitpose.core.person import LabelledPeople, PictureFile
-from hevitpose.core.skeleton import MPII16
+from hevitpose.core.heatmap import UDP, Codec, mirror
+from hevitpose.core.person import Detections, Ignored, LabelledPeople, PictureFile
+from hevitpose.core.skeleton import COCO17, MPII16
 from hevitpose.files.crops import Crops
-from hevitpose.inference.evaluation import evaluate, score
+from hevitpose.files.detections import DetectionFile
+from hevitpose.inference import evaluation
+from hevitpose.inference.evaluation import find_detected, find_labelled, in_labels, without_doubles
 from hevitpose.inference.network import Network
 
 PLACE = {name: k for k, name in enumerate(MPII16.keypoints)}
@@ -31,6 +34,11 @@ def people():
         head_sizes=np.array([10.0, 10, 20, np.nan]),
         areas=np.full(4, np.nan),
     )
+
+
+def score(people, joints, metric, keypoint_scores=None):
+    scores = np.ones(joints.shape[:2]) if keypoint_scores is None else keypoint_scores
+    return evaluation.score(people, in_labels(people, joints, scores), metric)
 
 
 def test_pckh_measures_by_head_and_leaves_out_who_has_none(people):
@@ -87,8 +95,80 @@ def test_crops_are_predicted_and_moved_back_into_the_picture(people, flip_test, 
     codec = Codec(sigma=2.0, refine=refine)
     people = dataclasses.replace(people, head_sizes=np.full(4, 5.0))
     network = Network("truth", truth, Facts("t", MPII16, (64, 64), 1.25, codec))
-    result = evaluate(network, people, Crops(pixels, matrices), "pckh", flip_test, batch_size=3)
+    found = find_labelled(network, people, Crops(pixels, matrices), flip_test, batch_size=3)
+    result = evaluation.score(people, found, "pckh")
     assert result.main > 95
     # Half a pixel is an eighth of a cell: the quarter offset seldom comes so close, the network's own codec does.
     close = result.by_threshold["PCKh@0.1"].mean
     assert close > 75 if refine == "dark" else close < 40
+
+
+@pytest.fixture
+def two_pictures(tmp_path):
+    """A person with 17 joints in each of two pictures, and one of whom nothing is labelled in the second."""
+    for name, color in (("a.png", 10), ("b.png", 200)):
+        Image.new("RGB", (64, 64), (color, 0, 0)).save(tmp_path / name)
+    random = np.random.default_rng(1)
+    return LabelledPeople(
+        name="two",
+        skeleton=COCO17,
+        pictures=(PictureFile("a.png", tmp_path), PictureFile("b.png", tmp_path)),
+        picture_ids=(7, 9),
+        picture_of=np.array([0, 1]),
+        ids=np.array([1, 2]),
+        boxes=np.tile([-0.5, -0.5, 63.5, 63.5], (2, 1)),
+        keypoints=random.uniform(10, 50, (2, 17, 2)).round(),
+        visibility=np.full((2, 17), 2, dtype=np.int8),
+        head_sizes=np.full(2, np.nan),
+        areas=np.full(2, 2000.0),
+        ignored=Ignored(np.array([1]), np.array([[0.0, 0, 5, 5]]), np.array([25.0]), np.array([False])),
+    )
+
+
+def knows(people):
+    """A network that finds the joints of the picture whose colour it sees, in a crop of the whole picture."""
+
+    def backend(crops):
+        picture = (crops[:, 32, 32, 0] > 100).astype(int)
+        return UDP.encode(people.keypoints[picture], (64, 64), (16, 16))
+
+    return Network("knows", backend, Facts("t", COCO17, (64, 64), 1.0, UDP))
+
+
+def test_oks_in_the_boxes_of_the_labels(two_pictures):
+    result = score(two_pictures, two_pictures.keypoints, "oks")
+    assert (result.metric, result.main, result.persons) == ("AP", 100, 2)
+    assert result.as_json(COCO17.keypoints)["APL"] == {"mean": None}
+    assert score(two_pictures, two_pictures.keypoints + 30, "oks").main == 0
+
+
+def test_people_are_looked_for_in_detected_boxes(two_pictures):
+    box, half = np.array([[-0.5, -0.5, 63.5, 63.5]]), np.array([0.5])
+    # One picture by its id, the other by its name with a double, one of another set.
+    boxes = {
+        7: Detections(box, half),
+        "b.png": Detections(np.tile(box, (2, 1)), np.array([0.9, 0.8])),
+        8: Detections(box, half),
+    }
+    found, notes = find_detected(knows(two_pictures), two_pictures, DetectionFile(boxes), "d.json", False, 2)
+    assert notes == ["1 pictures of d.json are not in two"]
+    assert found.picture_of.tolist() == [0, 1, 1]
+    assert found.joints[0] == pytest.approx(two_pictures.keypoints[0], abs=0.5)
+    assert found.scores == pytest.approx([0.5, 0.9, 0.8], abs=0.03)
+    assert found.source == "d.json, 3 boxes"
+    assert evaluation.score(two_pictures, found, "oks").main < 90  # the double is a mistake
+    single = without_doubles(two_pictures, found, knows(two_pictures), soft=False)
+    assert (single.picture_of.tolist(), single.scores.tolist()) == ([0, 1], found.scores[:2].tolist())
+    assert evaluation.score(two_pictures, single, "oks").main == pytest.approx(100)
+    soft = without_doubles(two_pictures, found, knows(two_pictures), soft=True)
+    assert soft.scores[2] == pytest.approx(found.scores[2] * np.exp(-1 / 0.9))
+    with pytest.raises(InputError, match=r"two: pck_box needs to know which labelled person each of d\.json"):
+        evaluation.score(two_pictures, found, "pck_box")
+
+
+def test_pictures_without_a_box_are_counted_and_none_at_all_is_refused(two_pictures):
+    box = Detections(np.array([[-0.5, -0.5, 63.5, 63.5]]), np.ones(1))
+    found, notes = find_detected(knows(two_pictures), two_pictures, DetectionFile({9: box}), "d.json", False, 2)
+    assert (found.picture_of.tolist(), notes) == ([1], ["1 pictures with labelled people have no box in d.json"])
+    with pytest.raises(InputError, match=r"d.json: has no box for any picture of two"):
+        find_detected(knows(two_pictures), two_pictures, DetectionFile({1: box}), "d.json", False, 2)

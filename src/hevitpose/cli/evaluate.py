@@ -2,75 +2,135 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from hevitpose.cli.progress import training_progress
+from hevitpose.cli.progress import Report, training_progress
 from hevitpose.core.errors import InputError
+from hevitpose.core.person import Found, LabelledPeople
 from hevitpose.files import atomic
 from hevitpose.files.crops import cut_people
 from hevitpose.files.datasets import Metric, find_split
+from hevitpose.files.detections import read_detections
+from hevitpose.files.predictions import read_predictions, write_predictions
 from hevitpose.files.provenance import provenance
-from hevitpose.inference.evaluation import evaluate_as_json
-from hevitpose.inference.network import DEFAULT, Runtime, load_network
+from hevitpose.inference.evaluation import Doubles, find_detected, find_labelled, without_doubles
+from hevitpose.inference.evaluation import as_json as results_as_json
+from hevitpose.inference.network import DEFAULT, Network, Runtime, load_network
 
 EXAMPLES = """
 Examples:\n
   hevitpose evaluate --data mpii_val --root data/people16\n
-  hevitpose evaluate --data my_val.json --metric pck --model runs/train/last.safetensors
+  hevitpose evaluate --data my.toml/val --metric pck --model runs/train/last.safetensors\n
+  hevitpose evaluate --data val2017.json --metric oks --boxes detections.json --save-predictions found.json\n
+  hevitpose evaluate --data val2017.json --metric oks --predictions found.json
 """
 
 
 def evaluate(
-    data: Annotated[str, typer.Option(help="Validation set (mpii_val, people16/lsp_val), or a COCO keypoint file.")],
+    data: Annotated[str, typer.Option(help="Validation set (mpii_val, my.toml/val), or a COCO keypoint file.")],
     root: Annotated[Path | None, typer.Option(help="Folder of the data's files.")] = None,
     model: Annotated[str, typer.Option(help="Weights that ship, or a file (.onnx, .safetensors).")] = DEFAULT,
     runtime: Annotated[Runtime | None, typer.Option(help="ONNX Runtime unless the file says otherwise.")] = None,
     metric: Annotated[Metric | None, typer.Option(help="Instead of the set's own.")] = None,
+    boxes: Annotated[
+        Path | None, typer.Option(help="Detected boxes (COCO detections) instead of those of the labels, for oks.")
+    ] = None,
+    doubles: Annotated[
+        Doubles, typer.Option(help="For oks: of two that are one person by OKS the worse goes, or scores less.")
+    ] = "hard",
+    predictions: Annotated[
+        Path | None, typer.Option(help="Score this file (COCO results) instead of running a network.")
+    ] = None,
+    save_predictions: Annotated[Path | None, typer.Option(help="Write what was found as COCO results.")] = None,
     flip_test: Annotated[bool, typer.Option(help="Average with the mirrored picture.")] = True,
+    flip_shift: Annotated[
+        int | None, typer.Option(help="Cells to move the mirrored heatmap by, instead of the codec's.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     device: Annotated[str, typer.Option(help="Of torch.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     output: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
 ) -> None:
-    """Measure a network on labelled people, in the boxes of their labels."""
+    """Measure a network on labelled people, in the boxes of their labels or of a detector."""
     split = find_split(data, root)
     chosen = metric or split.metric
     if chosen is None:
-        raise InputError(data, "its metric is not known: --metric pckh or --metric pck")
+        raise InputError(data, f"its metric is not known: --metric {', '.join(get_args(Metric))}")
     people = split.read()
-    network = load_network(model, runtime, device=device)
-    if network.facts.skeleton.keypoints != people.skeleton.keypoints:
-        raise InputError(data, f"has other keypoints than {network.name}")
-    with training_progress() as report:
-        crops = cut_people(
-            people,
-            network.facts.input_size,
-            network.facts.padding,
-            lambda done, of: report(people.name, done, of, math.nan, math.nan),
-        )
-    result = evaluate_as_json(network, people, crops, chosen, flip_test, batch_size) | {"provenance": provenance()}
+    if predictions:
+        found, notes = read_predictions(predictions, people)
+        facts: dict[str, Any] = {"predictions": str(predictions)}
+    else:
+        network = with_shift(load_network(model, runtime, device=device), flip_shift)
+        if network.facts.skeleton.keypoints != people.skeleton.keypoints:
+            raise InputError(data, f"has other keypoints than {network.name}")
+        if boxes and chosen != "oks":
+            raise InputError("--boxes", f"{chosen} is measured in the boxes of the labels; --metric oks in others too")
+        with training_progress() as report:
+            found, notes = find_people(network, people, boxes, flip_test, batch_size, report)
+        facts = {"model": network.name, "flip_test": flip_test, "flip_shift": network.facts.codec.flip_shift}
+        if chosen == "oks":
+            facts["doubles"] = doubles
+            found = found if doubles == "keep" else without_doubles(people, found, network, doubles == "soft")
+    result = facts | results_as_json(people, found, chosen, notes) | {"provenance": provenance()}
+    if save_predictions:
+        write_predictions(save_predictions, people, found)
     text = json.dumps(result, indent=1)
     if output:
         atomic.write(output, text + "\n")
     print(text) if as_json else print_scores(result)
 
 
+def find_people(
+    network: Network, people: LabelledPeople, boxes: Path | None, flip_test: bool, batch_size: int, report: Report
+) -> tuple[Found, list[str]]:
+    """People in the boxes of a file, or of the labels without it, and what does not fit."""
+
+    def told(done: int, of: int) -> None:
+        report(people.name, done, of, math.nan, math.nan)
+
+    if boxes:
+        return find_detected(network, people, read_detections(boxes), boxes.name, flip_test, batch_size, told)
+    crops = cut_people(people, network.facts.input_size, network.facts.padding, told)
+    return find_labelled(network, people, crops, flip_test, batch_size), []
+
+
+def with_shift(network: Network, flip_shift: int | None) -> Network:
+    """The network with another shift of the mirrored heatmap."""
+    if flip_shift is None:
+        return network
+    facts = network.facts
+    return replace(network, facts=replace(facts, codec=replace(facts.codec, flip_shift=flip_shift)))
+
+
 def print_scores(result: dict[str, Any]) -> None:
     """The table of one evaluation."""
-    flip = "with" if result["flip_test"] else "without"
-    table = Table(title=f"{result['model']} on {result['data']}: {result['persons']} persons, {flip} flip test")
-    table.add_column("keypoint")
-    table.add_column("labelled", justify="right")
-    for name in result["scores"]:
-        table.add_column(name, justify="right")
-    for keypoint, count in result["labelled"].items():
-        values = [scores["per_keypoint"][keypoint] for scores in result["scores"].values()]
-        table.add_row(keypoint, str(count), *("-" if v is None else f"{v:.2f}" for v in values))
-    table.add_section()
-    table.add_row("mean", "", *(f"{scores['mean']:.2f}" for scores in result["scores"].values()), style="bold")
+    whose = result.get("model") or result["predictions"]
+    flip = "" if "flip_test" not in result else f", {'with' if result['flip_test'] else 'without'} flip test"
+    table = Table(title=f"{whose} on {result['data']}: {result['persons']} persons, boxes: {result['boxes']}{flip}")
+    scores = result["scores"]
+    if any("per_keypoint" in values for values in scores.values()):
+        table.add_column("keypoint")
+        table.add_column("labelled", justify="right")
+        for name in scores:
+            table.add_column(name, justify="right")
+        for keypoint, count in result["labelled"].items():
+            table.add_row(keypoint, str(count), *(_figure(each["per_keypoint"][keypoint]) for each in scores.values()))
+        table.add_section()
+        table.add_row("mean", "", *(_figure(each["mean"]) for each in scores.values()), style="bold")
+    else:
+        for name in scores:
+            table.add_column(name, justify="right")
+        table.add_row(*(_figure(each["mean"]) for each in scores.values()))
     Console().print(table)
+    print(*(f"note: {note}" for note in result["notes"]), sep="\n", end="\n" if result["notes"] else "")
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

@@ -76,6 +76,24 @@ class LabelledPeople:
 
 
 @dataclass(frozen=True, eq=False)
+class Found:
+    """M persons found in the pictures of `LabelledPeople`, to be scored.
+
+    `picture_of` (M,) indexes its pictures; `boxes` (M, 4) without padding; `joints` (M, K, 2) in picture pixels and
+    their `keypoint_scores` (M, K); `scores` (M,) rate the persons. `person_of` (M,) says in which labelled person's box
+    each was looked for; None where that is not known. `source` says in words whose boxes these were.
+    """
+
+    picture_of: NDArray[np.int64]
+    boxes: Floats
+    joints: Floats
+    keypoint_scores: Floats
+    scores: Floats
+    person_of: NDArray[np.int64] | None
+    source: str
+
+
+@dataclass(frozen=True, eq=False)
 class Detections:
     """The people in a picture: boxes `xyxy` (N, 4) in its pixels, without padding, and the detector's `scores` (N,)."""
 

@@ -16,7 +16,7 @@ from hevitpose.files.deeplabcut import LABELS, read_deeplabcut
 from hevitpose.files.mpii import read_mpii, read_mpii_hrnet
 from hevitpose.files.yolo import read_yolo, yolo_pictures
 
-Metric = Literal["pckh", "pck", "pck_box"]
+Metric = Literal["pckh", "pck", "pck_box", "oks"]
 Format = Literal["coco", "mpii", "hrnet", "yolo", "deeplabcut"]
 FILES = (".json", ".csv", ".mat")
 """Files that are one set of people."""
@@ -31,11 +31,12 @@ UNSPLIT = ("annotations/*_default.json", "result.json", "_annotations.coco.json"
 class Split:
     """One annotation file, the folder of its pictures, and how results on it are measured.
 
-    `metric`: "pckh" (PCKh@0.5 and @0.1, needs head sizes), "pck" (PCK@0.2 of the torso) or "pck_box" (PCK@0.05 and
-    @0.1 of the box's longer side, for any keypoints); None where it is not said. `format`: "coco"; "mpii", the site's
-    .mat, of which `subset` names the pictures to take; "hrnet", HRNet's MPII JSON, with its gt_valid.mat as
-    `ground_truth`; "yolo", a data.yaml; "deeplabcut", a CSV file or a project's folder. `skeleton` wins over what the
-    file says of its keypoints; with `repair` a missing or empty box of a COCO file becomes one round the joints.
+    `metric`: "pckh" (PCKh@0.5 and @0.1, needs head sizes), "pck" (PCK@0.2 of the torso), "pck_box" (PCK@0.05 and @0.1
+    of the box's longer side, for any keypoints) or "oks" (COCO's AP, needs sigmas); None where it is not said.
+    `format`: "coco"; "mpii", the site's .mat, of which `subset` names the pictures to take; "hrnet", HRNet's MPII JSON,
+    with its gt_valid.mat as `ground_truth`; "yolo", a data.yaml; "deeplabcut", a CSV file or a project's folder.
+    `skeleton` wins over what the file says of its keypoints; with `repair` a missing or empty box of a COCO file
+    becomes one round the joints.
     """
 
     name: str

@@ -1,18 +1,28 @@
-"""The score of a network on labelled people, in the boxes of their labels."""
+"""The score of a network on labelled people: in the boxes of their labels, or of a detector."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
+from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.person import LabelledPeople
-from hevitpose.files.crops import Crops
+from hevitpose.core.person import Detections, Found, LabelledPeople
+from hevitpose.files.crops import Crops, Told, cut_people
 from hevitpose.files.datasets import Metric
+from hevitpose.files.detections import DetectionFile
 from hevitpose.inference.crops import find_joints
 from hevitpose.inference.network import Network
+from hevitpose.metrics.oks import OKS, average_precision, person_scores, sigmas_of, suppress
 from hevitpose.metrics.pck import PCK, pck, pckh, torso_size
+
+Doubles = Literal["hard", "soft", "keep"]
+PCKH = (0.5, 0.1, 0.11)
+HRNETS = "PCKh@0.11 is what HRNet's code prints as PCKh@0.1"
+LABELS = "ground truth"
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,67 +33,166 @@ class Scores:
     main: float
     persons: int
     by_threshold: dict[str, PCK]
+    oks: OKS | None = None
+
+    def as_json(self, keypoints: Sequence[str]) -> dict[str, Any]:
+        """Every figure's mean, and its value for each of the `keypoints` where it has one."""
+        if self.oks is not None:
+            return {name: {"mean": None if v is None else round(v, 3)} for name, v in self.oks.figures.items()}
+        return {
+            name: {
+                "mean": round(result.mean, 3),
+                "per_keypoint": {
+                    keypoint: None if np.isnan(value) else round(value, 3)
+                    for keypoint, value in zip(keypoints, result.per_keypoint.tolist(), strict=True)
+                },
+            }
+            for name, result in self.by_threshold.items()
+        }
 
 
-def score(people: LabelledPeople, predicted: Floats, metric: Metric) -> Scores:
-    """Predicted joints (N, K, 2) in picture pixels against the labels.
+def score(people: LabelledPeople, found: Found, metric: Metric) -> Scores:
+    """People found against their labels.
 
-    "pckh": PCKh@0.5 and @0.1 by head size. "pck": PCK@0.2 of the torso, persons without a labelled torso left out.
-    "pck_box": PCK@0.05 and @0.1 of the box's longer side, for any keypoints.
-    Raises InputError where no person has what the metric needs.
+    "pckh": PCKh@0.5, @0.1 and @0.11 by head size. "pck": PCK@0.2 of the torso, persons without a labelled torso left
+    out. "pck_box": PCK@0.05 and @0.1 of the box's longer side, for any keypoints. "oks": COCO's AP and AR.
+    Raises InputError where no person has what the metric needs, or where PCK does not know who is whom.
     """
-    labelled = people.labelled
-    if metric == "pck_box":
-        sides = (people.boxes[:, 2:] - people.boxes[:, :2]).max(axis=1)
-        of_box = {f"PCKbox@{t}": pck(predicted, people.keypoints, labelled, sides, t) for t in (0.05, 0.1)}
-        return Scores("PCKbox@0.05", of_box["PCKbox@0.05"].mean, len(people), of_box)
-    torso = metric == "pck"
-    lengths = torso_size(people.keypoints, labelled, people.skeleton) if torso else people.head_sizes
+    if metric == "oks":
+        sigmas = sigmas_of(people.skeleton, people.name)
+        oks = average_precision(people, found.picture_of, found.joints, found.scores, sigmas)
+        return Scores("AP", oks.figures["AP"] or 0.0, len(people), {}, oks)
+    if found.person_of is None:
+        raise InputError(
+            people.name, f"{metric} is measured in the boxes of the labels, not in those of {found.source}"
+        )
+    predicted = np.full_like(people.keypoints, np.nan)
+    predicted[found.person_of] = found.joints
+    lengths = _lengths(people, metric)
     usable = np.isfinite(lengths) & (lengths > 0)
-    if not usable.any():
-        needed = "labelled shoulders and hips" if torso else "a head_box or head_size"
-        raise InputError(people.name, f"no person has {needed}, which {metric} needs")
-    measured = (predicted[usable], people.keypoints[usable], labelled[usable], lengths[usable])
-    if torso:
+    measured = (predicted[usable], people.keypoints[usable], people.labelled[usable], lengths[usable])
+    if metric == "pckh":
+        by_threshold = {f"PCKh@{t}": pckh(*measured, people.skeleton, t) for t in PCKH}
+    elif metric == "pck":
         by_threshold = {"PCK@0.2": pck(*measured, 0.2)}
     else:
-        by_threshold = {f"PCKh@{t}": pckh(*measured, people.skeleton, t) for t in (0.5, 0.1)}
+        by_threshold = {f"PCKbox@{t}": pck(*measured, t) for t in (0.05, 0.1)}
     name, main = next(iter(by_threshold.items()))
     return Scores(name, main.mean, int(usable.sum()), by_threshold)
 
 
-def evaluate(
-    network: Network, people: LabelledPeople, crops: Crops, metric: Metric, flip_test: bool, batch_size: int = 32
-) -> Scores:
-    """Predict every person of `crops` and score the joints."""
+def _lengths(people: LabelledPeople, metric: Metric) -> Floats:
+    """What errors are divided by (N,), NaN where a person has none."""
+    if metric == "pck_box":
+        longer: Floats = (people.boxes[:, 2:] - people.boxes[:, :2]).max(axis=1)
+        return longer
+    lengths = torso_size(people.keypoints, people.labelled, people.skeleton) if metric == "pck" else people.head_sizes
+    if not (lengths > 0).any():
+        needed = "labelled shoulders and hips" if metric == "pck" else "a head_box or head_size"
+        raise InputError(people.name, f"no person has {needed}, which {metric} needs")
+    return lengths
+
+
+def in_labels(people: LabelledPeople, joints: Floats, keypoint_scores: Floats) -> Found:
+    """Joints (N, K, 2) and scores (N, K) that were found in the boxes of the N labelled people."""
+    scores = person_scores(keypoint_scores)
+    return Found(people.picture_of, people.boxes, joints, keypoint_scores, scores, np.arange(len(people)), LABELS)
+
+
+def find_labelled(network: Network, people: LabelledPeople, crops: Crops, flip_test: bool, batch_size: int) -> Found:
+    """Look for every person in its own crop."""
     mirror = people.skeleton.mirror if flip_test else None
-    predicted, _ = find_joints(network.backend, crops, batch_size, mirror, network.facts.codec)
-    return score(people, predicted, metric)
+    return in_labels(people, *find_joints(network.backend, crops, batch_size, mirror, network.facts.codec))
 
 
-def evaluate_as_json(
-    network: Network, people: LabelledPeople, crops: Crops, metric: Metric, flip_test: bool, batch_size: int
-) -> dict[str, Any]:
-    """The evaluation as results/*.json holds it: what was measured on what, in which boxes, and per keypoint."""
-    result = evaluate(network, people, crops, metric, flip_test, batch_size)
+def find_detected(
+    network: Network,
+    people: LabelledPeople,
+    detections: DetectionFile,
+    source: str,
+    flip_test: bool,
+    batch_size: int,
+    told: Told | None = None,
+) -> tuple[Found, list[str]]:
+    """Look for a person in every detected box of the pictures, and say what does not fit.
+
+    A person's score is the box's times the mean of the sure keypoints'. Raises InputError where no box is of a picture
+    of the set, or a picture cannot be read.
+    """
+    of_pictures = [
+        detections.of.get(image_id) or detections.find(Path(file.name))
+        for image_id, file in zip(people.picture_ids, people.pictures, strict=True)
+    ]
+    counts = np.array([len(one.scores) for one in of_pictures])
+    if not counts.any():
+        raise InputError(source, f"has no box for any picture of {people.name}")
+    notes = []
+    used = {id(one) for one in of_pictures}
+    if strangers := sum(id(one) not in used for one in detections.of.values()):
+        notes.append(f"{strangers} pictures of {source} are not in {people.name}")
+    if empty := int((counts[np.unique(people.picture_of)] == 0).sum()):
+        notes.append(f"{empty} pictures with labelled people have no box in {source}")
+    boxes = in_boxes(people, np.repeat(np.arange(len(counts)), counts), [one for one in of_pictures if len(one.scores)])
+    crops = cut_people(boxes, network.facts.input_size, network.facts.padding, told)
+    found = find_labelled(network, boxes, crops, flip_test, batch_size)
+    box_scores = np.concatenate([one.scores for one in of_pictures])
+    scores = person_scores(found.keypoint_scores, box_scores)
+    return replace(found, scores=scores, person_of=None, source=f"{source}, {len(scores)} boxes"), notes
+
+
+def in_boxes(people: LabelledPeople, picture_of: Any, detected: Sequence[Detections]) -> LabelledPeople:
+    """The boxes of these pictures as people of whom nothing is labelled."""
+    boxes, k = np.concatenate([one.xyxy for one in detected]), people.skeleton.num_keypoints
+    unknown = np.full(len(boxes), np.nan)
+    return replace(
+        people,
+        picture_of=np.asarray(picture_of, dtype=np.int64),
+        ids=np.arange(len(boxes)),
+        boxes=boxes,
+        keypoints=np.zeros((len(boxes), k, 2)),
+        visibility=np.zeros((len(boxes), k), dtype=np.int8),
+        head_sizes=unknown,
+        areas=unknown,
+    )
+
+
+def without_doubles(people: LabelledPeople, found: Found, network: Network, soft: bool) -> Found:
+    """Each person of a picture once, by OKS. Raises InputError where the keypoints have no sigmas."""
+    sigmas = sigmas_of(people.skeleton, people.name)
+    height, width = network.facts.input_size
+    crops = geometry.crop_box(found.boxes, network.facts.padding, width / height)
+    areas = np.prod(crops[:, 2:] - crops[:, :2], axis=1)  # of the padded boxes, as in HRNet and MMPose 0.29
+    kept, scores = [], []
+    for picture in np.unique(found.picture_of):
+        here = np.flatnonzero(found.picture_of == picture)
+        order, of_order = suppress(found.joints[here], found.scores[here], areas[here], sigmas, soft)
+        kept.append(here[order])
+        scores.append(of_order)
+    chosen = np.concatenate(kept)
+    return Found(
+        found.picture_of[chosen],
+        found.boxes[chosen],
+        found.joints[chosen],
+        found.keypoint_scores[chosen],
+        np.concatenate(scores),
+        None if found.person_of is None else found.person_of[chosen],
+        found.source,
+    )
+
+
+def as_json(people: LabelledPeople, found: Found, metric: Metric, notes: Sequence[str] = ()) -> dict[str, Any]:
+    """An evaluation as results/*.json holds it: on what, in which boxes, every figure, and what is odd."""
+    result = score(people, found, metric)
     names = people.skeleton.keypoints
-    first = result.by_threshold[result.metric]
+    counts = next(iter(result.by_threshold.values())).counts if result.by_threshold else people.labelled.sum(axis=0)
+    own = [*(result.oks.notes if result.oks else ()), *([HRNETS] if metric == "pckh" else [])]
     return {
-        "model": network.name,
         "data": people.name,
-        "boxes": "ground truth",
-        "flip_test": flip_test,
+        "metric": result.metric,
+        "boxes": found.source,
         "persons": result.persons,
         "persons_left_out": len(people) - result.persons,
-        "labelled": dict(zip(names, first.counts.tolist(), strict=True)),
-        "scores": {
-            name: {
-                "mean": round(pck.mean, 3),
-                "per_keypoint": {
-                    keypoint: None if np.isnan(value) else round(value, 3)
-                    for keypoint, value in zip(names, pck.per_keypoint.tolist(), strict=True)
-                },
-            }
-            for name, pck in result.by_threshold.items()
-        },
+        "labelled": dict(zip(names, counts.tolist(), strict=True)),
+        "scores": result.as_json(names),
+        "notes": [*notes, *own],
     }

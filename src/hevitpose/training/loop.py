@@ -24,7 +24,7 @@ from hevitpose.files.crops import Crops, cut_people
 from hevitpose.files.datasets import Dataset, Split
 from hevitpose.inference.backends import torch_backend
 from hevitpose.inference.crops import find_joints
-from hevitpose.inference.evaluation import Scores, score
+from hevitpose.inference.evaluation import Scores, in_labels, score
 from hevitpose.inference.network import find_weights
 from hevitpose.models.weights import BUILDERS
 from hevitpose.training import checkpoint, cpu, distributed, failure
@@ -94,6 +94,9 @@ def train(
         raise InputError(dataset.name, "has no [train] table")
     people = dataset.train.read()
     validation = [(split, split.read()) for split in dataset.validation]
+    for split, their in validation:
+        if split.metric:  # What it lacks is said now, not after an epoch.
+            score(their, in_labels(their, their.keypoints, np.ones(their.visibility.shape)), split.metric)
     fabric = make_fabric(hardware)
     if recipe.batch_size % fabric.world_size or len(people) < recipe.batch_size:
         what = (
@@ -192,11 +195,11 @@ def validate(run: Run, averaged: nn.Module, crops: list[Crops]) -> dict[str, Sco
     for (split, people), cut in zip(run.validation, crops, strict=True):
         if split.metric is not None:
             mine = Crops(cut.pixels[rank::world], cut.matrices[rank::world])
-            joints, _ = find_joints(torch_backend(averaged), mine, batch_size=32, codec=run.recipe.codec)
-            predicted = np.empty_like(people.keypoints)
-            for process, part in enumerate(distributed.gathered(joints)):
-                predicted[process::world] = part
-            results[split.name] = score(people, predicted, split.metric)
+            part = find_joints(torch_backend(averaged), mine, batch_size=32, codec=run.recipe.codec)
+            joints, scores = np.empty_like(people.keypoints), np.empty(people.visibility.shape)
+            for process, (some, their_scores) in enumerate(distributed.gathered(part)):
+                joints[process::world], scores[process::world] = some, their_scores
+            results[split.name] = score(people, in_labels(people, joints, scores), split.metric)
     return results
 
 

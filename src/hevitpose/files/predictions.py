@@ -1,0 +1,98 @@
+"""Predictions for a labelled set as COCO results, written and read again."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hevitpose.core.errors import InputError
+from hevitpose.core.person import Found, LabelledPeople
+from hevitpose.files import atomic
+from hevitpose.files.annotations import read_json, read_numbers, short
+
+
+def write_predictions(path: Path, people: LabelledPeople, found: Found) -> None:
+    """A list of COCO results; `annotation_id` says whose box it was where that is known."""
+    triples = np.concatenate([found.joints.round(3), found.keypoint_scores[..., None].round(4)], axis=-1)
+    entries = [
+        {
+            "image_id": people.picture_ids[picture],
+            "category_id": 1,
+            "keypoints": triples[n].ravel().tolist(),
+            "score": float(found.scores[n]),
+        }
+        | ({} if found.person_of is None else {"annotation_id": int(people.ids[found.person_of[n]])})
+        for n, picture in enumerate(found.picture_of.tolist())
+    ]
+    atomic.write(path, json.dumps(entries) + "\n")
+
+
+def read_predictions(path: Path, people: LabelledPeople) -> tuple[Found, list[str]]:
+    """The people that a list of COCO results has found in the pictures of a labelled set, and what is missing.
+
+    An entry has `image_id` (or `file_name`), `keypoints` (x, y, score of each) and `score`. Whom it is of is known
+    where every entry has `annotation_id`, or every picture one labelled person and at most one entry. Raises
+    InputError, naming the entry, on another picture, another number of keypoints, or what is no finite number.
+    """
+    content = read_json(path)
+    if not isinstance(content, list) or not content:
+        raise InputError(path, "no COCO results: it needs a list of entries with image_id, keypoints and score")
+    place = {str(image_id): k for k, image_id in enumerate(people.picture_ids)}
+    place |= {file.name: k for k, file in enumerate(people.pictures)}
+    pictures, triples, scores, persons = [], [], [], []
+    of_id = {int(n): k for k, n in enumerate(people.ids)}
+    for position, entry in enumerate(content):
+        try:
+            picture, keypoints, score, person = _entry(entry, place, of_id, people.skeleton.num_keypoints)
+        except KeyError as error:
+            raise InputError(path, f"entry {position}: {error} is missing") from error
+        except ValueError as error:
+            raise InputError(path, f"entry {position}: {error}") from error
+        if person is not None and picture != people.picture_of[person]:
+            raise InputError(path, f"entry {position}: annotation {people.ids[person]} is in another picture")
+        pictures.append(picture)
+        triples.append(keypoints)
+        scores.append(score)
+        persons.append(person)
+    picture_of, joints = np.array(pictures), np.array(triples).reshape(len(pictures), -1, 3)
+    person_of = _whose(path, people, picture_of, persons)
+    notes = []
+    if missing := len(set(people.picture_of.tolist()) - set(pictures)):
+        notes.append(f"{missing} pictures with labelled people have no prediction")
+    if person_of is not None and (missing := len(people) - len(person_of)):
+        notes.append(f"{missing} labelled persons have no prediction: all their keypoints count as missed")
+    places = joints[..., :2]
+    boxes = np.concatenate([places.min(axis=1), places.max(axis=1)], axis=-1)
+    return Found(picture_of, boxes, places, joints[..., 2], np.array(scores), person_of, path.name), notes
+
+
+def _entry(
+    entry: Any, place: Mapping[str, int], of_id: Mapping[int, int], num_keypoints: int
+) -> tuple[int, Any, float, int | None]:
+    if not isinstance(entry, Mapping):
+        raise ValueError("an entry is a table of names and values")
+    name = str(entry["image_id"] if entry.get("image_id") is not None else entry["file_name"])
+    if name not in place:
+        raise ValueError(f"picture {short(name)} is not in the set")
+    keypoints, score = read_numbers(entry, "keypoints", 3 * num_keypoints), float(read_numbers(entry, "score", 1)[0])
+    annotation = entry.get("annotation_id")
+    if annotation is not None and annotation not in of_id:
+        raise ValueError(f"annotation_id {short(annotation)} is no labelled person of the set")
+    return place[name], keypoints, score, None if annotation is None else of_id[annotation]
+
+
+def _whose(path: Path, people: LabelledPeople, picture_of: Any, persons: list[int | None]) -> Any:
+    """Which labelled person each is of; None where that is not known."""
+    if all(person is not None for person in persons):
+        twice = np.flatnonzero(np.bincount(np.array(persons)) > 1)
+        if len(twice):
+            raise InputError(path, f"two entries have the annotation_id {people.ids[twice[0]]}")
+        return np.array(persons)
+    alone = len(np.unique(people.picture_of)) == len(people) and len(np.unique(picture_of)) == len(picture_of)
+    if not alone or not np.isin(picture_of, people.picture_of).all():
+        return None
+    of_picture = np.zeros(len(people.pictures), dtype=np.int64)
+    of_picture[people.picture_of] = np.arange(len(people))
+    return of_picture[picture_of]

@@ -214,7 +214,11 @@ def test_repair_gives_a_box_to_who_has_none(tmp_path, toml, refused):
         ("mice_train.json", "mice_val.json", "a.png"),
         ("train/_annotations.coco.json", "valid/_annotations.coco.json", "train/a.png"),
         ("annotations/person_keypoints_train2017.json", "annotations/person_keypoints_val2017.json", "train2017/a.png"),
-        ("annotations/person_keypoints_train.json", None, "images/train/a.png"),
+        (
+            "annotations/person_keypoints_Train.json",
+            "annotations/person_keypoints_Validation.json",
+            "images/Train/a.png",
+        ),
         ("annotations/person_keypoints_default.json", None, "images/a.png"),
         ("annotations/person_keypoints_default.json", None, "images/default/a.png"),
         ("result.json", None, "images/a.png"),

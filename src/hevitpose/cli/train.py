@@ -86,6 +86,8 @@ def train(
     dataset = find_dataset(data, root)
     if not _rank():
         refuse_faults(check_sets([*filter(None, (dataset.train,)), *dataset.validation]), data)
+        if not dataset.validation:
+            print("no validation set: nothing will be scored", file=sys.stderr)
     if time_budget is not None:
         chosen = within_budget(chosen, time_budget, dataset, out, hardware, resume)
     with training_progress() as report:

@@ -21,8 +21,8 @@ Format = Literal["coco", "mpii", "hrnet", "yolo", "deeplabcut"]
 FILES = (".json", ".csv", ".mat")
 """Files that are one set of people."""
 ROOT_VARIABLE = "HEVITPOSE_DATA"
-TRAIN = ("train.json", "*_train.json", "train/_annotations.coco.json", "annotations/*train*.json")
-VALIDATION = ("val.json", "valid.json", "*_val.json", "val*/_annotations.coco.json", "annotations/*val*.json")
+TRAIN = ("train.json", "*_train.json", "train/_annotations.coco.json", "annotations/*[Tt]rain*.json")
+VALIDATION = ("val.json", "valid.json", "*_val.json", "val*/_annotations.coco.json", "annotations/*[Vv]al*.json")
 UNSPLIT = ("annotations/*_default.json", "result.json", "_annotations.coco.json", "*.json")
 """Where annotations lie in a folder: COCO's own names, and the exports of Roboflow, CVAT and Label Studio."""
 

@@ -118,6 +118,17 @@ def test_from_coco_to_yolo_and_back(hevitpose, mice):
     assert hevitpose("data", "check", "back/val.json")[:2] == (0, "no faults found\n")
 
 
+def test_people_without_a_box_are_shown_and_converted(hevitpose, mice):
+    content = json.loads((mice / "train.json").read_text())
+    del content["annotations"][0]["bbox"]
+    (mice / "one.json").write_text(json.dumps(content | {"annotations": content["annotations"][:1]}))
+    assert hevitpose("data", "check", mice / "one.json", "--root", mice / "images" / "train")[0] == 1
+    assert hevitpose("data", "show", mice / "one.json", "--root", mice / "images" / "train")[0] == 0
+    converted = hevitpose("data", "convert", mice / "one.json", "--root", mice / "images/train", "--output", "one.json")
+    assert converted[0] == 0
+    assert hevitpose("data", "check", "one.json")[:2] == (0, "no faults found\n")
+
+
 def test_deeplabcut_becomes_coco(hevitpose, mice):
     sheet = mice / "CollectedData_me.csv"
     sheet.write_text("scorer,me,me\nbodyparts,snout,snout\ncoords,x,y\nimages/train/1.png,12,13.5\n")

@@ -53,6 +53,7 @@ def test_a_sound_file_has_no_faults(faults):
         ({"keypoints": [6, 7, 2, 30, 8, 1, 0, 0, 0]}, "outside box", "annotation 3", "leftear (30.0, 8.0)"),
         ({"category_id": 2}, "category_id", "annotation 3", "category 2"),
         ({"image_id": 9}, "image_id", "annotation 3", "9"),
+        ({"image_id": None}, "image_id", "annotation 3", "None"),
         ({"id": "3"}, "id as text", "annotation 3", "id is text"),
         ({"image_id": "1", "category_id": "1"}, "id as text", "annotation 3", "image_id and category_id are text"),
         ({"id": "three"}, "annotation", "annotation three", "not a whole number"),
@@ -152,6 +153,18 @@ def test_other_formats_are_checked_by_what_is_read_of_them(tmp_path):
     assert [fault.kind for fault in check_sets([split])] == ["missing picture"]
     sheet.write_text("")
     assert [(fault.kind, fault.file) for fault in check_sets([split])] == [("file", str(sheet))]
+
+
+def test_pictures_that_a_list_names_are_there(tmp_path):
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    Image.new("RGB", (40, 20)).save(tmp_path / "images" / "a.png")
+    (tmp_path / "labels" / "a.txt").write_text("0 .5 .5 .5 .5 .5 .5 2\n")
+    (tmp_path / "data.yaml").write_text("train: list.txt\nkpt_shape: [1, 3]\n")
+    (tmp_path / "list.txt").write_text("images/a.png\n")
+    for pictures in ("list.txt", "images"):
+        split = Split("mice", tmp_path / "data.yaml", tmp_path / pictures, format="yolo")
+        assert check_sets([split], open_pictures=True) == []
 
 
 def test_ten_thousand_people_take_a_second(faults):

@@ -27,7 +27,9 @@ def project(tmp_path):
         (tmp_path / "labeled-data" / "m1").mkdir(parents=True, exist_ok=True)
         (tmp_path / "labeled-data" / "m1" / "CollectedData_Anna.csv").write_text(text)
         (tmp_path / "labeled-data" / "m1" / "img0.png").write_bytes(b"")
-        (tmp_path / "config.yaml").write_text("skeleton:\n- [leftear, rightear]\n- [snout, wing]\n")
+        (tmp_path / "config.yaml").write_text(
+            "skeleton:\n- [leftear, rightear]\n- [snout, wing]\n- [[snout], leftear]\n- 5\n"
+        )
         return tmp_path
 
     return write

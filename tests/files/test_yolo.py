@@ -73,6 +73,14 @@ def test_seventeen_keypoints_with_cocos_partners_are_cocos(tmp_path, yolo):
     assert people.skeleton.sigmas == COCO17.sigmas
 
 
+@pytest.mark.parametrize(
+    ("names", "name"), [("{0: mouse}", "mouse"), ("[rat, mouse]", "rat"), ("[]", "person"), ("5", "person")]
+)
+def test_the_first_class_names_the_keypoints(tmp_path, yolo, names, name):
+    text = YAML.replace("names: {0: mouse}\n", f"names: {names}\n")
+    assert read_yolo(yolo(text), tmp_path / "train" / "images", "x").skeleton.name == name
+
+
 def test_a_text_file_can_list_the_pictures(tmp_path, yolo):
     yolo(YAML.replace("../train/images", "list.txt"))
     (tmp_path / "list.txt").write_text("train/images/a.jpg\n")

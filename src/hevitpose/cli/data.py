@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hevitpose.core.errors import InputError
+from hevitpose.core.person import LabelledPeople
 from hevitpose.files import pictures
 from hevitpose.files.check import Fault, check_sets
 from hevitpose.files.conversion import write_coco, write_yolo
@@ -86,7 +87,7 @@ def show(
     count: Annotated[int, typer.Option(min=1, help="How many people, evenly out of the set.")] = SAMPLES,
 ) -> None:
     """Draw labelled people on one sheet: with --flip, orange must still be the person's own left."""
-    people = _chosen(find_splits(data, root), data, split)[0].read()
+    people = read_set(_chosen(find_splits(data, root), data, split)[0])
     sheet = people_sheet(people, np.unique(np.linspace(0, len(people) - 1, count).round().astype(np.int64)), flip)
     try:
         pictures.write_png(output, sheet)
@@ -105,12 +106,17 @@ def convert(
     """Write labels of YOLO-pose, DeepLabCut, MPII or HRNet as COCO keypoints, or any of them as YOLO-pose."""
     splits = find_splits(source, root)
     if output.suffix == ".json":
-        sets = [_chosen(splits, source, split or (None if len(splits) == 1 else ""))[0].read()]
+        sets = [read_set(_chosen(splits, source, split or (None if len(splits) == 1 else ""))[0])]
         write_coco(sets[0], output)
     else:
-        sets = [one.read() for one in (splits if split is None else _chosen(splits, source, split))]
+        sets = [read_set(one) for one in (splits if split is None else _chosen(splits, source, split))]
         write_yolo(sets, output)
     print(f"{output}: {', '.join(f'{len(people)} of {people.name}' for people in sets)}")
+
+
+def read_set(split: Split) -> LabelledPeople:
+    """Its people, with a box round the joints for those who have none. Raises InputError."""
+    return dataclasses.replace(split, repair=True).read()
 
 
 def _chosen(splits: tuple[Split, ...], data: str, name: str | None) -> list[Split]:

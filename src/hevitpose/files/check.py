@@ -1,7 +1,7 @@
 """Faults of labelled data, each with its repair: found in a second, before a training spends hours on them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeGuard
 from zipfile import BadZipFile, ZipFile
@@ -117,8 +117,11 @@ def _fault(kind: str, split: Split, record: str, problem: str) -> Fault:
 def _check(split: Split, open_pictures: bool) -> tuple[list[Fault], set[PictureFile]]:
     """The faults of one set, and its pictures."""
     try:
-        is_coco = split.format == "coco"
-        content = read_coco_json(split.annotations) if is_coco else as_coco(split.read(), split.pictures)
+        if split.format == "coco":
+            content = read_coco_json(split.annotations)
+        else:
+            content = as_coco(split.read(), split.annotations.parent)
+            split = replace(split, pictures=split.annotations.parent)
         skeleton, categories = keypoint_category(content, split.annotations, split.skeleton)
     except InputError as error:
         reason = error.reason if error.source == str(split.annotations) else str(error)
@@ -246,7 +249,7 @@ def _check_annotations(
             continue
         if is_crowd(annotation):
             continue
-        texts = [key for key in ("id", "image_id", "category_id") if isinstance(annotation[key], str)]
+        texts = [key for key in ("id", "image_id", "category_id") if isinstance(annotation.get(key), str)]
         if texts:
             add("id as text", f"{' and '.join(texts)} {'is' if len(texts) == 1 else 'are'} text")
         if not (isinstance(own_id, int) or str(own_id).isdecimal()):

@@ -57,7 +57,7 @@ def _names(file: PictureFile, folder: Path) -> dict[str, str]:
 
 def _seen_from(folder: Path, path: Path) -> str:
     try:
-        return Path(os.path.relpath(path, folder)).as_posix()
+        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
     except ValueError:  # On another drive of Windows.
         return path.resolve().as_posix()
 

@@ -116,5 +116,5 @@ def _picture(name: str, sheet: Path) -> PictureFile:
 def _limbs(config: Path, names: list[str]) -> list[list[int]]:
     """The project's limbs between these body parts, counted from 1."""
     links = read_yaml(config).get("skeleton") if config.is_file() else None
-    pairs = [link for link in links or () if isinstance(link, list) and len(link) == 2 and set(link) <= set(names)]
-    return [[names.index(a) + 1, names.index(b) + 1] for a, b in pairs]
+    pairs = [link for link in (links if isinstance(links, list) else ()) if isinstance(link, list) and len(link) == 2]
+    return [[names.index(a) + 1, names.index(b) + 1] for a, b in pairs if a in names and b in names]

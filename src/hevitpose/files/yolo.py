@@ -123,8 +123,13 @@ def _skeleton(content: Mapping[str, Any], path: Path, table: SkeletonTable | Non
         names = [f"keypoint_{k}" for k in range(count)]
     if not isinstance(names, list) or len(names) != count:
         raise InputError(path, f"kpt_shape says {count} keypoints, their names are {short(names)}")
-    classes = content.get("names")
-    title = next(iter(classes.values() if isinstance(classes, dict) else classes or ()), "person")
+    match content.get("names"):
+        case dict(classes) if classes:
+            title = next(iter(classes.values()))
+        case [title, *_]:
+            pass
+        case _:
+            title = "person"
     names = [str(keypoint) for keypoint in names]
     mirror = mirror_of(names) if partners is None else partners
     category = {"name": title, "keypoints": names}

@@ -1,5 +1,6 @@
 import json
 import time
+from zipfile import ZipFile
 
 import pytest
 from PIL import Image
@@ -54,10 +55,12 @@ def test_a_sound_file_has_no_faults(faults):
         ({"category_id": 2}, "category_id", "annotation 3", "category 2"),
         ({"image_id": 9}, "image_id", "annotation 3", "9"),
         ({"image_id": None}, "image_id", "annotation 3", "None"),
-        ({"id": "3"}, "id as text", "annotation 3", "id is text"),
+        ({"id": "3"}, "id as text", "annotation '3'", "id is text"),
         ({"image_id": "1", "category_id": "1"}, "id as text", "annotation 3", "image_id and category_id are text"),
-        ({"id": "three"}, "annotation", "annotation three", "not a whole number"),
+        ({"id": "three"}, "annotation", "annotation 'three'", "not a whole number"),
         ({"id": None}, "annotation", "annotation None", "not a whole number"),
+        ({"id": 10**30}, "annotation", f"annotation {10**30}", "not a whole number of 64 bits"),
+        ({"head_size": "x"}, "annotation", "annotation 3", "head_size must be a number"),
     ],
 )
 def test_each_fault_of_an_annotation_is_named_with_its_repair(faults, tmp_path, change, kind, record, words):
@@ -72,7 +75,8 @@ def test_each_fault_of_an_annotation_is_named_with_its_repair(faults, tmp_path, 
 @pytest.mark.parametrize(
     ("parts", "kind", "words"),
     [
-        ({"annotations": [7]}, "annotation", "has no id: 7"),
+        ({"annotations": [7, PERSON]}, "annotation", "needs id and category_id: 7"),
+        ({"annotations": []}, "file", "no person with a labelled keypoint"),
         ({"annotations": [PERSON, PERSON]}, "duplicate annotation", "its id"),
         ({"images": [{"id": 1, "file_name": "a.png"}] * 2}, "duplicate image", "a.png"),
         ({"images": [{"id": "1", "file_name": "a.png"}]}, "id as text", "the text '1'"),
@@ -153,6 +157,15 @@ def test_other_formats_are_checked_by_what_is_read_of_them(tmp_path):
     assert [fault.kind for fault in check_sets([split])] == ["missing picture"]
     sheet.write_text("")
     assert [(fault.kind, fault.file) for fault in check_sets([split])] == [("file", str(sheet))]
+
+
+def test_pictures_in_an_archive_are_there(faults, tmp_path):
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.png")
+    with ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.write(tmp_path / "a.png", "in/a.png")
+    images = [{"id": k, "file_name": name, "archive": "all.zip"} for k, name in ((1, "in/a.png"), (2, "b.png"))]
+    (fault,) = faults(PERSON, images=images, open_pictures=True)
+    assert (fault.kind, fault.record) == ("missing picture", "image 2")
 
 
 def test_pictures_that_a_list_names_are_there(tmp_path):

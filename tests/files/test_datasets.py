@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hevitpose.files.datasets import ROOT_VARIABLE, find_dataset, find_split
+from hevitpose.files.datasets import ROOT_VARIABLE, find_dataset, find_split, find_splits
 
 MICE = """
 terms = "free"
@@ -274,6 +274,32 @@ def test_an_annotation_file_is_a_split_of_its_own(root, folder):
     split = find_split("labels/mice.json", root)
     assert (split.name, split.annotations, split.pictures) == ("mice", Path("labels/mice.json"), Path(folder))
     assert (split.metric, split.format) == (None, "coco")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "form"),
+    [
+        ("a.json", "{}", "coco"),
+        ("a.json", " [{}]", "hrnet"),
+        ("a.mat", "", "mpii"),
+        ("a.csv", "", "deeplabcut"),
+    ],
+)
+def test_what_a_file_of_labels_is_shows_in_its_name_or_its_first_letter(tmp_path, file, text, form):
+    (tmp_path / file).write_text(text)
+    (split,) = find_splits(str(tmp_path / file))
+    assert (split.format, split.annotations, split.pictures) == (form, tmp_path / file, tmp_path)
+
+
+def test_all_sets_of_a_data_set_that_for_training_first(tmp_path, toml, monkeypatch):
+    assert [split.name for split in find_splits(toml())] == ["mice", "near", "far", "other"]
+    assert [split.name for split in find_splits(str(tmp_path))] == ["mice", "near", "far", "other"]
+    assert [split.name for split in find_splits(f"{toml()}/far")] == ["far"]
+    assert [split.name for split in find_splits("lsp_val", tmp_path)] == ["lsp_val"]
+    # A folder that is called as a set of this package is named as a path.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "people16").mkdir()
+    assert [split.name for split in find_splits("people16", tmp_path)] == ["people16", "lsp_val", "mpii_val"]
 
 
 @pytest.mark.parametrize(

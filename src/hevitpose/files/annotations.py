@@ -149,7 +149,7 @@ def read_coco(
     rows, regions = [], []
     for annotation in content["annotations"]:
         try:
-            row = _person(annotation, category_ids, skeleton.num_keypoints, index_of, repair)
+            row = read_person(annotation, category_ids, skeleton.num_keypoints, index_of, repair)
         except KeyError as error:
             raise InputError(path, f"annotation {_id(annotation)}: {error} is missing") from error
         except ValueError as error:
@@ -260,10 +260,13 @@ def keypoint_category(
     return skeleton_from_coco(category, str(path)), {str(c["id"]) for c in found}
 
 
-def _person(
+def read_person(
     annotation: Any, category_ids: set[str], num_keypoints: int, index_of: Mapping[str, int], repair: bool
 ) -> tuple[int, int, Floats, Floats, float, float] | None:
-    """Picture, id, box, joints (K, 3), head size and area; None for a crowd, another category or nothing labelled."""
+    """Picture, id, box, joints (K, 3), head size and area; None for a crowd, another category or nothing labelled.
+
+    `index_of` has the pictures by image id. Raises KeyError or ValueError.
+    """
     if not isinstance(annotation, Mapping):
         raise ValueError("an annotation is a table of names and values")
     if str(annotation["category_id"]) not in category_ids or is_crowd(annotation) or not annotation.get("keypoints"):

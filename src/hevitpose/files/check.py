@@ -1,6 +1,6 @@
 """Faults of labelled data, each with its repair: found in a second, before a training spends hours on them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeGuard
@@ -24,6 +24,7 @@ from hevitpose.files.annotations import (
     read_box,
     read_coco_json,
     read_joints,
+    read_person,
     short,
 )
 from hevitpose.files.conversion import as_coco
@@ -128,10 +129,13 @@ def _check(split: Split, open_pictures: bool) -> tuple[list[Fault], set[PictureF
         return [_fault("file", split, "", reason)], set()
     faults = list(_skeleton_faults(skeleton, split))
     files, sizes = _check_images(content["images"], split, open_pictures, faults)
-    people = list(_check_annotations(content["annotations"], categories, skeleton, sizes, split, faults))
+    ids = dict.fromkeys(sizes, 0)
+    people = list(_check_annotations(content["annotations"], categories, skeleton, ids, split, faults))
     if people:
         faults += _place_faults(people, sizes, skeleton, split)
         faults += _side_faults(people, skeleton, split) if open_pictures else ()
+    elif all(fault.level == "warning" for fault in faults):
+        faults.append(_fault("file", split, "", f"no person with a labelled keypoint of {skeleton.name!r}"))
     return faults, files
 
 
@@ -224,7 +228,7 @@ def _check_annotations(
     annotations: Iterable[Any],
     categories: set[str],
     skeleton: Skeleton,
-    images: Mapping[str, Any],
+    images: Mapping[str, int],
     split: Split,
     faults: list[Fault],
 ) -> Iterator[_Labelled]:
@@ -236,11 +240,12 @@ def _check_annotations(
 
     for position, annotation in enumerate(annotations):
         record = f"annotation at position {position}"
-        if not isinstance(annotation, Mapping) or not str(annotation.get("id", "")).strip():
-            add("annotation", f"has no id: {short(annotation)}")
+        if not isinstance(annotation, Mapping) or not {"id", "category_id"} <= set(annotation):
+            add("annotation", f"needs id and category_id: {short(annotation)}")
             continue
         own_id, image_id = annotation["id"], annotation.get("image_id")
-        record = f"annotation {own_id}"
+        record = f"annotation {short(own_id)}"
+        known = len(faults)
         if str(own_id) in seen:
             add("duplicate annotation", "its id is also that of another")
         seen.add(str(own_id))
@@ -252,8 +257,6 @@ def _check_annotations(
         texts = [key for key in ("id", "image_id", "category_id") if isinstance(annotation.get(key), str)]
         if texts:
             add("id as text", f"{' and '.join(texts)} {'is' if len(texts) == 1 else 'are'} text")
-        if not (isinstance(own_id, int) or str(own_id).isdecimal()):
-            add("annotation", f"its id {short(own_id)} is not a whole number")
         joints = _read_joints(annotation, skeleton.num_keypoints, add)
         if joints is None:
             continue
@@ -269,10 +272,15 @@ def _check_annotations(
             box = np.full(4, np.nan)
         if not _is_above_0(annotation.get("area")):
             add("area", "area is missing" if annotation.get("area") is None else f"area is {short(annotation['area'])}")
+        if all(fault.level == "warning" for fault in faults[known:]):
+            try:
+                read_person(annotation, categories, skeleton.num_keypoints, images, split.repair)
+            except (KeyError, ValueError) as error:
+                add("annotation", f"{error} is missing" if isinstance(error, KeyError) else str(error))
         yield _Labelled(record, str(image_id), joints, box)
 
 
-def _read_joints(annotation: Mapping[str, Any], count: int, add: Any) -> Floats | None:
+def _read_joints(annotation: Mapping[str, Any], count: int, add: Callable[[str, str], None]) -> Floats | None:
     try:
         joints = read_joints(annotation, count) if annotation.get("keypoints") else np.zeros((count, 3))
     except ValueError as error:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from hevitpose.files.check import check_sets
 from hevitpose.files.datasets import find_dataset, find_split
 from hevitpose.files.deeplabcut import read_deeplabcut
 
@@ -72,6 +73,11 @@ def test_a_wrong_file_is_one_line(project, refused, text, words):
     sheet = project(text) / "labeled-data" / "m1" / "CollectedData_Anna.csv"
     with refused(sheet, *words):
         read_deeplabcut(sheet, "mouse")
+
+
+def test_a_name_that_no_file_can_have_is_a_missing_picture(project):
+    folder = project(ONE.replace("img0", "img\0"))
+    assert [fault.kind for fault in check_sets([find_dataset(str(folder)).train])] == ["missing picture"]
 
 
 def test_a_project_without_labels_is_one_line(project, tmp_path, refused):

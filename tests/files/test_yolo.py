@@ -94,6 +94,8 @@ def test_a_text_file_can_list_the_pictures(tmp_path, yolo):
         (LINE + LINE.replace("0.75", "nan"), ("line 2", "keypoints must be")),
         (LINE.replace("0.75", "x"), ("line 1", "'x'")),
         (LINE.replace("0.2 0.4", "0 0.4"), ("line 1", "no area")),
+        (LINE.replace("0.2 0.4", "20 8"), ("line 1", "shares of width and height", "20.0, 8.0")),
+        (LINE.replace("0.2 0.4", "nan 0.4"), ("line 1", "shares of width and height")),
         (LINE.replace(" 1 ", " 0.9 "), ("line 1", "visibility", "0.9")),
     ],
 )

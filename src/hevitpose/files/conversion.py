@@ -58,8 +58,8 @@ def _names(file: PictureFile, folder: Path) -> dict[str, str]:
 def _seen_from(folder: Path, path: Path) -> str:
     try:
         return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
-    except ValueError:  # On another drive of Windows.
-        return path.resolve().as_posix()
+    except ValueError:  # On another drive of Windows; or a name that no file can have.
+        return path.absolute().as_posix()
 
 
 def write_coco(people: LabelledPeople, path: Path) -> None:

@@ -18,6 +18,9 @@ from hevitpose.core.skeleton import COCO17, Skeleton, SkeletonTable, category_wi
 from hevitpose.files import pictures
 from hevitpose.files.annotations import read_joints, short, with_area
 
+LARGEST_SHARE = 2.0
+"""What is further out is no share of a picture's width: often pixels."""
+
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The table in a YAML file, of plain values only. Raises InputError."""
@@ -173,6 +176,8 @@ def _person(line: str, count: int, values: int, size_wh: Floats) -> tuple[Floats
     numbers = np.array([float(word) for word in line.split()])
     if len(numbers) != 5 + values * count:
         raise ValueError(f"needs {5 + values * count} numbers (class, box, {count} x {values}), found {len(numbers)}")
+    if not (abs(numbers[1:5]) < LARGEST_SHARE).all():
+        raise ValueError(f"its box must be shares of width and height (0 to 1), found {numbers[1:5].tolist()}")
     box = geometry.box_from_center(numbers[1:3] * size_wh - 0.5, numbers[3:5] * size_wh)
     places = numbers[5:].reshape(count, values)
     visibility = places[:, 2] if values == 3 else 2 * places.any(axis=1)

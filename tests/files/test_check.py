@@ -51,6 +51,7 @@ def test_a_sound_file_has_no_faults(faults):
         ({"keypoints": [6, 7, 3, 14, 8, 1, 0, 0, 0]}, "keypoints", "annotation 3", "none of 0, 1 and 2"),
         ({"keypoints": [6, float("nan"), 2, 14, 8, 1, 0, 0, 0]}, "not a number", "annotation 3", "NaN"),
         ({"keypoints": [6, 7, 2, 42, 8, 1, 0, 0, 0]}, "outside picture", "annotation 3", "leftear (42.0, 8.0)"),
+        ({"keypoints": [-1.5, 7, 2, 14, 8, 1, 0, 0, 0]}, "outside picture", "annotation 3", "snout (-1.5, 7.0)"),
         ({"keypoints": [6, 7, 2, 30, 8, 1, 0, 0, 0]}, "outside box", "annotation 3", "leftear (30.0, 8.0)"),
         ({"category_id": 2}, "category_id", "annotation 3", "category 2"),
         ({"image_id": 9}, "image_id", "annotation 3", "9"),
@@ -122,6 +123,14 @@ def test_the_files_sizes_are_those_of_upright_pictures(faults, tmp_path, size, o
     Image.new("RGB", size).save(tmp_path / "a.png", exif=exif)
     assert [fault.kind for fault in faults(PERSON, open_pictures=True)] == ([kind] if kind else [])
     assert faults(PERSON) == []
+
+
+def test_a_size_that_the_file_does_not_say_is_that_of_the_picture(faults):
+    images = [{"id": 1, "file_name": "a.png"}]
+    outside = PERSON | {"bbox": [5, 5, 40, 10], "keypoints": [6, 7, 2, 44, 8, 1, 0, 0, 0]}
+    assert faults(outside, images=images) == []
+    (fault,) = faults(outside, images=images, open_pictures=True)
+    assert fault.kind == "outside picture"
 
 
 def test_a_broken_picture_is_found_when_pictures_are_opened(faults, tmp_path):

@@ -8,8 +8,8 @@ from hevitpose.files.deeplabcut import read_deeplabcut
 ONE = """scorer,Anna,Anna,Anna,Anna,Anna,Anna
 bodyparts,snout,snout,leftear,leftear,rightear,rightear
 coords,x,y,x,y,x,y
-labeled-data/m1/img0.png,10,20.5,30,40,,
-labeled-data\\m1\\img1.png,,,,,,
+labeled-data\\m1\\img0.png,10,20.5,30,40,,
+labeled-data/m1/img1.png,,,,,,
 """
 SEVERAL = """scorer,,,A,A,A,A,A,A
 individuals,,,one,one,one,one,two,two

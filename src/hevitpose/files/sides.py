@@ -6,10 +6,8 @@ from numpy.typing import NDArray
 from hevitpose.core.geometry import Floats
 from hevitpose.core.skeleton import Skeleton
 
-ENOUGH = 20
-"""A rule is learned from at least so many people"""
 RULE = 0.95
-"""and holds for at least this share of them."""
+"""A rule holds for at least this share of the people, so that one exception takes twenty."""
 CLEAR_COSINE = 0.5
 CLEAR_LENGTH = 0.1
 """Directions count where they are clear, and no shorter than this share of the person's labelled extent."""
@@ -57,5 +55,5 @@ def _agreement(signs: NDArray[np.int8]) -> tuple[NDArray[np.int8], Floats]:
     votes = np.stack([(signs < 0).sum(axis=0), (signs > 0).sum(axis=0)])
     total = votes.sum(axis=0)
     share = votes.max(axis=0) / np.maximum(total, 1)
-    usual = np.where((total >= ENOUGH) & (share >= RULE), np.where(votes[1] > votes[0], 1, -1), 0)
+    usual = np.where(share >= RULE, np.where(votes[1] > votes[0], 1, -1), 0)
     return (signs * usual).astype(np.int8), share

@@ -43,7 +43,6 @@ def yolo_pictures(path: Path) -> dict[str, Path]:
     """Where the pictures of `train` and `val` lie, as a data.yaml says. Raises InputError."""
     content = read_yaml(path)
     base = path.parent / str(content.get("path") or "")
-    base = base if base.is_dir() else path.parent
     found = {}
     for key in ("train", "val"):
         value = content.get(key)

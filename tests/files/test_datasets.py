@@ -299,10 +299,16 @@ def test_all_sets_of_a_data_set_that_for_training_first(tmp_path, toml, monkeypa
     assert [split.name for split in find_splits(str(tmp_path))] == ["mice", "near", "far", "other"]
     assert [split.name for split in find_splits(f"{toml()}/far")] == ["far"]
     assert [split.name for split in find_splits("lsp_val", tmp_path)] == ["lsp_val"]
-    # A folder that is called as a set of this package is named as a path.
+    assert [split.name for split in find_splits("people16", tmp_path)] == ["people16", "lsp_val", "mpii_val"]
+    # Also where there is a folder of that name.
     monkeypatch.chdir(tmp_path)
     (tmp_path / "people16").mkdir()
     assert [split.name for split in find_splits("people16", tmp_path)] == ["people16", "lsp_val", "mpii_val"]
+
+
+def test_a_data_set_without_sets_is_one_line(toml, refused):
+    with refused(toml(""), "neither a [train] table nor a validation set"):
+        find_splits(toml(""))
 
 
 @pytest.mark.parametrize(

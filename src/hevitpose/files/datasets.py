@@ -199,6 +199,8 @@ def find_splits(name: str, root: Path | None = None) -> tuple[Split, ...]:
     if path.suffix in FILES or not (path.exists() or _is_shipped(name)):
         return (find_split(name, root),)
     dataset = find_dataset(name, root)
+    if not (dataset.train or dataset.validation):
+        raise InputError(name, "has neither a [train] table nor a validation set")
     return (*filter(None, (dataset.train,)), *dataset.validation)
 
 

@@ -64,7 +64,7 @@ RULES: Mapping[str, tuple[Level, str]] = {
     "mirror partner": ("error", "correct flip_pairs, or write the pairs as mirror of [skeleton] in a TOML file"),
     "no mirror partner": (
         "warning",
-        "write the pairs as mirror of [skeleton] in a TOML file, unless it is in the middle",
+        "write its pair as mirror of [skeleton] in a TOML file, if there is one",
     ),
     "loose sigma": ("warning", "write a smaller one: COCO's are 0.025 (eyes) to 0.107 (hips)"),
     "sides": ("warning", "look at it (hevitpose data show), and exchange the two if they are wrong"),

@@ -19,7 +19,7 @@ from hevitpose.files.datasets import Metric, find_split
 from hevitpose.files.detections import read_detections
 from hevitpose.files.predictions import read_predictions, write_predictions
 from hevitpose.files.provenance import provenance
-from hevitpose.inference.evaluation import Doubles, find_detected, find_labelled, without_doubles
+from hevitpose.inference.evaluation import Doubles, find_detected, find_labelled, refuse_unmeasurable, without_doubles
 from hevitpose.inference.evaluation import as_json as results_as_json
 from hevitpose.inference.network import DEFAULT, Network, Runtime, load_network
 
@@ -63,6 +63,7 @@ def evaluate(
     if chosen is None:
         raise InputError(data, f"its metric is not known: --metric {', '.join(get_args(Metric))}")
     people = split.read()
+    refuse_unmeasurable(people, chosen)
     if predictions:
         found, notes = read_predictions(predictions, people)
         facts: dict[str, Any] = {"predictions": str(predictions)}

@@ -63,9 +63,7 @@ def score(people: LabelledPeople, found: Found, metric: Metric) -> Scores:
         oks = average_precision(people, found.picture_of, found.joints, found.scores, sigmas)
         return Scores("AP", oks.figures["AP"] or 0.0, len(people), {}, oks)
     if found.person_of is None:
-        raise InputError(
-            people.name, f"{metric} is measured in the boxes of the labels, not in those of {found.source}"
-        )
+        raise InputError(people.name, f"{metric} needs to know which labelled person each of {found.source} is")
     predicted = np.full_like(people.keypoints, np.nan)
     predicted[found.person_of] = found.joints
     lengths = _lengths(people, metric)
@@ -79,6 +77,11 @@ def score(people: LabelledPeople, found: Found, metric: Metric) -> Scores:
         by_threshold = {f"PCKbox@{t}": pck(*measured, t) for t in (0.05, 0.1)}
     name, main = next(iter(by_threshold.items()))
     return Scores(name, main.mean, int(usable.sum()), by_threshold)
+
+
+def refuse_unmeasurable(people: LabelledPeople, metric: Metric) -> None:
+    """Raise InputError where these labels lack what the metric needs: before anything is predicted."""
+    score(people, in_labels(people, people.keypoints, np.ones(people.visibility.shape)), metric)
 
 
 def _lengths(people: LabelledPeople, metric: Metric) -> Floats:

@@ -24,7 +24,7 @@ from hevitpose.files.crops import Crops, cut_people
 from hevitpose.files.datasets import Dataset, Split
 from hevitpose.inference.backends import torch_backend
 from hevitpose.inference.crops import find_joints
-from hevitpose.inference.evaluation import Scores, in_labels, score
+from hevitpose.inference.evaluation import Scores, in_labels, refuse_unmeasurable, score
 from hevitpose.inference.network import find_weights
 from hevitpose.models.weights import BUILDERS
 from hevitpose.training import checkpoint, cpu, distributed, failure
@@ -95,8 +95,8 @@ def train(
     people = dataset.train.read()
     validation = [(split, split.read()) for split in dataset.validation]
     for split, their in validation:
-        if split.metric:  # What it lacks is said now, not after an epoch.
-            score(their, in_labels(their, their.keypoints, np.ones(their.visibility.shape)), split.metric)
+        if split.metric:
+            refuse_unmeasurable(their, split.metric)
     fabric = make_fabric(hardware)
     if recipe.batch_size % fabric.world_size or len(people) < recipe.batch_size:
         what = (

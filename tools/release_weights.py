@@ -17,9 +17,9 @@ from hevitpose.core.facts import Facts
 from hevitpose.core.heatmap import Codec, Refinement
 from hevitpose.files import atomic
 from hevitpose.files.datasets import find_dataset
-from hevitpose.files.provenance import processor
+from hevitpose.files.runs import read_run
 from hevitpose.models import weights
-from hevitpose.models.cost import cost, total
+from hevitpose.training.card import card
 from hevitpose.training.checkpoint import FILE
 from hevitpose.training.run_folder import draw_curve
 
@@ -33,7 +33,6 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("--data", required=True)
     parser.add_argument("--commit", required=True, help="that the run was made with")
-    parser.add_argument("--device", default=f"{processor()}, CPU only")
     parser.add_argument("--note", help="what the recipe does not say of the run")
     parser.add_argument(
         "--refine", choices=get_args(Refinement), help="of the heatmaps' peaks, instead of the recipe's"
@@ -67,29 +66,13 @@ def main() -> None:
             hevitpose("evaluate", "--data", f"{dataset.name}/{split.name}", *arguments)
             by_runtime[runtime] = {k: v["mean"] for k, v in json.loads(path.read_text())["scores"].items()}
         scores[split.name] = by_runtime
-    whole = total(cost(weights.load_model(file)[0], (height, width)))
-    card = {
-        "name": options.name,
-        "network": f"HEViTPose-{recipe['model'].upper()}",
-        "parameters": whole.parameters,
-        "paper_operations": whole.paper_operations,
-        "input_size": [height, width],
-        "keypoints": people.skeleton.keypoints,
-        "data": f"{dataset.name}: {len(people)} persons",
-        "terms": dataset.terms,
+    contents = card(read_run(options.run), file, scores) | {
         "use": "research only, as the terms of the training data are",
-        "recipe": recipe,
         "note": options.note,
-        "epochs": len(history),
-        "steps": len(history) * (len(people) // recipe["batch_size"]),
-        "seed": recipe["seed"],
         "commit": options.commit,
-        "device": options.device,
-        "hours": round(sum(len(people) / row["images_per_second"] for row in history) / 3600, 1),
-        "scores": {"protocol": "boxes of the labels, flip test", **scores},
         "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (file, onnx)},
     }
-    atomic.write(SHIPPED / f"{options.name}.json", json.dumps(card, indent=1) + "\n")
+    atomic.write(SHIPPED / f"{options.name}.json", json.dumps(contents, indent=1) + "\n")
 
 
 def hevitpose(*arguments: object) -> None:

@@ -74,6 +74,7 @@ def train(
     from hevitpose.training.budget import within_budget
     from hevitpose.training.loop import Hardware
     from hevitpose.training.loop import train as run
+    from hevitpose.view.run_report import write_report
 
     named = {"paper": recipes.Recipe, "paper-coco": recipes.paper_coco, "people16": recipes.people16}
     sizes = size and recipes.parse_sizes(size)
@@ -92,11 +93,14 @@ def train(
         chosen = within_budget(chosen, time_budget, dataset, out, hardware, resume)
     with training_progress() as report:
         history = run(chosen, dataset, out, hardware, resume, report)
-    if _rank():
-        return
-    print(
-        *(f"{name}: {value}" for name, value in history[-1].items()), f"weights: {out / 'last.safetensors'}", sep="\n"
-    )
+        if _rank():
+            return
+        scores = write_report(out, dataset, report)
+    print(*(f"{name}: {value}" for name, value in history[-1].items()), sep="\n")
+    for name, of_set in scores.items():
+        metric = of_set["metric"]
+        print(f"best weights, flip test, {name} {metric}: {of_set['scores'][metric]['mean']}")
+    print(f"everything is in {out} (docs/training.md)")
 
 
 def refuse_faults(faults: list[Fault], data: str) -> None:

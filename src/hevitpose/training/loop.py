@@ -114,7 +114,8 @@ def train(
     state = State(network, averaged.to(fabric.device), optimizer, Progress())
     if state_file.exists():
         checkpoint.load(state_file, state, recipe)
-    log = RunFolder(folder, recipe, dataset, people, state.progress) if fabric.is_global_zero else None
+    device = torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else fabric.device.type
+    log = RunFolder(folder, recipe, dataset, people, state.progress, device) if fabric.is_global_zero else None
     save = saver(run, state)
 
     crops, validation_crops = None, []

@@ -23,11 +23,12 @@ class RunFolder:
     """recipe.json and data.json at the start; logs, curve, last and best weights after every epoch."""
 
     def __init__(
-        self, folder: Path, recipe: Recipe, dataset: Dataset, people: LabelledPeople, progress: Progress
+        self, folder: Path, recipe: Recipe, dataset: Dataset, people: LabelledPeople, progress: Progress, device: str
     ) -> None:
         self.folder = folder
         atomic.write(folder / "recipe.json", json.dumps(recipe.as_json(), indent=1) + "\n")
-        facts = {"name": dataset.name, "terms": dataset.terms, "persons": len(people), "provenance": provenance()}
+        facts = {"name": dataset.name, "terms": dataset.terms, "persons": len(people), "device": device}
+        facts |= {"provenance": provenance()}
         atomic.write(folder / "data.json", json.dumps(facts, indent=1) + "\n")
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=progress.epoch + 1)
 

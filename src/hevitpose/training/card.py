@@ -1,0 +1,36 @@
+"""The card that stands beside weights: where they come from and what they may be used for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hevitpose.files.runs import RunLog
+from hevitpose.models.cost import cost, total
+from hevitpose.models.weights import load_model
+
+
+def card(run: RunLog, weights: Path, scores: Mapping[str, Any]) -> dict[str, Any]:
+    """The card of the weights that a run made; `scores` by the name of the validation set. Raises InputError."""
+    model, facts = load_model(weights)
+    whole = total(cost(model, facts.input_size))
+    origin = run.data["provenance"]
+    return {
+        "name": weights.stem,
+        "network": f"HEViTPose-{facts.architecture.upper()}",
+        "parameters": whole.parameters,
+        "paper_operations": whole.paper_operations,
+        "input_size": facts.input_size,
+        "keypoints": facts.skeleton.keypoints,
+        "data": f"{run.data['name']}: {run.data['persons']} persons",
+        "terms": run.data["terms"],
+        "recipe": run.recipe,
+        "epochs": len(run.history),
+        "steps": len(run.history) * (run.data["persons"] // run.recipe["batch_size"]),
+        "seed": run.recipe["seed"],
+        "commit": origin["commit"],
+        "versions": origin["versions"],
+        "device": run.data["device"],
+        "machine": f"{origin['cores']} cores of {origin['processor']}",
+        "hours": round(run.hours, 1),
+        "scores": {"protocol": "boxes of the labels, flip test"} | dict(scores),
+    }

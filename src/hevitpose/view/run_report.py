@@ -1,0 +1,83 @@
+"""What a finished run says of its weights: scores with flip test, a table of keypoints, the worst persons, the card."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hevitpose.core import geometry
+from hevitpose.core.person import Found, LabelledPeople
+from hevitpose.files import atomic, pictures
+from hevitpose.files.crops import Crops, cut_people
+from hevitpose.files.datasets import Dataset
+from hevitpose.files.pictures import Picture
+from hevitpose.files.runs import read_run
+from hevitpose.inference.evaluation import as_json, find_labelled
+from hevitpose.inference.network import load_network
+from hevitpose.training.card import card
+from hevitpose.view.contact_sheet import contact_sheet
+
+WORST = 20
+BATCH = 32
+
+
+def write_report(
+    folder: Path, dataset: Dataset, report: Callable[[str, int, int, float, float], None]
+) -> dict[str, Any]:
+    """Score the best weights of the run in `folder` on its validation sets, and write beside them what comes out.
+
+    scores.json and keypoints.csv: every figure of every keypoint. worst_SET.png: the persons with the largest errors,
+    label and prediction side by side. card.json: where the weights come from and what they may be used for. Returns
+    the scores by set. Raises InputError.
+    """
+    weights = folder / "best.safetensors"
+    if not weights.exists():  # No set says which epoch is the best.
+        weights = folder / "last.safetensors"
+    network = load_network(weights, "torch")
+    scores: dict[str, Any] = {}
+    for split in dataset.validation:
+        if split.metric is None:
+            continue
+        people = split.read()
+
+        def told(done: int, of: int, name: str = people.name) -> None:
+            report(f"report on {name}", done, of, float("nan"), float("nan"))
+
+        crops = cut_people(people, network.facts.input_size, network.facts.padding, told)
+        found = find_labelled(network, people, crops, True, BATCH)
+        scores[split.name] = as_json(people, found, split.metric)
+        pictures.write_png(folder / f"worst_{split.name}.png", worst_sheet(people, crops, found))
+    atomic.write(folder / "scores.json", json.dumps(scores, indent=1) + "\n")
+    atomic.write(folder / "keypoints.csv", keypoint_table(scores))
+    atomic.write(folder / "card.json", json.dumps(card(read_run(folder), weights, scores), indent=1) + "\n")
+    return scores
+
+
+def worst_sheet(people: LabelledPeople, crops: Crops, found: Found) -> Picture:
+    """The labels of the persons with the largest errors, and beside each what was found in its crop."""
+    sides = (people.boxes[:, 2:] - people.boxes[:, :2]).max(axis=1)
+    errors = np.linalg.norm(found.joints - people.keypoints, axis=-1) / sides[:, None]
+    means = np.mean(errors, axis=1, where=people.labelled)
+    worst = np.argsort(-means)[:WORST]
+    truth = np.where(people.labelled[..., None], people.keypoints, np.nan)
+    joints = np.stack([truth[worst], found.joints[worst]], axis=1).reshape(2 * len(worst), -1, 2)
+    in_crops = geometry.transform(crops.matrices[worst].repeat(2, axis=0), joints)
+    captions = [text for n in worst for text in (f"{people.ids[n]}: labels", f"off by {means[n]:.0%} of the box")]
+    return contact_sheet([crops.pixels[n] for n in worst.repeat(2)], in_crops, captions, people.skeleton, columns=8)
+
+
+def keypoint_table(scores: dict[str, Any]) -> str:
+    """One row a keypoint of a set, and one for its mean, as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["set", "figure", "keypoint", "labelled", "percent"])
+    for name, of_set in scores.items():
+        for figure, values in of_set["scores"].items():
+            for keypoint, value in values.get("per_keypoint", {}).items():
+                writer.writerow([name, figure, keypoint, of_set["labelled"][keypoint], value])
+            writer.writerow([name, figure, "mean", sum(of_set["labelled"].values()), values["mean"]])
+    return text.getvalue()

@@ -64,6 +64,19 @@ def training_speed() -> str:
     return table(["images/s", *map(str, sizes)], [[name, *(speed[name, size] for size in sizes)] for name in names])
 
 
+def paper() -> str:
+    """The paper's own networks in its tables 1 and 3."""
+    figures = json.loads((ROOT / "src/hevitpose/paper.json").read_text())
+    mpii, coco = figures["table1_mpii_test_pckh50"], figures["table3_coco_test_dev2017"]
+    ap = {row[0]: row[coco["columns"].index("AP")] for row in coco["rows"]}
+    rows = [
+        [row[0], f"{row[1]} M", f"{row[2]}", f"{row[-1]}", f"{ap.get(row[0], '-')}"]
+        for row in mpii["rows"]
+        if row[0].startswith("HEViTPose")
+    ]
+    return table(["network", "parameters", "GFLOPs", "PCKh@0.5, MPII test", "AP, COCO test-dev"], rows)
+
+
 def codecs() -> str:
     """Errors of each codec in input pixels."""
     rows = [
@@ -86,6 +99,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "per keypoint": per_keypoint,
     "training speed": training_speed,
     "codecs": codecs,
+    "paper": paper,
 }
 
 

@@ -1,4 +1,4 @@
-"""Make the files that ship from a training run: safetensors, ONNX, card, curve, and their scores in results/.
+"""Make the files that ship from a run's best weights: safetensors, ONNX, card, curve, and their scores in results/.
 
     python tools/release_weights.py RUN_FOLDER NAME --data people16 --commit COMMIT_OF_THE_RUN
 
@@ -10,17 +10,16 @@ import hashlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
-from hevitpose.core.facts import Facts
-from hevitpose.core.heatmap import Codec, Refinement
+from hevitpose.core.heatmap import Refinement
 from hevitpose.files import atomic
 from hevitpose.files.datasets import find_dataset
 from hevitpose.files.runs import read_run
 from hevitpose.models import weights
 from hevitpose.training.card import card
-from hevitpose.training.checkpoint import FILE
 from hevitpose.training.run_folder import draw_curve
 
 ROOT = Path(__file__).parents[1]
@@ -39,23 +38,15 @@ def main() -> None:
     )
     options = parser.parse_args()
 
-    dataset = find_dataset(options.data)
-    tensors, metadata = weights.load(options.run / FILE)
-    recipe, progress = json.loads(metadata["recipe"]), json.loads(metadata["progress"])
-    history = progress["history"]
-    averaged = {k.removeprefix("averaged."): v for k, v in tensors.items() if k.startswith("averaged.")}
-    if dataset.train is None:
-        sys.exit(f"{dataset.name} has no training set")
-    people = dataset.train.read()
-    height, width = map(int, history[-1]["size"].split("x"))
-    codec = Codec(**recipe["codec"] | ({"refine": options.refine} if options.refine else {}))
-    facts = Facts(recipe["model"], people.skeleton, (height, width), recipe["padding"], codec)
+    dataset, run = find_dataset(options.data), read_run(options.run)
+    model, facts = weights.load_model(options.run / "best.safetensors")
+    codec = replace(facts.codec, refine=options.refine or facts.codec.refine)
     file = SHIPPED / f"{options.name}.safetensors"
-    weights.save_model(file, weights.half_precision(averaged), facts)
+    weights.save_model(file, weights.half_precision(model.state_dict()), replace(facts, codec=codec))
     photos = sorted((ROOT / "examples").glob("*.jpg"))
     onnx = file.with_suffix(".onnx")
     hevitpose("export", file, "--output", onnx, *(word for photo in photos for word in ("--check", photo)))
-    draw_curve(history, ROOT / "docs" / f"{options.name}.png")
+    draw_curve(run.history, ROOT / "docs" / f"{options.name}.png")
 
     scores = {}
     for split in dataset.validation:
@@ -66,7 +57,7 @@ def main() -> None:
             hevitpose("evaluate", "--data", f"{dataset.name}/{split.name}", *arguments)
             by_runtime[runtime] = {k: v["mean"] for k, v in json.loads(path.read_text())["scores"].items()}
         scores[split.name] = by_runtime
-    contents = card(read_run(options.run), file, scores) | {
+    contents = card(run, file, scores) | {
         "use": "research only, as the terms of the training data are",
         "note": options.note,
         "commit": options.commit,

@@ -10,10 +10,13 @@ from hevitpose.models.weights import load_model
 
 
 def card(run: RunLog, weights: Path, scores: Mapping[str, Any]) -> dict[str, Any]:
-    """The card of the weights that a run made; `scores` by the name of the validation set. Raises InputError."""
+    """The card of the best weights of a run, or of the last where nothing was scored.
+
+    `scores` by the name of the validation set. Raises InputError.
+    """
     model, facts = load_model(weights)
     whole = total(cost(model, facts.input_size))
-    origin = run.data["provenance"]
+    origin, epoch = run.data["provenance"], (run.best or {"epoch": len(run.history)})["epoch"]
     return {
         "name": weights.stem,
         "network": f"HEViTPose-{facts.architecture.upper()}",
@@ -24,8 +27,8 @@ def card(run: RunLog, weights: Path, scores: Mapping[str, Any]) -> dict[str, Any
         "data": f"{run.data['name']}: {run.data['persons']} persons",
         "terms": run.data["terms"],
         "recipe": run.recipe,
-        "epochs": len(run.history),
-        "steps": len(run.history) * (run.data["persons"] // run.recipe["batch_size"]),
+        "epoch": epoch,
+        "steps": epoch * (run.data["persons"] // run.recipe["batch_size"]),
         "seed": run.recipe["seed"],
         "commit": origin["commit"],
         "versions": origin["versions"],

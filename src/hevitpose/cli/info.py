@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -11,6 +11,7 @@ from rich.table import Table
 
 from hevitpose.cli.common import need
 from hevitpose.core.errors import InputError
+from hevitpose.core.facts import NetworkName
 
 EXAMPLES = """
 Examples:\n
@@ -20,7 +21,7 @@ Examples:\n
 
 
 def info(
-    model: Annotated[Literal["t", "s", "b"], typer.Argument(help="Size of the network.")],
+    model: Annotated[NetworkName, typer.Argument(help="The network.")],
     keypoints: Annotated[int, typer.Option(min=1, help="Number of keypoints.")] = 16,
     height: Annotated[int, typer.Option(min=32, help="Of the input.")] = 256,
     width: Annotated[int, typer.Option(min=32, help="Of the input.")] = 256,
@@ -33,17 +34,18 @@ def info(
     """
     need("train")
     from hevitpose.models.cost import cost, total
-    from hevitpose.models.weights import BUILDERS
+    from hevitpose.models.networks import NETWORKS
 
+    network = NETWORKS[model]
     try:
-        parts = cost(BUILDERS[model](keypoints), (height, width))
+        parts = cost(network.build(keypoints), (height, width))
     except ValueError as error:
-        raise InputError(f"hevitpose_{model}", str(error)) from error
+        raise InputError(network.title, str(error)) from error
     parts["total"] = total(parts)
     if as_json:
         print(json.dumps({name: asdict(part) for name, part in parts.items()}, indent=1))
         return
-    table = Table(title=f"HEViTPose-{model.upper()}, {keypoints} keypoints, input {height} x {width}")
+    table = Table(title=f"{network.title}, {keypoints} keypoints, input {height} x {width}")
     table.add_column("part")
     for column in ("parameters (M)", "GFLOPs, the paper's", "GMACs, all"):
         table.add_column(column, justify="right")

@@ -11,6 +11,7 @@ import typer
 
 from hevitpose.cli.common import need
 from hevitpose.core.errors import InputError
+from hevitpose.core.facts import NetworkName
 from hevitpose.files.check import Fault, check_sets
 
 EXAMPLES = """
@@ -24,7 +25,7 @@ Examples:\n
 
 def train(
     data: Annotated[str, typer.Option(help="Folder of labelled pictures, TOML file that describes it, or people16.")],
-    model: Annotated[Literal["t", "s", "b"], typer.Option(help="Size of the network.")] = "t",
+    model: Annotated[NetworkName, typer.Option(help="The network.")] = "t",
     recipe: Annotated[
         Literal["paper", "paper-coco", "people16"],
         typer.Option(help="The paper's for MPII or for COCO, or that of the shipped weights."),

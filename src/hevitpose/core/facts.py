@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from os import PathLike
-from typing import Any
+from typing import Any, Literal, get_args
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.heatmap import EDGES, Codec
@@ -13,12 +13,15 @@ from hevitpose.core.skeleton import Skeleton
 KEY = "hevitpose"
 """The entry of the metadata of an ONNX or safetensors file that holds the facts as JSON."""
 
+NetworkName = Literal["t", "s", "b", "resnet50", "pvtv2_b2"]
+"""The networks that can be trained, by the names that commands and files know them by (models/networks.py)."""
+
 
 @dataclass(frozen=True)
 class Facts:
-    """Which network the weights are for ("t", "s", "b"), their keypoints, crops and heatmaps."""
+    """Which network the weights are for (a `NetworkName`), their keypoints, crops and heatmaps."""
 
-    architecture: str
+    architecture: NetworkName
     skeleton: Skeleton
     input_size: tuple[int, int]
     padding: float
@@ -34,8 +37,10 @@ def facts_from_metadata(metadata: Mapping[str, str], source: str | PathLike[str]
         facts = json.loads(metadata[KEY])
         skeleton = facts["skeleton"]
         height, width = facts["input_size"]
+        if facts["architecture"] not in get_args(NetworkName):
+            raise InputError(source, f"weights of an unknown network {facts['architecture']!r}")
         return Facts(
-            str(facts["architecture"]),
+            facts["architecture"],
             Skeleton(
                 skeleton["name"],
                 tuple(skeleton["keypoints"]),

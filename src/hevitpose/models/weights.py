@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import KEY, Facts, facts_from_metadata
 from hevitpose.files import atomic
-from hevitpose.models.hevitpose import HEViTPose, hevitpose_b, hevitpose_s, hevitpose_t
+from hevitpose.models.networks import NETWORKS
 
 HASH = "sha256"
-BUILDERS = {"t": hevitpose_t, "s": hevitpose_s, "b": hevitpose_b}
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -54,13 +53,11 @@ def save_model(path: Path, tensors: Mapping[str, Tensor], facts: Facts) -> None:
     save(path, tensors, {KEY: json.dumps(facts.to_json())})
 
 
-def load_model(path: Path) -> tuple[HEViTPose, Facts]:
+def load_model(path: Path) -> tuple[nn.Module, Facts]:
     """The network of a file that `save_model` wrote, in float32. Raises InputError."""
     tensors, metadata = load(path)
     facts = facts_from_metadata(metadata, path)
-    if facts.architecture not in BUILDERS:
-        raise InputError(path, f"weights of an unknown network {facts.architecture!r}")
-    model = BUILDERS[facts.architecture](facts.skeleton.num_keypoints)
+    model = NETWORKS[facts.architecture].build(facts.skeleton.num_keypoints)
     load_into(model, tensors, str(path))
     return model, facts
 

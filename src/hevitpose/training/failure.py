@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hevitpose.core.errors import InputError
 from hevitpose.models import weights
+from hevitpose.models.networks import NETWORKS
 from hevitpose.training.batches import Batch
 from hevitpose.training.recipes import Recipe
 from hevitpose.training.targets import heatmap_loss
@@ -35,7 +36,7 @@ def replay(path: Path) -> list[str]:
         raise InputError(path, "is no failed step of a training run")
     facts = json.loads(metadata["failed_step"])
     batch = Batch(*(tensors[f"batch.{name}"] for name in ("inputs", "targets", "weights")))
-    network = weights.BUILDERS[facts["recipe"]["model"]](batch.targets.shape[1])
+    network = NETWORKS[facts["recipe"]["model"]].build(batch.targets.shape[1])
     state = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
     weights.load_into(network, state, str(path))
     named = [*vars(batch).items(), *state.items()]

@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from hevitpose.core.errors import InputError
+from hevitpose.core.facts import NetworkName
 from hevitpose.core.skeleton import Skeleton, spelled_out
+from hevitpose.models.networks import NETWORKS
 from hevitpose.models.weights import load_into, load_model
 
 
@@ -44,23 +46,23 @@ def match_keypoints(ours: Skeleton, theirs: Skeleton) -> KeypointMatch:
     return KeypointMatch(ours, theirs, rows)
 
 
-def begin_with(network: nn.Module, path: Path, architecture: str, skeleton: Skeleton) -> KeypointMatch:
+def begin_with(network: nn.Module, path: Path, architecture: NetworkName, skeleton: Skeleton) -> KeypointMatch:
     """Fill the network with the weights of `path`: all but the head's last layer as they are, that by keypoint name.
 
-    Raises InputError where the file is unusable or of another size of network.
+    Raises InputError where the file is unusable or of another network.
     """
     trained, facts = load_model(path)
     if facts.architecture != architecture:
-        raise InputError(path, f"is of HEViTPose-{facts.architecture.upper()}: use --model {facts.architecture}")
+        raise InputError(path, f"is of {NETWORKS[facts.architecture].title}: use --model {facts.architecture}")
     match = match_keypoints(skeleton, facts.skeleton)
-    last, theirs = network.get_submodule("head")[-1], trained.head[-1]  # type: ignore[index]
+    (*_, (last_name, last)), theirs = network.get_submodule("head").named_children(), trained.get_submodule("head")
     own = [k for k, row in enumerate(match.rows) if row is not None]
     rows = [row for row in match.rows if row is not None]
     tensors = trained.state_dict()
     for name, parameter in last.named_parameters():
         filled = parameter.detach().clone()
-        filled[own] = theirs.get_parameter(name).detach()[rows]
-        tensors[f"head.{len(trained.head) - 1}.{name}"] = filled
+        filled[own] = theirs.get_parameter(f"{last_name}.{name}").detach()[rows]
+        tensors[f"head.{last_name}.{name}"] = filled
     with torch.no_grad():
         load_into(network, tensors, str(path))
     return match

@@ -26,7 +26,7 @@ from hevitpose.inference.backends import torch_backend
 from hevitpose.inference.crops import find_joints
 from hevitpose.inference.evaluation import Scores, in_labels, refuse_unmeasurable, score
 from hevitpose.inference.network import find_weights
-from hevitpose.models.weights import BUILDERS
+from hevitpose.models.networks import NETWORKS
 from hevitpose.training import checkpoint, cpu, distributed, failure
 from hevitpose.training.batches import CACHE_MARGIN, Batch, CachedCrops, Report, counting, make_batch, permutation
 from hevitpose.training.checkpoint import Progress, State
@@ -265,7 +265,7 @@ def begin(recipe: Recipe, people: LabelledPeople, fabric: Fabric, folder: Path |
     Without a folder the run goes on, and needs no weights of another.
     """
     torch.manual_seed(recipe.seed)
-    network = BUILDERS[recipe.model](people.skeleton.num_keypoints)
+    network = NETWORKS[recipe.model].build(people.skeleton.num_keypoints)
     if recipe.weights and folder:
         match = begin_with(network, find_weights(recipe.weights, "torch"), recipe.model, people.skeleton)
         if fabric.is_global_zero:

@@ -7,6 +7,7 @@ from math import cos, pi
 from typing import Any, Literal
 
 from hevitpose.core.errors import InputError
+from hevitpose.core.facts import NetworkName
 from hevitpose.core.heatmap import EDGES, MSRA, Codec
 from hevitpose.files.crops import BOX_PADDING
 from hevitpose.training.augment import Augmentation
@@ -35,7 +36,7 @@ class Recipe:
     those that ship; without them it begins with random ones.
     """
 
-    model: Literal["t", "s", "b"] = "t"
+    model: NetworkName = "t"
     epochs: int = 210
     batch_size: int = 32
     input_sizes: tuple[InputSize, ...] = (InputSize(256, 256),)

@@ -1,10 +1,15 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import loadmat, savemat
+
+from hevitpose import PoseEstimator
 
 PAPER = {"t": ("3.21", "1.75"), "s": ("5.88", "3.64"), "b": ("10.63", "5.58")}
 
@@ -32,7 +37,7 @@ def test_info_refuses_a_size_that_cannot_be(hevitpose):
     status, _, errors = hevitpose("info", "t", "--height", "250")
     assert (status, errors) == (
         1,
-        "error: hevitpose_t: input of 250 x 256: both sides must be multiples of 32\n",
+        "error: HEViTPose-T: input of 250 x 256: both sides must be multiples of 32\n",
     )
 
 
@@ -107,11 +112,47 @@ def test_evaluate_prints_each_joint_and_writes_what_it_printed(hevitpose):
 
 
 @pytest.mark.usefixtures("data")
-def test_saved_predictions_score_as_the_network_did(hevitpose):
+@pytest.mark.parametrize("file", ["found.json", "pred.mat"])
+def test_saved_predictions_score_as_the_network_did(hevitpose, file):
     common = ("evaluate", "--data", "people.json", "--metric", "pckh", "--json")
-    _, first, _ = hevitpose(*common, "--no-flip-test", "--save-predictions", "found.json")
-    _, again, _ = hevitpose(*common, "--predictions", "found.json")
+    _, first, _ = hevitpose(*common, "--no-flip-test", "--save-predictions", file)
+    _, again, _ = hevitpose(*common, "--predictions", file)
     assert json.loads(again)["scores"] == json.loads(first)["scores"]
+
+
+@pytest.mark.usefixtures("data")
+def test_errors_and_scores_are_drawn(hevitpose):
+    status, printed, _ = hevitpose("evaluate", "--data", "people.json", "--metric", "pckh", "--plot", "errors.png")
+    assert status == 0
+    assert re.search(r"joints: right [\d.]+ %, jitter [\d.]+ %, inversion", printed)
+    with Image.open("errors.png") as picture:
+        assert picture.width > 1000
+
+
+def test_a_submission_to_mpii(hevitpose, skier):
+    joints = {"scale": 1.7, "objpos": {"x": 389.0, "y": 190.0}}
+    images = np.zeros(1, dtype=[("image", object), ("annorect", object)])
+    images[0] = ({"name": skier.name}, joints)
+    savemat("mpii.mat", {"RELEASE": {"annolist": images, "img_train": [0]}})
+    arguments = ("submit", "--data", "mpii.mat", "--root", skier.parent, "--output", "pred_keypoints_mpii.mat")
+    status, printed, _ = hevitpose(*arguments)
+    assert (status, printed.splitlines()[-1]) == (0, "pred_keypoints_mpii.mat: 1 people")
+    pred = loadmat("pred_keypoints_mpii.mat", squeeze_me=True, struct_as_record=False)["pred"]
+    # From 1, as MATLAB counts: the centre is at 388, 189 + 15 * 1.7, the side 200 * 1.7.
+    pose = PoseEstimator.from_pretrained(flip_test=True)(skier, [[388 - 170, 214.5 - 170, 388 + 170, 214.5 + 170]])
+    points = {point.id: (point.x - 1, point.y - 1) for point in pred.annorect.annopoints.point}
+    assert np.array([points[k] for k in range(16)]) == pytest.approx(pose.people[0].all_keypoints, abs=1e-6)
+
+
+def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
+    images = [{"id": 1, "file_name": skier.name}]
+    Path("info.json").write_text(json.dumps({"images": images}))
+    Path("boxes.json").write_text("[]")
+    arguments = ("submit", "--data", "info.json", "--root", skier.parent, "--output", "x.zip")
+    status, _, errors = hevitpose(*arguments)
+    assert (status, errors) == (1, "error: info.json: has no boxes: name those of a detector with --boxes\n")
+    status, _, errors = hevitpose(*arguments, "--boxes", "boxes.json")
+    assert (status, errors) == (1, "error: hevitpose_t_people16: does not find the 17 keypoints of info\n")
 
 
 @pytest.mark.usefixtures("data")
@@ -166,7 +207,7 @@ def test_a_missing_extra_names_the_install_command(hevitpose, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("command", ["predict", "train", "evaluate", "export", "info"])
+@pytest.mark.parametrize("command", ["predict", "train", "evaluate", "submit", "export", "info"])
 def test_every_help_text_has_examples(hevitpose, command):
     status, printed, _ = hevitpose(command, "--help")
     assert status == 0

@@ -3,11 +3,12 @@ import sys
 
 import numpy as np
 import pytest
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 
 from hevitpose.core.geometry import box_from_center
+from hevitpose.core.person import Found
 from hevitpose.core.skeleton import MPII16
-from hevitpose.files.mpii import read_mpii, read_mpii_hrnet
+from hevitpose.files.mpii import read_mpii, read_mpii_hrnet, read_pred_mat, write_pred_mat
 
 EMPTY = np.zeros((0, 0))
 NO_STRUCT = np.empty((0, 0), dtype=object)
@@ -276,3 +277,29 @@ def test_json_that_is_not_hrnets_is_one_line(tmp_path, refused, content):
     (tmp_path / "valid.json").write_text(json.dumps(content))
     with refused(tmp_path / "valid.json", "list of people"):
         read_mpii_hrnet(tmp_path / "valid.json", tmp_path, "mpii")
+
+
+def test_hrnets_predictions_are_written_and_read(release, tmp_path):
+    people = release(picture("a.jpg", rect(HEAD), rect(HEAD)), picture("b.jpg", rect(HEAD)))
+    joints = np.random.default_rng(0).uniform(0, 500, (3, 16, 2))
+    backwards = [2, 1, 0]
+    scores = np.ones((3, 16))
+    order = people.picture_of[backwards], people.boxes, joints[backwards], scores, scores[:, 0], np.array(backwards)
+    found = Found(*order, "labels")
+    write_pred_mat(tmp_path / "pred.mat", found)
+    assert loadmat(tmp_path / "pred.mat")["preds"] == pytest.approx(joints + 1)
+    again, notes = read_pred_mat(tmp_path / "pred.mat", people)
+    assert again.joints == pytest.approx(joints)
+    assert again.person_of.tolist() == [0, 1, 2]
+    assert again.source == "pred.mat"
+    assert not notes
+
+
+@pytest.mark.parametrize(
+    "preds", [np.zeros((2, 16, 2)), np.zeros((1, 17, 2)), np.full((1, 16, 2), np.nan), np.array("x")]
+)
+def test_predictions_of_other_people_or_of_no_number_are_refused(release, tmp_path, preds, refused):
+    people = release(picture("a.jpg", rect(HEAD)))
+    savemat(tmp_path / "pred.mat", {"preds": preds})
+    with refused(tmp_path / "pred.mat"):
+        read_pred_mat(tmp_path / "pred.mat", people)

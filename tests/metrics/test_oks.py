@@ -11,12 +11,13 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.person import Ignored, LabelledPeople, PictureFile
+from hevitpose.core.person import Found, Ignored, LabelledPeople, PictureFile
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
 from hevitpose.files.annotations import read_coco
 from hevitpose.metrics.oks import (
     FIGURES,
     average_precision,
+    best_matches,
     person_scores,
     sigmas_of,
     similarity,
@@ -207,3 +208,18 @@ def test_a_person_scores_as_the_sure_keypoints_times_the_box():
     keypoints = np.array([[0.2, 0.4, 0.6], [0.1, 0.0, 0.2]])
     assert person_scores(keypoints, [0.5, 1]) == pytest.approx([0.25, 0])
     assert person_scores(keypoints) == pytest.approx([0.5, 0])
+
+
+def test_whom_a_prediction_is_of():
+    people, _, _, _ = made_up(0, COCO17)
+    order = np.random.default_rng(1).permutation(len(people))
+    joints = people.keypoints[order]
+    # A double of the first with a lower score, and somebody far from everybody.
+    joints = np.concatenate([joints, joints[:1], joints[:1] + 5000])
+    picture_of = people.picture_of[[*order, order[0], order[0]]]
+    scores = np.concatenate([np.ones(len(people)), [0.5, 0.9]])
+    found = Found(picture_of, people.boxes[[*order, 0, 0]], joints, np.ones(joints.shape[:2]), scores, None, "made up")
+    matches = best_matches(people, found, SIGMAS)
+    assert matches[: len(people)].tolist() == order.tolist()
+    assert matches[-1] == -1
+    assert matches[-2] != order[0]

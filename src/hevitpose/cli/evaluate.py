@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from hevitpose.cli.common import need
 from hevitpose.cli.progress import Report, training_progress
 from hevitpose.core.errors import InputError
 from hevitpose.core.person import Found, LabelledPeople
@@ -17,8 +18,10 @@ from hevitpose.files import atomic
 from hevitpose.files.crops import cut_people
 from hevitpose.files.datasets import Metric, find_split
 from hevitpose.files.detections import read_detections
+from hevitpose.files.mpii import read_pred_mat, write_pred_mat
 from hevitpose.files.predictions import read_predictions, write_predictions
 from hevitpose.files.provenance import provenance
+from hevitpose.inference.analysis import analysis
 from hevitpose.inference.evaluation import Doubles, find_detected, find_labelled, refuse_unmeasurable, without_doubles
 from hevitpose.inference.evaluation import as_json as results_as_json
 from hevitpose.inference.network import DEFAULT, Network, Runtime, load_network
@@ -28,6 +31,7 @@ Examples:\n
   hevitpose evaluate --data mpii_val --root data/people16\n
   hevitpose evaluate --data my.toml/val --metric pck --model runs/train/last.safetensors\n
   hevitpose evaluate --data val2017.json --metric oks --boxes detections.json --save-predictions found.json\n
+  hevitpose evaluate --data mpii_val --root data/people16 --plot errors.png\n
   hevitpose evaluate --data val2017.json --metric oks --predictions found.json
 """
 
@@ -45,9 +49,11 @@ def evaluate(
         Doubles, typer.Option(help="For oks: of two that are one person by OKS the worse goes, or scores less.")
     ] = "hard",
     predictions: Annotated[
-        Path | None, typer.Option(help="Score this file (COCO results) instead of running a network.")
+        Path | None, typer.Option(help="Score this file (COCO results, HRNet's pred.mat) instead of running a network.")
     ] = None,
-    save_predictions: Annotated[Path | None, typer.Option(help="Write what was found as COCO results.")] = None,
+    save_predictions: Annotated[
+        Path | None, typer.Option(help="Write what was found as COCO results (.json) or as HRNet's pred.mat (.mat).")
+    ] = None,
     flip_test: Annotated[bool, typer.Option(help="Average with the mirrored picture.")] = True,
     flip_shift: Annotated[
         int | None, typer.Option(help="Cells to move the mirrored heatmap by, instead of the codec's.")
@@ -56,8 +62,13 @@ def evaluate(
     device: Annotated[str, typer.Option(help="Of torch.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     output: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw kinds of errors by keypoint and what scores are worth (PNG, SVG).")
+    ] = None,
 ) -> None:
     """Measure a network on labelled people, in the boxes of their labels or of a detector."""
+    if plot:
+        need("train")  # for matplotlib
     split = find_split(data, root)
     chosen = metric or split.metric
     if chosen is None:
@@ -65,7 +76,8 @@ def evaluate(
     people = split.read()
     refuse_unmeasurable(people, chosen)
     if predictions:
-        found, notes = read_predictions(predictions, people)
+        read = read_pred_mat if predictions.suffix == ".mat" else read_predictions
+        found, notes = read(predictions, people)
         facts: dict[str, Any] = {"predictions": str(predictions)}
     else:
         network = with_shift(load_network(model, runtime, device=device), flip_shift)
@@ -79,12 +91,19 @@ def evaluate(
         if chosen == "oks":
             facts["doubles"] = doubles
             found = found if doubles == "keep" else without_doubles(people, found, network, doubles == "soft")
-    result = facts | results_as_json(people, found, chosen, notes) | {"provenance": provenance()}
-    if save_predictions:
+    result = facts | results_as_json(people, found, chosen, notes) | analysis(people, found, chosen)
+    result["provenance"] = provenance()
+    if save_predictions and save_predictions.suffix == ".mat":
+        write_pred_mat(save_predictions, found)
+    elif save_predictions:
         write_predictions(save_predictions, people, found)
     text = json.dumps(result, indent=1)
     if output:
         atomic.write(output, text + "\n")
+    if plot:
+        from hevitpose.view.evaluation_plot import plot_analysis
+
+        plot_analysis(result, plot, title_of(result))
     print(text) if as_json else print_scores(result)
 
 
@@ -110,11 +129,16 @@ def with_shift(network: Network, flip_shift: int | None) -> Network:
     return replace(network, facts=replace(facts, codec=replace(facts.codec, flip_shift=flip_shift)))
 
 
-def print_scores(result: dict[str, Any]) -> None:
-    """The table of one evaluation."""
+def title_of(result: dict[str, Any]) -> str:
+    """Of whom, on what, in which boxes."""
     whose = result.get("model") or result["predictions"]
     flip = "" if "flip_test" not in result else f", {'with' if result['flip_test'] else 'without'} flip test"
-    table = Table(title=f"{whose} on {result['data']}: {result['persons']} persons, boxes: {result['boxes']}{flip}")
+    return f"{whose} on {result['data']}: {result['persons']} persons, boxes: {result['boxes']}{flip}"
+
+
+def print_scores(result: dict[str, Any]) -> None:
+    """The table of one evaluation."""
+    table = Table(title=title_of(result))
     scores = result["scores"]
     if any("per_keypoint" in values for values in scores.values()):
         table.add_column("keypoint")
@@ -130,6 +154,8 @@ def print_scores(result: dict[str, Any]) -> None:
             table.add_column(name, justify="right")
         table.add_row(*(_figure(each["mean"]) for each in scores.values()))
     Console().print(table)
+    kinds = ", ".join(f"{name} {share:.1f} %" for name, share in result["errors"]["all"].items() if name != "joints")
+    print(f"joints: {kinds}; a score is off by {result['calibration']['error']:.2f} as a probability")
     print(*(f"note: {note}" for note in result["notes"]), sep="\n", end="\n" if result["notes"] else "")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hevitpose.cli import data, evaluate, export, info, predict, replay, runs, train
+from hevitpose.cli import data, evaluate, export, info, predict, replay, runs, submit, train
 from hevitpose.core.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -17,6 +17,7 @@ app.command(epilog=export.EXAMPLES)(export.export)
 app.command(epilog=info.EXAMPLES)(info.info)
 app.command(epilog=replay.EXAMPLES)(replay.replay)
 app.command(epilog=runs.EXAMPLES)(runs.runs)
+app.command(epilog=submit.EXAMPLES)(submit.submit)
 app.add_typer(data.app, name="data")
 
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.person import LabelledPeople, PictureFile
+from hevitpose.core.person import Found, LabelledPeople, PictureFile
 from hevitpose.core.skeleton import MPII16
+from hevitpose.files import atomic
 from hevitpose.files.annotations import FARTHEST_PIXEL, mpii_boxes, read_json, read_numbers
 from hevitpose.metrics.pck import head_size
 
@@ -29,13 +30,10 @@ def read_mpii(path: Path, folder: Path, name: str, subset: Path | None = None) -
     `subset`: a text file with the names of the pictures to take, one a line; without it, all that have joints (those
     of the training half). People without joints, scale or centre are left out. Raises InputError.
     """
-    release = _load_mat(path, as_objects=True).get("RELEASE")
-    if release is None or not hasattr(release, "annolist"):
-        raise InputError(path, "not MPII's annotation file: it has no RELEASE.annolist")
     wanted = _names(subset) if subset else None
     files: list[str] = []
     rows: list[Row] = []
-    for position, image in enumerate(np.atleast_1d(release.annolist), start=1):
+    for position, (image, _) in enumerate(annotation_list(path), start=1):
         try:
             file = str(image.image.name)
             people = list(_people(image)) if wanted is None or file in wanted else []
@@ -44,7 +42,28 @@ def read_mpii(path: Path, folder: Path, name: str, subset: Path | None = None) -
         if people:
             rows += [(len(files), *person) for person in people]
             files.append(file)
-    return _labelled(name, path, folder, files, rows)
+    return labelled_people(name, path, folder, files, rows)
+
+
+def annotation_list(path: Path) -> list[tuple[Any, bool]]:
+    """The pictures of the site's file, RELEASE.annolist, and whether each is one to train on. Raises InputError."""
+    release = _load_mat(path, as_objects=True).get("RELEASE")
+    if release is None or not hasattr(release, "annolist"):
+        raise InputError(path, "not MPII's annotation file: it has no RELEASE.annolist")
+    images = np.atleast_1d(release.annolist)
+    halves = np.atleast_1d(getattr(release, "img_train", np.ones(len(images))))
+    if len(halves) != len(images):
+        raise InputError(path, f"RELEASE.img_train has {len(halves)} entries for {len(images)} pictures")
+    return [(image, bool(half)) for image, half in zip(images, halves, strict=True)]
+
+
+def place_of(rect: Any) -> tuple[Floats, float] | None:
+    """Centre (2,), counted from 0, and scale of a person; None where one is missing."""
+    position: Any = getattr(rect, "objpos", None)
+    scale: Any = getattr(rect, "scale", ())
+    if not hasattr(position, "x") or not np.size(scale):
+        return None
+    return np.array([position.x, position.y], dtype=np.float64) - FIRST_PIXEL, float(scale)
 
 
 def _names(path: Path) -> set[str]:
@@ -60,9 +79,8 @@ def _people(image: Any) -> Iterator[tuple[Floats, float, Floats, float]]:
     """Centre, scale, joints (16, 3) and head size of each usable person of one picture, all counted from 0."""
     for rect in np.atleast_1d(getattr(image, "annorect", [])):
         points = getattr(getattr(rect, "annopoints", None), "point", None)
-        position: Any = getattr(rect, "objpos", None)
-        scale: Any = getattr(rect, "scale", ())
-        if points is None or not np.size(points) or not hasattr(position, "x") or not np.size(scale):
+        place = place_of(rect)
+        if points is None or not np.size(points) or place is None:
             continue
         joints = np.zeros((JOINTS, 3))
         for point in np.atleast_1d(points):
@@ -73,8 +91,7 @@ def _people(image: Any) -> Iterator[tuple[Floats, float, Floats, float]]:
             joints[int(point.id)] = (point.x - FIRST_PIXEL, point.y - FIRST_PIXEL, 1 if hidden else 2)
         corners = [getattr(rect, key, ()) for key in ("x1", "y1", "x2", "y2")]
         size = head_size(np.array(corners, dtype=np.float64)) if all(np.size(c) for c in corners) else np.nan
-        center = np.array([position.x, position.y], dtype=np.float64) - FIRST_PIXEL
-        yield center, float(scale), joints, float(size)
+        yield *place, joints, float(size)
 
 
 def read_mpii_hrnet(path: Path, folder: Path, name: str, ground_truth: Path | None = None) -> LabelledPeople:
@@ -96,7 +113,7 @@ def read_mpii_hrnet(path: Path, folder: Path, name: str, ground_truth: Path | No
         except ValueError as error:
             raise InputError(path, f"person {position}: {error}") from error
         rows.append((index.setdefault(file, len(index)), center, scale, joints, np.nan))
-    people = _labelled(name, path, folder, list(index), rows)
+    people = labelled_people(name, path, folder, list(index), rows)
     return people if ground_truth is None else _with_ground_truth(people, ground_truth)
 
 
@@ -132,6 +149,38 @@ def _with_ground_truth(people: LabelledPeople, path: Path) -> LabelledPeople:
     )
 
 
+def write_pred_mat(path: Path, found: Found) -> None:
+    """HRNet's `pred.mat`: the array `preds` (N, 16, 2) of the labelled people in their order, pixels counted from 1.
+
+    Raises InputError where it is not known whom each is of.
+    """
+    if found.person_of is None:
+        raise InputError(path, "pred.mat is of people in the boxes of their labels")
+    save_mat(path, {"preds": found.joints[np.argsort(found.person_of)] + FIRST_PIXEL})
+
+
+def read_pred_mat(path: Path, people: LabelledPeople) -> tuple[Found, list[str]]:
+    """What `write_pred_mat` or HRNet's code wrote for these people; nothing is said of scores, which are 1.
+
+    Raises InputError where the array is of other people or joints, or holds what is no finite number.
+    """
+    preds, shape = _load_mat(path, as_objects=False).get("preds"), (*people.visibility.shape, 2)
+    if preds is None or preds.shape != shape or preds.dtype.kind not in "iuf":
+        raise InputError(path, f"needs an array preds of {shape}, found {getattr(preds, 'shape', None)}")
+    joints = preds.astype(np.float64) - FIRST_PIXEL
+    if not np.isfinite(joints).all():
+        raise InputError(path, f"person {int(np.argwhere(~np.isfinite(joints))[0, 0])} has a joint that is no number")
+    ones, everybody = np.ones(len(people)), np.arange(len(people))
+    return Found(people.picture_of, people.boxes, joints, np.ones(shape[:2]), ones, everybody, path.name), []
+
+
+def save_mat(path: Path, content: dict[str, Any]) -> None:
+    """As MATLAB's -v7, compressed."""
+    from scipy.io import savemat
+
+    atomic.write_with(path, lambda temporary: savemat(temporary, content, appendmat=False, do_compression=True))
+
+
 def _load_mat(path: Path, as_objects: bool) -> dict[str, Any]:
     try:
         from scipy.io import loadmat
@@ -146,9 +195,10 @@ def _load_mat(path: Path, as_objects: bool) -> dict[str, Any]:
     return content
 
 
-def _labelled(name: str, path: Path, folder: Path, files: Iterable[str], rows: list[Row]) -> LabelledPeople:
+def labelled_people(name: str, path: Path, folder: Path, files: Iterable[str], rows: list[Row]) -> LabelledPeople:
+    """The people of `rows` in the pictures `files`. Raises InputError where there is none, or one is nowhere."""
     if not rows:
-        raise InputError(path, "no person with joints")
+        raise InputError(path, "no person in it can be used")
     picture_of, centers, scales, joints, head_sizes = (np.array(column) for column in zip(*rows, strict=True))
     pictures = tuple(PictureFile(file, folder) for file in files)
     boxes = mpii_boxes(centers, scales)

@@ -13,19 +13,26 @@ from hevitpose.files import atomic
 from hevitpose.files.annotations import read_json, read_numbers, short
 
 
-def write_predictions(path: Path, people: LabelledPeople, found: Found) -> None:
-    """A list of COCO results; `annotation_id` says whose box it was where that is known."""
+def coco_results(people: LabelledPeople, found: Found) -> list[dict[str, Any]]:
+    """COCO results: one entry a person, x, y and score of every keypoint."""
     triples = np.concatenate([found.joints.round(3), found.keypoint_scores[..., None].round(4)], axis=-1)
-    entries = [
+    return [
         {
             "image_id": people.picture_ids[picture],
             "category_id": 1,
             "keypoints": triples[n].ravel().tolist(),
             "score": float(found.scores[n]),
         }
-        | ({} if found.person_of is None else {"annotation_id": int(people.ids[found.person_of[n]])})
         for n, picture in enumerate(found.picture_of.tolist())
     ]
+
+
+def write_predictions(path: Path, people: LabelledPeople, found: Found) -> None:
+    """A list of COCO results; `annotation_id` says whose box it was where that is known."""
+    entries = coco_results(people, found)
+    if found.person_of is not None:
+        for entry, person in zip(entries, found.person_of, strict=True):
+            entry["annotation_id"] = int(people.ids[person])
     atomic.write(path, json.dumps(entries) + "\n")
 
 

@@ -23,6 +23,8 @@ Doubles = Literal["hard", "soft", "keep"]
 PCKH = (0.5, 0.1, 0.11)
 HRNETS = "PCKh@0.11 is what HRNet's code prints as PCKh@0.1"
 LABELS = "ground truth"
+PERSONS_AT_A_TIME = 2048
+"""COCO's usual detections are 100,000 boxes, whose crops fill no ordinary memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,7 @@ def score(people: LabelledPeople, found: Found, metric: Metric) -> Scores:
         raise InputError(people.name, f"{metric} needs to know which labelled person each of {found.source} is")
     predicted = np.full_like(people.keypoints, np.nan)
     predicted[found.person_of] = found.joints
-    lengths = _lengths(people, metric)
+    lengths = reference_lengths(people, metric)
     usable = np.isfinite(lengths) & (lengths > 0)
     measured = (predicted[usable], people.keypoints[usable], people.labelled[usable], lengths[usable])
     if metric == "pckh":
@@ -84,7 +86,7 @@ def refuse_unmeasurable(people: LabelledPeople, metric: Metric) -> None:
     score(people, in_labels(people, people.keypoints, np.ones(people.visibility.shape)), metric)
 
 
-def _lengths(people: LabelledPeople, metric: Metric) -> Floats:
+def reference_lengths(people: LabelledPeople, metric: Metric) -> Floats:
     """What errors are divided by (N,), NaN where a person has none."""
     if metric == "pck_box":
         longer: Floats = (people.boxes[:, 2:] - people.boxes[:, :2]).max(axis=1)
@@ -136,11 +138,25 @@ def find_detected(
     if empty := int((counts[np.unique(people.picture_of)] == 0).sum()):
         notes.append(f"{empty} pictures with labelled people have no box in {source}")
     boxes = in_boxes(people, np.repeat(np.arange(len(counts)), counts), [one for one in of_pictures if len(one.scores)])
-    crops = cut_people(boxes, network.facts.input_size, network.facts.padding, told)
-    found = find_labelled(network, boxes, crops, flip_test, batch_size)
+    found = find_piecewise(network, boxes, flip_test, batch_size, told)
     box_scores = np.concatenate([one.scores for one in of_pictures])
     scores = person_scores(found.keypoint_scores, box_scores)
     return replace(found, scores=scores, person_of=None, source=f"{source}, {len(scores)} boxes"), notes
+
+
+def find_piecewise(
+    network: Network, people: LabelledPeople, flip_test: bool, batch_size: int, told: Told | None = None
+) -> Found:
+    """As `find_labelled`, with the crops of so many persons in memory at a time. Raises InputError."""
+    joints, scores = np.empty_like(people.keypoints), np.empty(people.visibility.shape)
+    mirror = people.skeleton.mirror if flip_test else None
+    for start in range(0, len(people), PERSONS_AT_A_TIME):
+        part = np.arange(start, min(start + PERSONS_AT_A_TIME, len(people)))
+        crops = cut_people(people.subset(part), network.facts.input_size, network.facts.padding)
+        joints[part], scores[part] = find_joints(network.backend, crops, batch_size, mirror, network.facts.codec)
+        if told:
+            told(int(part[-1]) + 1, len(people))
+    return in_labels(people, joints, scores)
 
 
 def in_boxes(people: LabelledPeople, picture_of: Any, detected: Sequence[Detections]) -> LabelledPeople:

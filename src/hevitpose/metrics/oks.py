@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.person import LabelledPeople
+from hevitpose.core.person import Found, LabelledPeople
 from hevitpose.core.skeleton import Skeleton
 
 FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
@@ -20,6 +20,8 @@ AREA_OF_BOX = 0.53
 """A person's area, where it is not labelled, is this share of the box (MMPose 0.29)."""
 SAME_PERSON = 0.9
 """Two predictions of a larger OKS are of the same person (HRNet, MMPose 0.29)."""
+SAME_AT_ALL = 0.1
+"""A prediction of a smaller OKS is of nobody (Ronchi and Perona, ICCV 2017)."""
 SURE_ENOUGH = 0.2
 """A person's score is the mean score of the keypoints above this (HRNet, MMPose 0.29)."""
 _EMPTY = {
@@ -110,10 +112,33 @@ def average_precision(
     return OKS({name: None if value < 0 else 100 * value for name, value in figures.items()}, tuple(notes))
 
 
+def areas_of(people: LabelledPeople) -> Floats:
+    """Areas (N,) in square pixels; where one is not labelled, a share of the box."""
+    boxes = geometry.xywh_from_xyxy(people.boxes)
+    return np.where(people.areas > 0, people.areas, AREA_OF_BOX * boxes[:, 2] * boxes[:, 3])
+
+
+def best_matches(people: LabelledPeople, found: Found, sigmas: Floats) -> NDArray[np.int64]:
+    """Which labelled person (M,) each found one is, -1 for nobody: the best in score choose first, by OKS.
+
+    Nobody is chosen whose OKS is below `SAME_AT_ALL`, or whom a better one has chosen.
+    """
+    chosen = np.full(len(found.scores), -1, dtype=np.int64)
+    variances, labelled = (2 * sigmas) ** 2 * areas_of(people)[:, None], people.labelled
+    free = np.asarray(labelled.any(axis=1))
+    for one in np.argsort(-found.scores, kind="stable"):
+        here = np.flatnonzero(free & (people.picture_of == found.picture_of[one]))
+        squares = ((found.joints[one] - people.keypoints[here]) ** 2).sum(axis=-1)
+        similar = np.exp(-squares / variances[here] / 2).mean(axis=1, where=labelled[here])
+        if len(here) and similar.max() >= SAME_AT_ALL:
+            chosen[one] = here[similar.argmax()]
+            free[chosen[one]] = False
+    return chosen
+
+
 def _truth(people: LabelledPeople) -> dict[str, Any]:
     """People as the content of a COCO file, pictures numbered by their place."""
-    boxes, ignored = geometry.xywh_from_xyxy(people.boxes), people.ignored
-    areas = np.where(people.areas > 0, people.areas, AREA_OF_BOX * boxes[:, 2] * boxes[:, 3])
+    boxes, areas, ignored = geometry.xywh_from_xyxy(people.boxes), areas_of(people), people.ignored
     joints = np.concatenate([people.keypoints, people.visibility[..., None]], axis=-1).reshape(len(people), -1)
     annotations = [
         {"keypoints": joints[n].tolist(), "num_keypoints": int(people.labelled[n].sum()), "iscrowd": 0}

@@ -1,5 +1,6 @@
 """Several processes as one: what torchrun's variables say, batch norms over all of them, results of all of them."""
 
+import atexit
 import os
 from datetime import timedelta
 from typing import Any
@@ -19,6 +20,20 @@ def processes() -> dict[str, Any]:
     if world == 1:
         return {"devices": 1}
     return {"devices": local, "num_nodes": world // local, "strategy": DDPStrategy(timeout=LONGEST_WAIT)}
+
+
+def leave_at_exit() -> None:
+    """Let go of the other processes before the interpreter ends.
+
+    gloo's threads would otherwise outlive it, and one that then asks for Python's lock aborts the process.
+    """
+    if dist.is_initialized():
+        atexit.register(_leave)
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 class SyncedBatchNorm2d(nn.BatchNorm2d):

@@ -291,6 +291,7 @@ def make_fabric(hardware: Hardware) -> Fabric:
     if fabric.device.type == "cpu":
         cpu.keep_freed_memory()
     fabric.launch()
+    distributed.leave_at_exit()
     return fabric
 
 

@@ -16,10 +16,12 @@ from hevitpose.files.crops import Crops, cut_people
 from hevitpose.files.datasets import Dataset
 from hevitpose.files.pictures import Picture
 from hevitpose.files.runs import read_run
+from hevitpose.inference.analysis import analysis
 from hevitpose.inference.evaluation import as_json, find_labelled
 from hevitpose.inference.network import load_network
 from hevitpose.training.card import card
 from hevitpose.view.contact_sheet import contact_sheet
+from hevitpose.view.evaluation_plot import plot_analysis
 
 WORST = 20
 BATCH = 32
@@ -31,8 +33,8 @@ def write_report(
     """Score the best weights of the run in `folder` on its validation sets, and write beside them what comes out.
 
     scores.json and keypoints.csv: every figure of every keypoint. worst_SET.png: the persons with the largest errors,
-    label and prediction side by side. card.json: where the weights come from and what they may be used for. Returns
-    the scores by set. Raises InputError.
+    label and prediction side by side. errors_SET.png: kinds of errors, and what scores are worth. card.json: where the
+    weights come from and what they may be used for. Returns the scores by set. Raises InputError.
     """
     weights = folder / "best.safetensors"
     if not weights.exists():  # No set says which epoch is the best.
@@ -49,7 +51,9 @@ def write_report(
 
         crops = cut_people(people, network.facts.input_size, network.facts.padding, told)
         found = find_labelled(network, people, crops, True, BATCH)
-        scores[split.name] = as_json(people, found, split.metric)
+        scores[split.name] = as_json(people, found, split.metric) | analysis(people, found, split.metric)
+        title = f"{split.name}, {len(people)} persons in the boxes of their labels, with flip test"
+        plot_analysis(scores[split.name], folder / f"errors_{split.name}.png", title)
         pictures.write_png(folder / f"worst_{split.name}.png", worst_sheet(people, crops, found))
     atomic.write(folder / "scores.json", json.dumps(scores, indent=1) + "\n")
     atomic.write(folder / "keypoints.csv", keypoint_table(scores))

@@ -1,0 +1,68 @@
+"""`hevitpose submit`."""
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hevitpose.cli.common import need
+from hevitpose.cli.progress import training_progress
+from hevitpose.core.errors import InputError
+from hevitpose.core.person import LabelledPeople
+from hevitpose.files.detections import read_detections
+from hevitpose.inference.evaluation import find_detected, find_piecewise, without_doubles
+from hevitpose.inference.network import DEFAULT, Network, Runtime, load_network
+
+EXAMPLES = """
+Examples:\n
+  hevitpose submit --data image_info_test-dev2017.json --root test2017 --boxes detections.json\n
+  .   --model coco_b.safetensors --output person_keypoints_test-dev2017_hevitpose_results.zip\n
+  hevitpose submit --data mpii_human_pose_v1_u12_1.mat --root images --output pred_keypoints_mpii.mat
+"""
+
+
+def submit(
+    data: Annotated[Path, typer.Option(help="COCO's file of pictures (.json), or MPII's annotations (.mat).")],
+    output: Annotated[Path, typer.Option(help="The file that the server takes: .zip for COCO, .mat for MPII.")],
+    root: Annotated[Path | None, typer.Option(help="Folder of the pictures, if not that of --data.")] = None,
+    boxes: Annotated[Path | None, typer.Option(help="COCO: detected boxes. MPII has boxes of its own.")] = None,
+    model: Annotated[str, typer.Option(help="Weights that ship, or a file (.onnx, .safetensors).")] = DEFAULT,
+    runtime: Annotated[Runtime | None, typer.Option(help="ONNX Runtime unless the file says otherwise.")] = None,
+    flip_test: Annotated[bool, typer.Option(help="Average with the mirrored picture.")] = True,
+    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    device: Annotated[str, typer.Option(help="Of torch.")] = "cpu",
+) -> None:
+    """Write what the evaluation servers of COCO and MPII take, for the people whose labels they keep."""
+    need("train")  # for scipy
+    from hevitpose.files import servers
+
+    network, folder = load_network(model, runtime, device=device), root or data.parent
+    notes: list[str] = []
+    with training_progress() as report:
+
+        def told(done: int, of: int) -> None:
+            report(data.stem, done, of, math.nan, math.nan)
+
+        if data.suffix == ".mat":
+            test = servers.read_mpii_test(data, folder)
+            refuse_other_keypoints(network, test.people)
+            found = find_piecewise(network, test.people, flip_test, batch_size, told)
+            servers.write_mpii_test(output, test, found.joints)
+        else:
+            if boxes is None:
+                raise InputError(data, "has no boxes: name those of a detector with --boxes")
+            people = servers.read_unlabelled_coco(data, folder)
+            refuse_other_keypoints(network, people)
+            servers.refuse_coco_name(output)
+            detections = read_detections(boxes)
+            found, notes = find_detected(network, people, detections, boxes.name, flip_test, batch_size, told)
+            found = without_doubles(people, found, network, soft=False)
+            servers.write_coco_zip(output, people, found)
+    print(*(f"note: {note}" for note in notes), f"{output}: {len(found.scores)} people", sep="\n")
+
+
+def refuse_other_keypoints(network: Network, people: LabelledPeople) -> None:
+    """Raise InputError where the server asks for keypoints that the network does not find."""
+    if network.facts.skeleton.keypoints != people.skeleton.keypoints:
+        raise InputError(network.name, f"does not find the {people.skeleton.num_keypoints} keypoints of {people.name}")

@@ -55,6 +55,39 @@ def per_keypoint() -> str:
     return table(["keypoint", "PCKh@0.5, mpii_val", "PCKh@0.1, mpii_val", "PCK@0.2, lsp_val"], rows)
 
 
+def errors() -> str:
+    """The kinds of errors of the shipped weights by keypoint, left and right together."""
+    kinds = result("hevitpose_t_people16.lsp_val")["errors"]
+    names = [kind for kind in kinds["all"] if kind != "joints"]
+    rows = [
+        [name, f"{shares['joints']:,}", *(f"{shares[kind]:.1f}" for kind in names)]
+        for name, shares in kinds["per_keypoint"].items()
+        if shares["joints"]
+    ]
+    rows.append(["**all**", f"{kinds['all']['joints']:,}", *(f"**{kinds['all'][kind]:.1f}**" for kind in names)])
+    return table(["keypoint", "joints", *names], rows)
+
+
+def calibration() -> str:
+    """The share of right joints by tenths of the score."""
+    bins = result("hevitpose_t_people16.lsp_val")["calibration"]["bins"]
+    return table(
+        ["score", *(f"{b['from']:.1f} to {b['to']:.1f}" for b in bins)],
+        [
+            ["joints", *(f"{b['joints']:,}" for b in bins)],
+            ["right (%)", *(f"{100 * b['share_right']:.0f}" for b in bins)],
+        ],
+    )
+
+
+def network_speed() -> str:
+    """Images/s of each part of a training step."""
+    networks = result("benchmark_training")["networks"]
+    parts = [part for part in networks[0] if part not in ("network", "size")]
+    rows = [[row["network"], *(f"{row[part]:.1f}" for part in parts)] for row in networks]
+    return table(["images/s", *parts], rows)
+
+
 def training_speed() -> str:
     """Images/s of training's two sides."""
     rows = result("benchmark_training")["rows"]
@@ -98,6 +131,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "weights": weights,
     "per keypoint": per_keypoint,
     "training speed": training_speed,
+    "network speed": network_speed,
+    "errors": errors,
+    "calibration": calibration,
     "codecs": codecs,
     "paper": paper,
 }

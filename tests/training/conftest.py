@@ -1,4 +1,5 @@
 import json
+import socket
 
 import numpy as np
 import pytest
@@ -7,6 +8,18 @@ from PIL import Image, ImageDraw
 from hevitpose.core.skeleton import MPII16
 
 DOTS = [(255, 40, 40), (40, 255, 40), (40, 40, 255), (255, 255, 40), (255, 40, 255), (40, 255, 255)]
+
+
+@pytest.fixture
+def free_port():
+    """A function that finds a port of this machine that nobody listens on."""
+
+    def find():
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return probe.getsockname()[1]
+
+    return find
 
 
 @pytest.fixture(scope="session")

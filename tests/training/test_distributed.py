@@ -1,6 +1,5 @@
 import json
 import os
-import socket
 import subprocess
 import sys
 
@@ -12,13 +11,7 @@ from torch import nn
 from hevitpose.training import distributed
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def train(dots, folder, processes):
+def train(dots, folder, processes, port):
     """A short run of the command in so many processes."""
     command = [sys.executable, "-m"]
     if processes > 1:
@@ -27,7 +20,7 @@ def train(dots, folder, processes):
             "--nproc-per-node",
             str(processes),
             "--master-port",
-            str(free_port()),
+            str(port),
             "-m",
         ]
     command += ["hevitpose", "train", "--data", str(dots / "dots.toml"), "--out", str(folder), "--epochs", "2"]
@@ -39,8 +32,8 @@ def train(dots, folder, processes):
     return run
 
 
-def test_two_processes_are_one_of_twice_the_batch(dots, tmp_path):
-    runs = {processes: train(dots, tmp_path / str(processes), processes) for processes in (1, 2)}
+def test_two_processes_are_one_of_twice_the_batch(dots, tmp_path, free_port):
+    runs = {processes: train(dots, tmp_path / str(processes), processes, free_port()) for processes in (1, 2)}
     histories = [json.loads((tmp_path / str(p) / "log.jsonl").read_text().splitlines()[-1]) for p in (1, 2)]
     assert histories[0]["loss"] == pytest.approx(histories[1]["loss"], rel=1e-5)
     assert histories[0]["seen PCKh@0.5"] == histories[1]["seen PCKh@0.5"]

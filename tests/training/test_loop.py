@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -12,6 +13,7 @@ from hevitpose.training import loop
 from hevitpose.training.augment import Augmentation
 from hevitpose.training.loop import Hardware, train
 from hevitpose.training.recipes import InputSize, Recipe
+from hevitpose.training.run_folder import RunFolder
 
 RECIPE = Recipe(
     epochs=3,
@@ -78,6 +80,33 @@ def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(dataset, uninterru
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 
 
+@pytest.mark.parametrize("written", [True, False], ids=["after the report", "before the report"])
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_a_run_that_is_killed_at_an_epochs_end_leaves_the_same_files(
+    dataset, uninterrupted, tmp_path, monkeypatch, epoch, written
+):
+    real, calls = RunFolder.write, []
+
+    def write(*arguments):
+        calls.append(arguments)
+        if len(calls) != epoch:
+            return real(*arguments)
+        if written:
+            real(*arguments)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunFolder, "write", write)
+        with pytest.raises(Killed):
+            train(RECIPE, dataset, tmp_path, HARDWARE)
+    train(RECIPE, dataset, tmp_path, HARDWARE, resume=True)
+    folder, _ = uninterrupted
+    for name in ("best.safetensors", "last.safetensors"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
+    logs = [[json.loads(line) for line in (f / "log.jsonl").read_text().splitlines()] for f in (tmp_path, folder)]
+    assert without_speed(logs[0]) == without_speed(logs[1])
+
+
 def test_a_folder_with_a_run_is_not_overwritten(dataset, uninterrupted):
     folder, _ = uninterrupted
     before = (folder / "checkpoint.safetensors").read_bytes()
@@ -91,6 +120,29 @@ def test_resuming_with_another_recipe_is_refused(dataset, uninterrupted):
     other = Recipe(**vars(RECIPE) | {"learning_rate": 2e-3})
     with pytest.raises(InputError, match=r"was made with learning_rate = 0\.001, not 0\.002"):
         train(other, dataset, folder, HARDWARE, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("people", "metric", "what"), [(20, "pckh", "training people"), (24, "pck_box", "validation sets")]
+)
+def test_resuming_with_other_data_is_refused(dots, uninterrupted, tmp_path, people, metric, what):
+    folder, _ = uninterrupted
+    content = json.loads((dots / "dots.json").read_text())
+    content["annotations"] = content["annotations"][:people]
+    (tmp_path / "some.json").write_text(json.dumps(content))
+    (tmp_path / "other.toml").write_text(
+        f'[train]\nannotations = "some.json"\npictures = "{dots}"\n'
+        f'[validation.seen]\nannotations = "{dots}/dots.json"\nmetric = "{metric}"\n'
+    )
+    with pytest.raises(InputError, match=f"was made with other {what}"):
+        train(RECIPE, find_dataset(str(tmp_path / "other.toml")), folder, HARDWARE, resume=True)
+
+
+def test_resuming_with_other_arithmetic_says_so(dataset, tmp_path, capsys):
+    with pytest.raises(Killed):
+        train(RECIPE, dataset, tmp_path, HARDWARE, report=killed_at(3, 2))
+    train(RECIPE, dataset, tmp_path, dataclasses.replace(HARDWARE, at_once=4), resume=True)
+    assert capsys.readouterr().err == "persons at once: 4 instead of None, not the same to the last bit\n"
 
 
 def test_a_loss_that_is_no_number_stops_the_run_before_the_weights_move(dataset, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The typed records that travel between the steps."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,6 +69,14 @@ class LabelledPeople:
         """Only the persons with these indices, in this order; all pictures stay."""
         per_person = ("picture_of", "ids", "boxes", "keypoints", "visibility", "head_sizes", "areas")
         return replace(self, **{name: getattr(self, name)[persons] for name in per_person})
+
+    @property
+    def digest(self) -> str:
+        """Changes with who is labelled where, and in which pictures."""
+        sha = hashlib.sha256("".join(f"{file.name}\n" for file in self.pictures).encode())
+        for array in (self.picture_of, self.ids, self.boxes, self.keypoints, self.visibility, self.head_sizes):
+            sha.update(np.ascontiguousarray(array).data)
+        return sha.hexdigest()[:16]
 
     @property
     def labelled(self) -> NDArray[np.bool_]:

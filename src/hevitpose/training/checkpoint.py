@@ -1,6 +1,8 @@
 """The whole state of a run in one file, from which it continues as if it had never stopped."""
 
 import json
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from hevitpose.models import weights
 from hevitpose.training.recipes import Recipe
 
 FILE = "checkpoint.safetensors"
+DATA = ("training people", "validation sets")
+"""Conditions of a run without which it would not be the same run."""
 
 
 @dataclass
@@ -42,25 +46,35 @@ class State:
     progress: Progress
 
 
-def save(path: Path, state: State, recipe: Recipe) -> None:
+def save(path: Path, state: State, recipe: Recipe, conditions: Mapping[str, str]) -> None:
     """Write the checkpoint, whole or not at all."""
     tensors: dict[str, Tensor] = {}
     for prefix, module in (("model", state.network), ("averaged", state.averaged)):
         tensors |= {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}
     for index, moments in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
-    weights.save(path, tensors, {"progress": json.dumps(vars(state.progress)), "recipe": json.dumps(recipe.as_json())})
+    texts = {"progress": vars(state.progress), "recipe": recipe.as_json(), "conditions": dict(conditions)}
+    weights.save(path, tensors, {name: json.dumps(text) for name, text in texts.items()})
 
 
-def load(path: Path, state: State, recipe: Recipe) -> None:
-    """Fill the state. Raises InputError where the file is damaged or was made with another recipe."""
+def load(path: Path, state: State, recipe: Recipe, conditions: Mapping[str, str]) -> None:
+    """Fill the state, and say on standard error what keeps the run from going on bit for bit.
+
+    Raises InputError where the file is damaged or was made with another recipe or other data.
+    """
     tensors, metadata = weights.load(path)
-    if not {"progress", "recipe"} <= metadata.keys():
+    if not {"progress", "recipe", "conditions"} <= metadata.keys():
         raise InputError(path, "is no checkpoint of a training run")
     theirs = json.loads(metadata["recipe"])
     for key, ours in json.loads(json.dumps(recipe.as_json())).items():
         if theirs.get(key) != ours:
             raise InputError(path, f"was made with {key} = {theirs.get(key)}, not {ours}: resume with the same recipe")
+    before = json.loads(metadata["conditions"])
+    for name, value in conditions.items():
+        if before.get(name) != value and name in DATA:
+            raise InputError(path, f"was made with other {name}: resume with the same data")
+        if before.get(name) != value:
+            print(f"{name}: {value} instead of {before.get(name)}, not the same to the last bit", file=sys.stderr)
     for prefix, module in (("model", state.network), ("averaged", state.averaged)):
         weights.load_into(module, _below(tensors, prefix), str(path))
     parameters = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]

@@ -2,6 +2,8 @@
 
 import atexit
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +15,9 @@ from torch import Tensor, nn
 LONGEST_WAIT = timedelta(minutes=10)
 """A process that waits longer for the others gives up, with an error, rather than hang."""
 
+LONGEST_CUT = timedelta(days=2)
+"""The crops of a large set on a slow disk may take hours, for which the others wait."""
+
 
 def processes() -> dict[str, Any]:
     """Fabric's arguments for the processes that torchrun started; one process without it."""
@@ -20,6 +25,21 @@ def processes() -> dict[str, Any]:
     if world == 1:
         return {"devices": 1}
     return {"devices": local, "num_nodes": world // local, "strategy": DDPStrategy(timeout=LONGEST_WAIT)}
+
+
+@contextmanager
+def first_process_first() -> Iterator[None]:
+    """The first process goes through this context alone, however long it takes, and then the others do."""
+    if not dist.is_initialized():
+        yield
+        return
+    group = dist.new_group(timeout=LONGEST_CUT, backend="gloo")
+    if dist.get_rank():
+        dist.barrier(group)
+    yield
+    if not dist.get_rank():
+        dist.barrier(group)
+    dist.destroy_process_group(group)
 
 
 def leave_at_exit() -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,18 @@ class Run:
         """Of an epoch; what does not fill a batch waits for the next epoch's order."""
         return len(self.people) // self.recipe.batch_size
 
+    @cached_property
+    def conditions(self) -> dict[str, str]:
+        """What a run that goes on must find again beside its recipe (`checkpoint.DATA`), or should."""
+        sets = (f"{split.name} by {split.metric}: {people.digest}" for split, people in self.validation)
+        return {
+            "training people": self.people.digest,
+            "validation sets": ", ".join(sets),
+            "precision": str(self.fabric.strategy.precision.precision),
+            "persons at once": str(self.hardware.at_once),
+            "processes": str(self.fabric.world_size),
+        }
+
 
 def train(
     recipe: Recipe,
@@ -113,7 +126,7 @@ def train(
     run = Run(recipe, hardware, people, validation, folder, fabric, model, report)
     state = State(network, averaged.to(fabric.device), optimizer, Progress())
     if state_file.exists():
-        checkpoint.load(state_file, state, recipe)
+        checkpoint.load(state_file, state, recipe, run.conditions)
     device = torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else fabric.device.type
     log = RunFolder(folder, recipe, dataset, people, state.progress, device) if fabric.is_global_zero else None
     save = saver(run, state)
@@ -122,17 +135,18 @@ def train(
     while state.progress.epoch < recipe.epochs and not patience_is_over(recipe, state.progress):
         size_hw = recipe.input_size(state.progress.epoch)
         if crops is None or size_hw != crops.size_hw:
-            with fabric.rank_zero_first():
+            with distributed.first_process_first():
                 crops = CachedCrops.of(
                     people, size_hw, recipe.padding, fabric.device, crop_folder(run, size_hw), report
                 )
-            validation_crops = [cut_people(p, size_hw, recipe.padding, counting(report, p.name)) for _, p in validation]
+            mine = [p.subset(np.arange(fabric.global_rank, len(p), fabric.world_size)) for _, p in validation]
+            validation_crops = [cut_people(p, size_hw, recipe.padding, counting(report, p.name)) for p in mine]
         train_epoch(run, state, crops, save)
         results = validate(run, state.averaged, validation_crops)
         improved = end_epoch(run, state, results)
-        save(True)
-        if log:
+        if log:  # before the checkpoint: a run that is killed between the two repeats the epoch and writes the same
             log.write(state, facts_of(run, size_hw), improved)
+        save(True)
     if log:
         log.close()
     return state.progress.history
@@ -189,14 +203,12 @@ def forward_backward(run: Run, batch: Batch) -> Tensor:
 def validate(run: Run, averaged: nn.Module, crops: list[Crops]) -> dict[str, Scores]:
     """The averaged weights' scores on each validation set that names a metric, without flip test.
 
-    Every process predicts its share of the persons, each person once.
+    Every process predicts its share of the persons, of which it has the `crops`.
     """
-    rank, world = run.fabric.global_rank, run.fabric.world_size
-    results = {}
+    world, results = run.fabric.world_size, {}
     for (split, people), cut in zip(run.validation, crops, strict=True):
         if split.metric is not None:
-            mine = Crops(cut.pixels[rank::world], cut.matrices[rank::world])
-            part = find_joints(torch_backend(averaged), mine, batch_size=32, codec=run.recipe.codec)
+            part = find_joints(torch_backend(averaged), cut, batch_size=32, codec=run.recipe.codec)
             joints, scores = np.empty_like(people.keypoints), np.empty(people.visibility.shape)
             for process, (some, their_scores) in enumerate(distributed.gathered(part)):
                 joints[process::world], scores[process::world] = some, their_scores
@@ -243,7 +255,7 @@ def saver(run: Run, state: State) -> Callable[[bool], None]:
     def save(now: bool) -> None:
         nonlocal last
         if run.fabric.is_global_zero and (now or time.monotonic() - last > 60 * run.hardware.checkpoint_minutes):
-            checkpoint.save(run.folder / checkpoint.FILE, state, run.recipe)
+            checkpoint.save(run.folder / checkpoint.FILE, state, run.recipe, run.conditions)
             last = time.monotonic()
 
     return save
@@ -256,7 +268,7 @@ def not_finite(run: Run, state: State, batch: Batch, mine: NDArray[np.int64], ra
     facts = {"epoch": state.progress.epoch + 1, "step": state.progress.step + 1, "rate": rate, "files": files}
     failure.save_step(file, state.network, batch, run.recipe, facts)
     where = f"step {facts['step']} of epoch {facts['epoch']} at a rate of {rate:.3g} ({failure.short_list(files)})"
-    return InputError(run.folder, f"{what} at {where}; nothing was changed by it. See: hevitpose replay {file}")
+    return InputError(run.folder, f"{what} at {where}; no weight was changed by it. See: hevitpose replay {file}")
 
 
 def begin(recipe: Recipe, people: LabelledPeople, fabric: Fabric, folder: Path | None) -> nn.Module:

@@ -8,7 +8,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.facts import Facts
 from hevitpose.core.heatmap import UDP, Codec, mirror
 from hevitpose.core.person import Detections, Ignored, LabelledPeople, PictureFile
-from hevitpose.core.skeleton import COCO17, MPII16
+from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
 from hevitpose.files.crops import Crops
 from hevitpose.files.detections import DetectionFile
 from hevitpose.inference import evaluation
@@ -76,6 +76,12 @@ def test_nobody_to_measure_is_said_in_words(people, metric):
     nobody = dataclasses.replace(people, head_sizes=np.full(4, np.nan), visibility=np.zeros((4, 16), dtype=np.int8))
     with pytest.raises(InputError, match="four: no person has"):
         score(nobody, nobody.keypoints, metric)
+
+
+def test_keypoints_without_a_torso_are_no_traceback(people):
+    letters = Skeleton("letters", tuple("abcdefghijklmnop"), tuple(range(16)))
+    with pytest.raises(InputError, match="no person has labelled shoulders and hips, which pck needs; pck_box needs"):
+        evaluation.refuse_unmeasurable(dataclasses.replace(people, skeleton=letters), "pck")
 
 
 @pytest.mark.parametrize("refine", ["quarter", "dark"])

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hevitpose.core.skeleton import MPII16
+from hevitpose.core.skeleton import MPII16, Skeleton
 from hevitpose.metrics.pck import head_size, pck, pckh, torso_size
 
 DATA = Path(__file__).parents[1] / "data"
@@ -61,3 +61,8 @@ def test_the_torso_is_left_shoulder_to_right_hip_or_else_the_other_diagonal():
     labelled[1, place["r_hip"]] = False
     labelled[2, [place["r_hip"], place["l_hip"]]] = False
     assert torso_size(truth, labelled, MPII16) == pytest.approx([50, 13, np.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize("names", [("snout", "tail"), ("l_shoulder", "r_shoulder"), ("left_shoulder", "r_hip")])
+def test_without_shoulder_and_hip_there_is_no_torso(names):
+    assert np.isnan(torso_size(np.ones((3, 2, 2)), np.ones((3, 2)), Skeleton("x", names, (0, 1)))).all()

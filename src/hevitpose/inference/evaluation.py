@@ -94,7 +94,7 @@ def reference_lengths(people: LabelledPeople, metric: Metric) -> Floats:
     lengths = torso_size(people.keypoints, people.labelled, people.skeleton) if metric == "pck" else people.head_sizes
     if not (lengths > 0).any():
         needed = "labelled shoulders and hips" if metric == "pck" else "a head_box or head_size"
-        raise InputError(people.name, f"no person has {needed}, which {metric} needs")
+        raise InputError(people.name, f"no person has {needed}, which {metric} needs; pck_box needs boxes only")
     return lengths
 
 

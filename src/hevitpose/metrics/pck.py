@@ -88,7 +88,7 @@ def head_size(head_boxes: ArrayLike) -> Floats:
 def torso_size(truth: ArrayLike, labelled: ArrayLike, skeleton: Skeleton) -> Floats:
     """LSP's normaliser (N,): the distance of left shoulder and right hip; the other diagonal where one is unlabelled.
 
-    NaN where neither is labelled.
+    NaN where neither is labelled, or the skeleton has no such joints.
     """
     truth, labelled = np.asarray(truth, dtype=np.float64), np.asarray(labelled, dtype=bool)
     sizes = np.full(len(truth), np.nan)
@@ -96,6 +96,8 @@ def torso_size(truth: ArrayLike, labelled: ArrayLike, skeleton: Skeleton) -> Flo
     if "left_shoulder" in skeleton.keypoints:
         sides = [("left_shoulder", "right_hip"), ("right_shoulder", "left_hip")]
     for shoulder, hip in sides:
+        if not {shoulder, hip} <= set(skeleton.keypoints):
+            continue
         a, b = skeleton.keypoints.index(shoulder), skeleton.keypoints.index(hip)
         usable = np.isnan(sizes) & labelled[:, a] & labelled[:, b]
         sizes[usable] = np.linalg.norm(truth[usable, a] - truth[usable, b], axis=-1)

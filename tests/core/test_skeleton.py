@@ -1,7 +1,16 @@
 import pytest
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.skeleton import COCO17, MPII16, Skeleton, mirror_of, skeleton_from_coco
+from hevitpose.core.skeleton import (
+    COCO17,
+    MPII16,
+    Skeleton,
+    category_of,
+    category_with,
+    mirror_of,
+    skeleton_from_coco,
+    skeleton_table,
+)
 
 
 def names(skeleton):
@@ -66,6 +75,27 @@ def test_a_coco_category_names_its_own_pairs_and_limbs():
     assert skeleton.mirror == (2, 1, 0)
     assert skeleton.limbs == ((0, 1),)
     assert skeleton.sigmas is None
+
+
+LETTERS = {"id": 1, "name": "letters", "keypoints": ["a", "b", "c", "d"]}
+
+
+@pytest.mark.parametrize(
+    ("category", "flips"),
+    [
+        (LETTERS, False),
+        (LETTERS | {"keypoints": ["snout", "left_ear"]}, False),
+        (LETTERS | {"flip_pairs": []}, True),
+        (LETTERS | {"flip_pairs": [[0, 1]]}, True),
+        (LETTERS | {"keypoints": ["left_ear", "right_ear"]}, True),
+        (category_with(LETTERS, skeleton_table({"mirror": []}, "x.toml")), True),
+        (category_with(LETTERS, skeleton_table({"limbs": [["a", "b"]]}, "x.toml")), False),
+    ],
+)
+def test_without_pairs_a_skeleton_flips_only_where_that_is_said(category, flips):
+    skeleton = skeleton_from_coco(category, "file.json")
+    assert skeleton.flips == flips
+    assert skeleton_from_coco(category_of(skeleton), "file.json").flips == flips
 
 
 def test_coco_people_get_cocos_sigmas():

@@ -88,6 +88,26 @@ def test_a_folder_trains_and_evaluates_with_one_command_each(hevitpose, mice):
     assert errors.startswith(f"data check: 1 x area (hevitpose data check {mice})\n")
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+def test_without_mirror_pairs_nothing_is_flipped_and_every_command_says_so(hevitpose, mice):
+    for file in ("train.json", "val.json"):
+        content = json.loads((mice / file).read_text())
+        content["categories"][0]["keypoints"] = ["a", "b", "c"]
+        (mice / file).write_text(json.dumps(content))
+    _, printed, _ = hevitpose("data", "check", mice)
+    assert f"warning: {mice}/train.json: category mouse: no mirror pairs: pictures are not flipped; write " in printed
+    arguments = ["train", "--data", mice, "--epochs", 1, "--size", "32", "--batch-size", 4, "--out", "run"]
+    assert hevitpose(*arguments)[2].startswith("data check: 2 x no pairs, no flips (")
+    card = json.loads(Path("run/card.json").read_text())
+    assert card["scores"]["protocol"] == "boxes of the labels, no flip test"
+    evaluation = ["evaluate", "--data", mice, "--model", "run/last.safetensors", "--json"]
+    for more, notes in (([], ["no mirror pairs: pictures are not flipped"]), (["--no-flip-test"], [])):
+        result = json.loads(hevitpose(*evaluation, *more)[1])
+        assert (result["flip_test"], result["notes"]) == (False, notes)
+    predict = ["predict", mice / "images/val/1.png", "--model", "run/last.safetensors", "--flip-test"]
+    assert "note: no mirror pairs: pictures are not flipped\n" in hevitpose(*predict)[2]
+
+
 def test_training_refuses_errors_before_it_begins(hevitpose, spoilt):
     status, _, errors = hevitpose("train", "--data", spoilt, "--out", "run")
     assert (status, Path("run").exists()) == (1, False)

@@ -87,8 +87,7 @@ def test_each_fault_of_an_annotation_is_named_with_its_repair(faults, tmp_path, 
         ({"categories": [MOUSE | {"flip_pairs": []}]}, "mirror partner", "is itself, not rightear"),
         ({"categories": [MOUSE | {"flip_pairs": [[0, 1]]}]}, "mirror partner", "is snout, not rightear"),
         ({"categories": [MOUSE | {"flip_pairs": [[0, 1], [1, 2]]}]}, "file", "must be pairs"),
-        ({"categories": [MOUSE | {"keypoints": ["snout", "leftear", "tail"]}]}, "no mirror partner", "has a side"),
-        ({"categories": [MOUSE | {"keypoints": ["1", "2", "3"]}]}, "no mirror partner", "no keypoint has"),
+        ({"categories": [MOUSE | {"keypoints": ["1", "2", "3"]}]}, "no pairs, no flips", "pictures are not flipped"),
         ({"categories": [MOUSE | {"sigmas": [0.05, 0.2, 0.2]}]}, "loose sigma", "0.2 gives half the score at 47%"),
         ({"categories": []}, "file", "category with keypoint names"),
         ({"images": {}}, "file", "not a COCO file"),
@@ -99,6 +98,14 @@ def test_each_fault_of_the_rest_is_named_with_its_repair(faults, parts, kind, wo
     assert {fault.kind for fault in found} == {kind}
     assert words in found[0].problem
     assert (found[0].level, found[0].repair) == RULES[kind]
+
+
+def test_a_side_without_partner_is_named(faults):
+    skeleton = MOUSE | {"keypoints": ["snout", "leftear", "tail"]}
+    partner, flips = faults(PERSON, categories=[skeleton])
+    assert (partner.kind, partner.record) == ("no mirror partner", "keypoint leftear")
+    assert (flips.kind, flips.record) == ("no pairs, no flips", "category mouse")
+    assert faults(PERSON, categories=[MOUSE | {"keypoints": ["1", "2", "3"], "flip_pairs": []}]) == []
 
 
 def test_a_box_that_is_repaired_is_only_a_warning(faults):
@@ -163,7 +170,7 @@ def test_other_formats_are_checked_by_what_is_read_of_them(tmp_path):
     sheet = tmp_path / "CollectedData_a.csv"
     sheet.write_text("scorer,a,a\nbodyparts,snout,snout\ncoords,x,y\na.png,3,4\n")
     split = Split("mouse", sheet, tmp_path, format="deeplabcut")
-    assert [fault.kind for fault in check_sets([split])] == ["missing picture"]
+    assert [fault.kind for fault in check_sets([split])] == ["missing picture", "no pairs, no flips"]
     sheet.write_text("")
     assert [(fault.kind, fault.file) for fault in check_sets([split])] == [("file", str(sheet))]
 
@@ -186,7 +193,7 @@ def test_pictures_that_a_list_names_are_there(tmp_path):
     (tmp_path / "list.txt").write_text("images/a.png\n")
     for pictures in ("list.txt", "images"):
         split = Split("mice", tmp_path / "data.yaml", tmp_path / pictures, format="yolo")
-        assert check_sets([split], open_pictures=True) == []
+        assert [fault.kind for fault in check_sets([split], open_pictures=True)] == ["no pairs, no flips"]
 
 
 def test_ten_thousand_people_take_a_second(faults):

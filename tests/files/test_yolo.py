@@ -66,6 +66,24 @@ def test_two_values_a_joint_and_two_animals_a_picture(tmp_path, yolo):
     assert (skeleton.keypoints, skeleton.limbs) == (("nose", "l_ear", "r_ear"), ((0, 1),))
 
 
+@pytest.mark.parametrize(
+    ("flip_idx", "names", "mirror", "flips"),
+    [
+        ("flip_idx: [0, 2, 1]", "[snout, ear_a, ear_b]", (0, 2, 1), True),
+        ("flip_idx: [0, 1, 2]", "[snout, ear_a, ear_b]", (0, 1, 2), False),
+        ("", "[snout, ear_a, ear_b]", (0, 1, 2), False),
+        ("", "[snout, left_ear, right_ear]", (0, 2, 1), True),
+        ("flip_idx: [0, 1, 2]", "[snout, left_ear, right_ear]", (0, 1, 2), True),  # which `data check` calls an error
+    ],
+)
+def test_numbers_in_their_order_are_no_statement_that_nothing_changes_sides(
+    tmp_path, yolo, flip_idx, names, mirror, flips
+):
+    text = YAML.replace("flip_idx: [0, 2, 1]", flip_idx).replace("[snout, ear_a, ear_b]", names)
+    skeleton = read_yolo(yolo(text), tmp_path / "train" / "images", "mice").skeleton
+    assert (skeleton.mirror, skeleton.flips) == (mirror, flips)
+
+
 def test_seventeen_keypoints_with_cocos_partners_are_cocos(tmp_path, yolo):
     text = f"train: train/images\nkpt_shape: [17, 3]\nflip_idx: {list(COCO17.mirror)}\nnames: [person]\n"
     people = read_yolo(yolo(text, "0 .5 .5 .2 .4" + " 0.5 0.5 2" * 17), tmp_path / "train" / "images", "x")

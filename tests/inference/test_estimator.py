@@ -11,7 +11,7 @@ from hevitpose.core.skeleton import Skeleton
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.network import Network
 
-SKELETON = Skeleton("dots", ("red", "green", "blue"), (0, 1, 2))
+SKELETON = Skeleton("dots", ("red", "green", "blue"), (0, 1, 2), symmetric=True)
 FACTS = Facts("t", SKELETON, (128, 96), 1.25)
 JOINTS = np.array([[210.0, 140], [250, 180], [230, 260]])
 

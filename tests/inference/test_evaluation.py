@@ -109,6 +109,21 @@ def test_crops_are_predicted_and_moved_back_into_the_picture(people, flip_test, 
     assert close > 75 if refine == "dark" else close < 40
 
 
+def test_without_pairs_there_is_no_flip_test(people):
+    seen = []
+
+    def backend(crops):
+        seen.append(len(crops))
+        return np.zeros((len(crops), 16, 16, 16))
+
+    crops = Crops(np.zeros((4, 64, 64, 3), dtype=np.uint8), np.tile(np.eye(2, 3), (4, 1, 1)))
+    for symmetric in (False, True):
+        letters = Skeleton("letters", tuple("abcdefghijklmnop"), tuple(range(16)), symmetric=symmetric)
+        network = Network("zero", backend, Facts("t", letters, (64, 64), 1.25, UDP))
+        find_labelled(network, dataclasses.replace(people, skeleton=letters), crops, True, batch_size=4)
+    assert seen == [4, 4, 4]
+
+
 @pytest.fixture
 def two_pictures(tmp_path):
     """A person with 17 joints in each of two pictures, and one of whom nothing is labelled in the second."""

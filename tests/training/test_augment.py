@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hevitpose.core import geometry
-from hevitpose.core.skeleton import MPII16
+from hevitpose.core.skeleton import MPII16, Skeleton
 from hevitpose.models.input import MEAN, STD
 from hevitpose.training.augment import Augmentation, draw_views, warp
 
@@ -44,6 +44,13 @@ def test_one_matrix_moves_picture_and_joints(mpii_people, augmentation):
         order = partners if mirrored[person] else slice(None)
         assert views.joints[person] == pytest.approx(joints[person, order], abs=1e-3)
         assert (views.labelled[person] == mpii_people.labelled[person, order]).all()
+
+
+@pytest.mark.parametrize(("symmetric", "mirrored"), [(False, 0), (True, 40)])
+def test_without_pairs_nobody_is_mirrored_unless_said(mpii_people, symmetric, mirrored):
+    letters = Skeleton("letters", tuple("abcdefghijklmnop"), tuple(range(16)), symmetric=symmetric)
+    views = views_of(dataclasses.replace(mpii_people, skeleton=letters), Augmentation(flip=1))
+    assert (np.linalg.det(views.matrices[:, :, :2]) < 0).sum() == mirrored
 
 
 def test_the_draws_follow_the_papers_distributions(mpii_people):

@@ -14,6 +14,7 @@ from hevitpose.cli.common import need
 from hevitpose.cli.progress import Report, training_progress
 from hevitpose.core.errors import InputError
 from hevitpose.core.person import Found, LabelledPeople
+from hevitpose.core.skeleton import NOT_FLIPPED
 from hevitpose.files import atomic
 from hevitpose.files.crops import cut_people
 from hevitpose.files.datasets import Metric, find_split
@@ -83,10 +84,12 @@ def evaluate(
         network = with_shift(load_network(model, runtime, device=device), flip_shift)
         if network.facts.skeleton.keypoints != people.skeleton.keypoints:
             raise InputError(data, f"has other keypoints than {network.name}")
+        wanted, flip_test = flip_test, flip_test and people.skeleton.flips
         if boxes and chosen != "oks":
             raise InputError("--boxes", f"{chosen} is measured in the boxes of the labels; --metric oks in others too")
         with training_progress() as report:
             found, notes = find_people(network, people, boxes, flip_test, batch_size, report)
+        notes += [NOT_FLIPPED] if wanted and not flip_test else []
         facts = {"model": network.name, "flip_test": flip_test, "flip_shift": network.facts.codec.flip_shift}
         if chosen == "oks":
             facts["doubles"] = doubles

@@ -15,6 +15,7 @@ from hevitpose.cli.progress import track
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import xyxy_from_xywh
 from hevitpose.core.person import Detections, Pose
+from hevitpose.core.skeleton import NOT_FLIPPED
 from hevitpose.files import atomic, pictures
 from hevitpose.files.detections import DetectionFile, keys_of, read_detections
 from hevitpose.files.results import pose_as_json, poses_as_coco
@@ -86,6 +87,8 @@ def predict(
         flip_test=flip_test,
         batch_size=batch_size,
     )
+    if flip_test and not estimator.network.facts.skeleton.flips:
+        print(f"note: {NOT_FLIPPED}", file=sys.stderr)
     failed: list[Job] = []
     reading: deque[tuple[Job, pictures.Picture]] = deque()
 

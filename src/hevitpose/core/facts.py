@@ -47,6 +47,7 @@ def facts_from_metadata(metadata: Mapping[str, str], source: str | PathLike[str]
                 tuple(skeleton["mirror"]),
                 tuple((a, b) for a, b in skeleton["limbs"]),
                 skeleton["sigmas"] and tuple(skeleton["sigmas"]),
+                bool(skeleton.get("symmetric", False)),
             ),
             (int(height), int(width)),
             float(facts["padding"]),

@@ -14,6 +14,7 @@ from hevitpose.core.errors import InputError
 SIDES = {"left": "right", "right": "left", "l": "r", "r": "l"}
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^A-Za-z]+")
 """left_knee, LKnee and kneeL are several words, leftear is one."""
+NOT_FLIPPED = "no mirror pairs: pictures are not flipped"
 LOWER_BODY = ("hip", "knee", "ankle", "foot", "toe", "heel", "pelvis")
 
 
@@ -21,7 +22,8 @@ LOWER_BODY = ("hip", "knee", "ankle", "foot", "toe", "heel", "pelvis")
 class Skeleton:
     """K named keypoints; `mirror[k]` is the keypoint that k becomes in a mirrored picture, itself in the middle.
 
-    `limbs` are pairs of indices to draw, `sigmas` COCO's per-keypoint constants where they are known.
+    `limbs` are pairs of indices to draw, `sigmas` COCO's per-keypoint constants where they are known. Without any pair
+    it is `symmetric` only where somebody said so: keypoints that nobody paired may well be each other's partners.
 
     >>> skeleton = Skeleton("mouse", ("snout", "leftear", "rightear"), (0, 2, 1))
     >>> skeleton.num_keypoints
@@ -33,6 +35,7 @@ class Skeleton:
     mirror: tuple[int, ...]
     limbs: tuple[tuple[int, int], ...] = ()
     sigmas: tuple[float, ...] | None = field(default=None, compare=False)
+    symmetric: bool = False
 
     def __post_init__(self) -> None:
         indices = range(len(self.keypoints))
@@ -54,6 +57,11 @@ class Skeleton:
     @property
     def num_keypoints(self) -> int:
         return len(self.keypoints)
+
+    @property
+    def flips(self) -> bool:
+        """Whether a mirrored picture has labels: keypoints have partners, or are said to need none."""
+        return self.symmetric or self.mirror != tuple(range(len(self.keypoints)))
 
     @property
     def upper_body(self) -> tuple[int, ...]:
@@ -125,8 +133,9 @@ def spelled_out(name: str) -> str:
 def skeleton_from_coco(category: Mapping[str, Any], source: str) -> Skeleton:
     """The keypoint set that a COCO category names; partners from its `flip_pairs` (0-based), else from the names.
 
-    Its limbs (`skeleton`) count from 1, as in COCO; from 0 where one of them is 0, as some tools write them. `sigmas`
-    may stand in it too. Raises InputError where the category has no keypoints or the rest does not fit them.
+    An empty list of pairs says that no keypoint changes sides. Its limbs (`skeleton`) count from 1, as in COCO; from 0
+    where one of them is 0, as some tools write them. `sigmas` may stand in it too. Raises InputError where the category
+    has no keypoints or the rest does not fit them.
     """
     names = category.get("keypoints")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
@@ -152,6 +161,7 @@ def skeleton_from_coco(category: Mapping[str, Any], source: str) -> Skeleton:
             tuple(mirror),
             tuple((a - first, b - first) for a, b in limbs),
             numbers,
+            symmetric=pairs is not None and not pairs,
         )
     except InputError as error:
         raise InputError(source, error.reason) from error
@@ -159,13 +169,14 @@ def skeleton_from_coco(category: Mapping[str, Any], source: str) -> Skeleton:
 
 def category_of(skeleton: Skeleton) -> dict[str, Any]:
     """The COCO category, of id 1, that `skeleton_from_coco` reads back."""
-    category = {
+    category: dict[str, Any] = {
         "id": 1,
         "name": skeleton.name,
         "keypoints": list(skeleton.keypoints),
         "skeleton": [[a + 1, b + 1] for a, b in skeleton.limbs],
-        "flip_pairs": [[a, b] for a, b in enumerate(skeleton.mirror) if a < b],
     }
+    if skeleton.flips:
+        category["flip_pairs"] = [[a, b] for a, b in enumerate(skeleton.mirror) if a < b]
     return category if skeleton.sigmas is None else category | {"sigmas": list(skeleton.sigmas)}
 
 

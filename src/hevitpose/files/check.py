@@ -13,7 +13,7 @@ from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.person import PictureFile
-from hevitpose.core.skeleton import Skeleton, mirror_of, side_of
+from hevitpose.core.skeleton import NOT_FLIPPED, Skeleton, mirror_of, side_of
 from hevitpose.files import pictures
 from hevitpose.files.annotations import (
     is_crowd,
@@ -65,6 +65,10 @@ RULES: Mapping[str, tuple[Level, str]] = {
     "no mirror partner": (
         "warning",
         "write its pair as mirror of [skeleton] in a TOML file, if there is one",
+    ),
+    "no pairs, no flips": (
+        "warning",
+        "write the pairs as mirror of [skeleton] in a TOML file, or mirror = [] if no keypoint changes sides",
     ),
     "loose sigma": ("warning", "write a smaller one: COCO's are 0.025 (eyes) to 0.107 (hips)"),
     "sides": ("warning", "look at it (hevitpose data show), and exchange the two if they are wrong"),
@@ -150,8 +154,8 @@ def _skeleton_faults(skeleton: Skeleton, split: Split) -> Iterator[Fault]:
             )
         elif side_of(names[k]) and partner == expected == k:
             yield _fault("no mirror partner", split, f"keypoint {names[k]}", "it has a side, but no mirror partner")
-    if len(names) > 1 and skeleton.mirror == tuple(range(len(names))) == by_name and not any(map(side_of, names)):
-        yield _fault("no mirror partner", split, f"category {skeleton.name}", "no keypoint has a mirror partner")
+    if not skeleton.flips:
+        yield _fault("no pairs, no flips", split, f"category {skeleton.name}", NOT_FLIPPED)
     for name, sigma in zip(names, skeleton.sigmas or (), strict=skeleton.sigmas is not None):
         if sigma > LOOSE_SIGMA:
             problem = f"its sigma {sigma:g} gives half the score at {sigma * HALF_SCORE:.0%} of the root of the area"

@@ -85,7 +85,7 @@ def write_yolo(sets: Sequence[LabelledPeople], folder: Path) -> None:
     table = {
         **{"val" if k == 1 else name: f"images/{name}" for k, name in enumerate(names)},
         "kpt_shape": [skeleton.num_keypoints, 3],
-        "flip_idx": list(skeleton.mirror),
+        **({"flip_idx": list(skeleton.mirror)} if skeleton.flips else {}),
         "names": {0: skeleton.name},
         "kpt_names": {0: list(skeleton.keypoints)},
     }

@@ -7,7 +7,7 @@ import numpy as np
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.person import LabelledPeople, PictureFile
-from hevitpose.core.skeleton import SkeletonTable, category_with, mirror_of, skeleton_from_coco
+from hevitpose.core.skeleton import SkeletonTable, category_with, skeleton_from_coco
 from hevitpose.files.annotations import FARTHEST_PIXEL, boxes_of_joints, short
 from hevitpose.files.yolo import read_yaml
 
@@ -43,7 +43,6 @@ def read_deeplabcut(path: Path, name: str, table: SkeletonTable | None = None) -
     position = {file: k for k, file in enumerate(files)}
     project = path if path.is_dir() else path.parent.parent.parent
     category = {"name": "animal", "keypoints": names, "skeleton": _limbs(project / "config.yaml", names)}
-    category["flip_pairs"] = [[a, b] for a, b in enumerate(mirror_of(names)) if a < b]
     unknown = np.full(len(animals), np.nan)
     return LabelledPeople(
         name,

@@ -139,7 +139,8 @@ def _skeleton(content: Mapping[str, Any], path: Path, table: SkeletonTable | Non
         Skeleton(str(title), tuple(names), tuple(mirror))  # flip_pairs could not say that these are no pairs
     except InputError as error:
         raise InputError(path, f"flip_idx: {error.reason}") from error
-    category["flip_pairs"] = [[a, b] for a, b in enumerate(mirror) if a < b]
+    if {tuple(mirror), mirror_of(names)} != {tuple(range(count))}:  # which tools write where nobody thought of pairs
+        category["flip_pairs"] = [[a, b] for a, b in enumerate(mirror) if a < b]
     if names == list(COCO17.keypoints):
         category["skeleton"] = [[a + 1, b + 1] for a, b in COCO17.limbs]
     return skeleton_from_coco(category_with(category, table) if table else category, str(path)), values

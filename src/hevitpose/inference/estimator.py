@@ -47,8 +47,8 @@ class PoseEstimator:
     (100, 200)
 
     Without boxes a picture is taken to show one person: the whole picture is the first crop, and a second one is cut
-    round the joints found in it. With `flip_test` each crop is also seen mirrored, at twice the time. `padding` grows
-    boxes, by default as in training.
+    round the joints found in it. With `flip_test` each crop is also seen mirrored, at twice the time, unless the
+    keypoints have no mirror partners. `padding` grows boxes, by default as in training.
     """
 
     def __init__(
@@ -62,7 +62,8 @@ class PoseEstimator:
         self.network = network
         self.min_score = min_score
         self.padding = network.facts.padding if padding is None else padding
-        self.mirror = network.facts.skeleton.mirror if flip_test else None
+        skeleton = network.facts.skeleton
+        self.mirror = skeleton.mirror if flip_test and skeleton.flips else None
         self.batch_size = batch_size
 
     @classmethod

@@ -105,8 +105,8 @@ def in_labels(people: LabelledPeople, joints: Floats, keypoint_scores: Floats) -
 
 
 def find_labelled(network: Network, people: LabelledPeople, crops: Crops, flip_test: bool, batch_size: int) -> Found:
-    """Look for every person in its own crop."""
-    mirror = people.skeleton.mirror if flip_test else None
+    """Look for every person in its own crop, also mirrored with `flip_test`, if the skeleton can be."""
+    mirror = people.skeleton.mirror if flip_test and people.skeleton.flips else None
     return in_labels(people, *find_joints(network.backend, crops, batch_size, mirror, network.facts.codec))
 
 
@@ -149,7 +149,7 @@ def find_piecewise(
 ) -> Found:
     """As `find_labelled`, with the crops of so many persons in memory at a time. Raises InputError."""
     joints, scores = np.empty_like(people.keypoints), np.empty(people.visibility.shape)
-    mirror = people.skeleton.mirror if flip_test else None
+    mirror = people.skeleton.mirror if flip_test and people.skeleton.flips else None
     for start in range(0, len(people), PERSONS_AT_A_TIME):
         part = np.arange(start, min(start + PERSONS_AT_A_TIME, len(people)))
         crops = cut_people(people.subset(part), network.facts.input_size, network.facts.padding)

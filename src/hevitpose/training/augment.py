@@ -54,7 +54,10 @@ def draw_views(
     seed: int,
     epoch: int,
 ) -> Views:
-    """One random view of each of the persons `indices` (N,); the same for the same seed, epoch and person."""
+    """One random view of each of the persons `indices` (N,); the same for the same seed, epoch and person.
+
+    Nobody is mirrored whose skeleton does not say what becomes of its keypoints (`Skeleton.flips`).
+    """
     uniform, normal = _draws(indices, seed, epoch)
     boxes = people.boxes[indices]
     half = _half_body_boxes(people, indices, augmentation, uniform[:, 0], uniform[:, 1])
@@ -68,7 +71,7 @@ def draw_views(
     limit = 2 * augmentation.rotation
     rotation = np.clip(normal[:, 1] * augmentation.rotation, -limit, limit)
     rotation *= uniform[:, 5] < augmentation.rotation_probability
-    mirrored = uniform[:, 6] < augmentation.flip
+    mirrored = uniform[:, 6] < augmentation.flip * people.skeleton.flips
     matrices = geometry.crop_matrix(boxes, size_hw, rotation, mirrored)
 
     joints = geometry.transform(matrices, people.keypoints[indices])

@@ -40,6 +40,7 @@ def write_report(
     if not weights.exists():  # No set says which epoch is the best.
         weights = folder / "last.safetensors"
     network = load_network(weights, "torch")
+    flip_test = "flip test" if network.facts.skeleton.flips else "no flip test"
     scores: dict[str, Any] = {}
     for split in dataset.validation:
         if split.metric is None:
@@ -52,12 +53,13 @@ def write_report(
         crops = cut_people(people, network.facts.input_size, network.facts.padding, told)
         found = find_labelled(network, people, crops, True, BATCH)
         scores[split.name] = as_json(people, found, split.metric) | analysis(people, found, split.metric)
-        title = f"{split.name}, {len(people)} persons in the boxes of their labels, with flip test"
+        title = f"{split.name}, {len(people)} persons in the boxes of their labels, {flip_test}"
         plot_analysis(scores[split.name], folder / f"errors_{split.name}.png", title)
         pictures.write_png(folder / f"worst_{split.name}.png", worst_sheet(people, crops, found))
+    protocol = {"protocol": f"boxes of the labels, {flip_test}"}
     atomic.write(folder / "scores.json", json.dumps(scores, indent=1) + "\n")
     atomic.write(folder / "keypoints.csv", keypoint_table(scores))
-    atomic.write(folder / "card.json", json.dumps(card(read_run(folder), weights, scores), indent=1) + "\n")
+    atomic.write(folder / "card.json", json.dumps(card(read_run(folder), weights, protocol | scores), indent=1) + "\n")
     return scores
 
 

@@ -15,7 +15,7 @@ PERSON = {
     "category_id": 1,
     "bbox": [5, 5, 10, 10],
     "area": 50,
-    "keypoints": [6, 7, 2, 14, 8, 1, 0, 0, 0],
+    "keypoints": [6, 7, 2, 14, 8, 1, 10, 9, 2],
 }
 
 
@@ -114,15 +114,78 @@ def test_a_box_that_is_repaired_is_only_a_warning(faults):
 
 
 def test_pixels_counted_from_1_are_noticed(faults):
-    corners = PERSON | {"bbox": [0, 0, 40, 20], "keypoints": [1, 1, 2, 40, 20, 2, 0, 0, 0]}
+    corners = PERSON | {"bbox": [0, 0, 40, 20], "keypoints": [1, 1, 2, 40, 20, 2, 40, 5, 2]}
     (fault,) = faults(corners)
-    assert fault.kind == "counts from 1"
-    assert faults(PERSON | {"id": 4, "keypoints": [0, 0, 2, 5, 5, 2, 0, 0, 0], "bbox": [0, 0, 9, 9]}, corners) == []
+    assert (fault.kind, fault.record) == ("counts from 1", "")
+    assert fault.problem.startswith("2 joints lie at the width or height of their picture, and hardly any at 0 (for ")
+    assert "annotation 3" in fault.problem
+    at_zero = PERSON | {"id": 4, "keypoints": [0, 3, 2, 5, 5, 2, 0, 0, 0], "bbox": [0, 0, 9, 9]}
+    assert faults(at_zero, corners) == []
+    # One joint that is lost somewhere does not hide it.
+    lost = PERSON | {"id": 4, "keypoints": [6, 7, 2, 900, -60, 2, 0, 0, 2]}
+    assert [fault.kind for fault in faults(corners, lost)] == ["outside picture", "outside box", "counts from 1"]
+
+
+def test_pixels_counted_from_minus_1_are_noticed(faults):
+    box = {"bbox": [-1, -1, 40, 20]}
+    corners = PERSON | box | {"keypoints": [-1, 4, 2, 38, 18, 2, 5, -1, 2]}
+    (fault,) = faults(corners)
+    assert fault.kind == "counts from -1"
+    assert faults(corners, PERSON | box | {"id": 4, "keypoints": [39, 7, 2, 5, 5, 2, 6, 6, 2]}) == []
+
+
+@pytest.mark.parametrize(
+    ("keypoints", "words"),
+    [
+        ([90, 7, 2, 91, 8, 1, 0, 0, 0], "all its labelled joints lie outside its picture"),
+        ([0, 0, 2] * 3, "all its labelled joints are at (0, 0)"),
+    ],
+)
+def test_a_person_of_whom_nothing_can_be_learned(faults, keypoints, words):
+    (fault,) = faults(PERSON, PERSON | {"id": 4, "keypoints": keypoints})
+    assert (fault.level, fault.kind, fault.record, fault.problem) == (
+        "error",
+        "all-zero targets",
+        "annotation 4",
+        words,
+    )
+
+
+def test_a_keypoint_that_nobody_has(faults):
+    (fault,) = faults(PERSON | {"keypoints": [6, 7, 2, 14, 8, 1, 0, 0, 0]})
+    assert (fault.level, fault.kind, fault.record) == ("warning", "never labelled", "keypoint rightear")
+    kinds = [fault.kind for fault in faults(PERSON | {"keypoints": [6, 7, 2, 7, 8, 1, 0, 0, 2]})]
+    assert kinds == ["all-zero targets"]  # and not outside its box, too
+
+
+@pytest.mark.parametrize(("area", "kind"), [(-5, "wrong area"), ("x", "wrong area"), (0.0, "area"), (None, "area")])
+def test_a_wrong_area_is_one_fault_and_an_error_only_where_training_refuses_it(faults, area, kind):
+    (fault,) = faults(PERSON | {"area": area})
+    assert (fault.kind, fault.level) == (kind, "error" if kind == "wrong area" else "warning")
+
+
+def test_a_set_of_the_viewers_sides_is_noticed(faults):
+    people_category = {"id": 1, "name": "person", "keypoints": ["nose", "left_eye", "right_eye", "l_hip", "r_hip"]}
+    facing = [20, 8, 2, 24, 4, 2, 16, 4, 2, 22, 15, 1, 18, 15, 2]
+    viewers = [*facing[:3], *facing[6:9], *facing[3:6], *facing[12:], *facing[9:12]]
+    people = [PERSON | {"id": n, "keypoints": viewers, "bbox": [14, 0, 12, 16]} for n in range(12)]
+    (fault,) = faults(*people, categories=[people_category], open_pictures=True)
+    assert (fault.level, fault.kind, fault.record) == ("warning", "viewer's sides", "")
+    assert fault.problem.startswith("left_eye, l_hip: left of the right one as the camera sees it in most of the 12 ")
+    sound = [person | {"keypoints": facing} for person in people]
+    assert faults(*sound, categories=[people_category], open_pictures=True) == []
 
 
 @pytest.mark.parametrize(
     ("size", "orientation", "kind"),
-    [((40, 20), 1, None), ((20, 40), 6, None), ((40, 20), 6, "turned picture"), ((80, 40), 1, "picture size")],
+    [
+        ((40, 20), 1, None),
+        ((20, 40), 6, None),
+        ((40, 20), 6, "turned picture"),
+        ((80, 40), 1, "picture size"),
+        ((40, 20), 3, "EXIF orientation"),
+        ((40, 20), 9, None),
+    ],
 )
 def test_the_files_sizes_are_those_of_upright_pictures(faults, tmp_path, size, orientation, kind):
     exif = Image.Exif()
@@ -132,19 +195,41 @@ def test_the_files_sizes_are_those_of_upright_pictures(faults, tmp_path, size, o
     assert faults(PERSON) == []
 
 
+def test_whether_labels_were_turned_with_the_picture_is_not_known_without_its_size(faults, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (20, 40)).save(tmp_path / "a.png", exif=exif)
+    (fault,) = faults(PERSON, images=[{"id": 1, "file_name": "a.png"}], open_pictures=True)
+    assert (fault.level, fault.kind, fault.record) == ("warning", "EXIF orientation", "image 1")
+    assert "orientation 6" in fault.problem
+
+
 def test_a_size_that_the_file_does_not_say_is_that_of_the_picture(faults):
     images = [{"id": 1, "file_name": "a.png"}]
-    outside = PERSON | {"bbox": [5, 5, 40, 10], "keypoints": [6, 7, 2, 44, 8, 1, 0, 0, 0]}
+    outside = PERSON | {"bbox": [5, 5, 40, 10], "keypoints": [6, 7, 2, 44, 8, 1, 9, 9, 2]}
     assert faults(outside, images=images) == []
     (fault,) = faults(outside, images=images, open_pictures=True)
     assert fault.kind == "outside picture"
 
 
 def test_a_broken_picture_is_found_when_pictures_are_opened(faults, tmp_path):
-    (tmp_path / "a.png").write_bytes(b"no picture")
-    (fault,) = faults(PERSON, open_pictures=True)
-    assert (fault.kind, fault.record) == ("unreadable picture", "image 1")
-    assert "not a picture" in fault.problem
+    Image.effect_noise((40, 20), 50).save(tmp_path / "a.jpg")
+    images = [{"id": 1, "file_name": "a.jpg", "width": 40, "height": 20}]
+    whole = (tmp_path / "a.jpg").read_bytes()
+    for content, words in ((b"no picture", "not a picture"), (whole[:-200], "truncated")):
+        (tmp_path / "a.jpg").write_bytes(content)
+        (fault,) = faults(PERSON, images=images, open_pictures=True)
+        assert (fault.kind, fault.record) == ("unreadable picture", "image 1")
+        assert words in fault.problem
+        assert faults(PERSON, images=images) == []
+
+
+def test_whoever_waits_is_told_how_many_pictures_are_done(faults, tmp_path):
+    faults(PERSON)
+    heard = []
+    split = Split("mice", tmp_path / "mice.json", tmp_path)
+    check_sets([split], True, lambda *what: heard.append(what))
+    assert heard == [("mice", 1, 1)]
 
 
 def test_sides_that_disagree_with_the_others_are_found(faults):

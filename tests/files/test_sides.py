@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from hevitpose.core.skeleton import Skeleton
-from hevitpose.files.sides import exchanged_sides
+from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
+from hevitpose.files.sides import exchanged_sides, viewers_sides
 
 MOUSE = Skeleton("mouse", ("snout", "rightear", "leftear", "tail"), (0, 2, 1, 3))
 BODY = np.array([[0.0, 10], [4, 6], [-4, 6], [0, -20]])
@@ -51,3 +51,39 @@ def test_pairs_are_compared_with_each_other():
 def test_without_pairs_or_people_there_is_nothing_to_say():
     assert exchanged_sides(np.zeros((0, 4, 2)), MOUSE) == []
     assert exchanged_sides(np.zeros((30, 1, 2)), Skeleton("x", ("snout",), (0,))) == []
+
+
+@pytest.fixture
+def crowd():
+    """Forty people with COCO's joints from the front, turned in the picture, and forty from behind, without a face."""
+    person = np.zeros((17, 3))
+    person[:, 2] = 2
+    person[0, :2] = (0, 4)
+    for k in range(1, 17, 2):
+        person[[k, k + 1], :2] = [[4, 8 * k - 8], [-4, 8 * k - 8]]
+    behind = person * (-1, 1, 1)
+    behind[:3, 2] = 0
+    random = np.random.default_rng(0)
+    people = np.concatenate([np.tile(person, (40, 1, 1)), np.tile(behind, (40, 1, 1))])
+    angles = random.uniform(-2, 2, 80)
+    turns = np.stack([np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) for a in angles])
+    people[..., :2] = people[..., :2] @ turns + random.normal(0, 0.5, (80, 17, 2))
+    return people
+
+
+def test_the_viewers_sides_are_seen_in_faces_alone(crowd):
+    partners = list(COCO17.mirror)
+    assert viewers_sides(crowd, COCO17) == ([], 40)
+    assert viewers_sides(crowd[:, partners], COCO17) == ([1, 3, 5, 7, 9, 11, 13, 15], 40)
+    hips = crowd.copy()
+    hips[:, [11, 12]] = hips[:, [12, 11]]
+    assert viewers_sides(hips, COCO17) == ([11], 40)
+
+
+def test_where_faces_do_not_tell_nothing_is_said(crowd):
+    wrong = crowd[:, list(COCO17.mirror)]
+    assert viewers_sides(wrong[31:49], COCO17) == ([], 9)  # few
+    hidden = wrong.copy()
+    hidden[:, 0, 2] = 1
+    assert viewers_sides(hidden, COCO17) == ([], 0)
+    assert viewers_sides(wrong[:, :16], MPII16) == ([], 0)

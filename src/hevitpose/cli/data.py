@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import sys
 from collections import Counter
 from itertools import islice
@@ -14,6 +15,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from hevitpose.cli.progress import training_progress
 from hevitpose.core.errors import InputError
 from hevitpose.core.person import LabelledPeople
 from hevitpose.files import pictures
@@ -48,7 +50,12 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print all faults as JSON.")] = False,
 ) -> None:
     """Find what would spoil training or evaluation, each fault with its repair; exit status 1 on errors."""
-    faults = check_sets(find_splits(data, root), not quick)
+    with training_progress() as report:
+
+        def told(name: str, done: int, of: int) -> None:
+            report(f"pictures of {name}", done, of, math.nan, math.nan)
+
+        faults = check_sets(find_splits(data, root), not quick, told)
     errors = sum(fault.level == "error" for fault in faults)
     if as_json:
         counts = {"errors": errors, "warnings": len(faults) - errors}

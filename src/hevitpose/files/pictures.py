@@ -8,6 +8,7 @@ from io import BytesIO
 from os import PathLike
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 from zipfile import ZipFile
 
 import numpy as np
@@ -39,7 +40,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 """What turns a picture of this EXIF orientation upright."""
-_ON_THEIR_SIDE = {_UPRIGHT[orientation] for orientation in (5, 6, 7, 8)}
+_ON_THEIR_SIDE = (5, 6, 7, 8)
 _FILTERING_WARNINGS = Lock()
 
 
@@ -60,12 +61,30 @@ def write_png(path: Path, picture: Picture) -> None:
     atomic.write_with(path, lambda temporary: Image.fromarray(picture).save(temporary, format="PNG"))
 
 
+class Look(NamedTuple):
+    """Width and height of a picture upright and as it is stored, and its EXIF orientation, 1 where it has none."""
+
+    upright: tuple[int, int]
+    stored: tuple[int, int]
+    orientation: int
+
+
 def read_size(file: PictureFile) -> tuple[tuple[int, int], tuple[int, int]]:
     """Width and height of the upright picture, and as it is stored: of the header alone. Raises InputError."""
     with _one_line_errors(file), _identified(_content(file)) as image:
-        stored = image.size
-        turned = _turn(image) in _ON_THEIR_SIDE
-        return (stored[::-1] if turned else stored), stored
+        return _look(image)[:2]
+
+
+def look(file: PictureFile) -> Look:
+    """What `read_size` says and more, once every pixel could be decoded. Raises InputError."""
+    with _one_line_errors(file), _identified(_content(file)) as image:
+        image.load()
+        return _look(image)
+
+
+def _look(image: Image.Image) -> Look:
+    orientation = _orientation(image)
+    return Look(image.size[::-1] if orientation in _ON_THEIR_SIDE else image.size, image.size, orientation)
 
 
 def read_bytes(file: PictureFile) -> bytes:
@@ -123,15 +142,16 @@ def _identified(content: Path | BytesIO) -> Image.Image:
 
 def _upright(image: Image.Image) -> Image.Image:
     # ImageOps.exif_transpose also writes the EXIF data anew, and fails on many a photo whose data are damaged.
-    turn = _turn(image)
+    turn = _UPRIGHT.get(_orientation(image))
     return image if turn is None else image.transpose(turn)
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
+def _orientation(image: Image.Image) -> int:
     try:
-        return _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return orientation if orientation in _UPRIGHT else 1
     except Exception:  # Damaged EXIF data raise nearly every type; the picture itself is whole.
-        return None
+        return 1
 
 
 def _rgb(image: Image.Image) -> Image.Image:

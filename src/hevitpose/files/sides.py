@@ -1,16 +1,20 @@
-"""People whose left and right were labelled the wrong way round, found by comparison with the others."""
+"""Left and right labelled the wrong way round: in some people, by comparison with the others, or in the whole set."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hevitpose.core.geometry import Floats
-from hevitpose.core.skeleton import Skeleton
+from hevitpose.core.skeleton import Skeleton, spelled_out
 
 RULE = 0.95
 """A rule holds for at least this share of the people, so that one exception takes twenty."""
 CLEAR_COSINE = 0.5
 CLEAR_LENGTH = 0.1
 """Directions count where they are clear, and no shorter than this share of the person's labelled extent."""
+VISIBLE = 2
+FEW = 10
+MOST = 2 / 3
+"""Of at least so many people who face the camera, more than this share."""
 
 
 def exchanged_sides(joints: Floats, skeleton: Skeleton) -> list[tuple[int, int, float]]:
@@ -21,7 +25,7 @@ def exchanged_sides(joints: Floats, skeleton: Skeleton) -> list[tuple[int, int, 
     the others are broken, the pair counts as exchanged. What varies (people seen from the front and from behind)
     makes no rule.
     """
-    pairs = [(k, p) if skeleton.side(k) == "left" else (p, k) for k, p in enumerate(skeleton.mirror) if k < p]
+    pairs = _pairs(skeleton)
     alone = [k for k, p in enumerate(skeleton.mirror) if k == p]
     if not pairs or not len(joints):
         return []
@@ -39,6 +43,36 @@ def exchanged_sides(joints: Floats, skeleton: Skeleton) -> list[tuple[int, int, 
         exchanged = (agreement < 0).sum(axis=1) > (agreement > 0).sum(axis=1)
         found += [(int(n), left_joint, float(share[agreement[n] < 0].max())) for n in np.flatnonzero(exchanged)]
     return sorted(found)
+
+
+def viewers_sides(joints: Floats, skeleton: Skeleton) -> tuple[list[int], int]:
+    """Left keypoints that lie left of the right ones in most people who face the camera, and how many people do.
+
+    `joints` (N, K, 3) with COCO's visibility. Who shows nose and both eyes faces the camera, and the nose lies below
+    the eyes, whatever these are called: the person's left is the right one then. Without these names, and for few
+    people, nothing is said.
+    """
+    place = {spelled_out(name): k for k, name in enumerate(skeleton.keypoints)}
+    if not {"nose", "left eye", "right eye"} <= set(place):
+        return [], 0
+    face = joints[:, [place["nose"], place["left eye"], place["right eye"]]]
+    faces = joints[(face[..., 2] == VISIBLE).all(axis=1)]
+    nose, eye, other_eye = face[(face[..., 2] == VISIBLE).all(axis=1), :, :2].swapaxes(0, 1)
+    down = nose - (eye + other_eye) / 2
+    towards_left = down[:, ::-1] * (1, -1)
+    wrong = []
+    for left, right in _pairs(skeleton):
+        labelled = (faces[:, [left, right], 2] > 0).all(axis=1)
+        across = faces[:, left, :2] - faces[:, right, :2]
+        signs = _signs(across, towards_left[:, None], np.zeros(len(faces)))[labelled]
+        if (signs < 0).sum() > MOST * abs(signs).sum() and abs(signs).sum() >= FEW:
+            wrong.append(left)
+    return wrong, len(faces)
+
+
+def _pairs(skeleton: Skeleton) -> list[tuple[int, int]]:
+    """The left and the right keypoint of each pair."""
+    return [(k, p) if skeleton.side(k) == "left" else (p, k) for k, p in enumerate(skeleton.mirror) if k < p]
 
 
 def _signs(across: Floats, others: Floats, shortest: Floats) -> NDArray[np.int8]:

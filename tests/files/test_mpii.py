@@ -291,7 +291,7 @@ def test_hrnets_predictions_are_written_and_read(release, tmp_path):
     again, notes = read_pred_mat(tmp_path / "pred.mat", people)
     assert again.joints == pytest.approx(joints)
     assert again.person_of.tolist() == [0, 1, 2]
-    assert again.source == "pred.mat"
+    assert again.source == "not stated by pred.mat"
     assert not notes
 
 

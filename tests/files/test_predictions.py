@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hevitpose.core.errors import InputError
 from hevitpose.core.person import Found, LabelledPeople, PictureFile
 from hevitpose.core.skeleton import Skeleton
-from hevitpose.files.predictions import read_predictions, write_predictions
+from hevitpose.files.predictions import coco_results, read_predictions, write_predictions
 
 ENTRY = {"image_id": 7, "keypoints": [1, 2, 0.5, 3, 4, 1.5], "score": 0.25, "annotation_id": 30}
 
@@ -82,6 +83,10 @@ def test_what_was_written_is_read_again(people, tmp_path):
         ({"keypoints": [1, 2, 3]}, "entry 1: keypoints must be 6 numbers"),
         ({"keypoints": [1, 2, 3, 4, 5, float("nan")]}, "entry 1: keypoints must be 6 numbers"),
         ({"keypoints": "all"}, "entry 1: keypoints must be 6 numbers"),
+        ({"image_id": None}, "entry 1: image_id is missing"),
+        ({"annotation_id": [10]}, r"entry 1: annotation_id \[10\] is no labelled person"),
+        ({"annotation_id": {}}, "entry 1: annotation_id {} is no labelled person"),
+        ({"annotation_id": "31"}, "entry 1: annotation_id '31' is no labelled person"),
         ({"score": None}, "entry 1: score must be 1 numbers"),
         ({"annotation_id": 31}, "entry 1: annotation_id 31 is no labelled person"),
         ({"annotation_id": 20}, "entry 1: annotation 20 is in another picture"),
@@ -98,3 +103,27 @@ def test_a_missing_value_is_named(read):
         read({"image_id": 7, "keypoints": [0] * 6})
     with pytest.raises(InputError, match="no COCO results"):
         read()
+
+
+def test_other_categories_are_left_out_and_counted(read, people):
+    other = {"image_id": 7, "category_id": 2}
+    found, notes = read(ENTRY | {"category_id": 1}, other, ENTRY | {"annotation_id": "10"})
+    assert found.person_of.tolist() == [0, 1]
+    assert "1 entries of another category_id are left out" in notes
+    mice = replace(people, category_ids=(0, "mouse"))
+    found, _ = read(*(ENTRY | {"annotation_id": n, "category_id": c} for n, c in ((30, 0), (10, "mouse"))), people=mice)
+    assert len(found.scores) == 2
+    assert coco_results(mice, found)[0]["category_id"] == 0
+    with pytest.raises(InputError, match="has no entry of the category 1"):
+        read(other)
+
+
+def test_scores_that_are_no_shares_are_counted(read):
+    _, notes = read(*(ENTRY | {"annotation_id": n, "score": score} for n, score in ((30, -0.5), (10, 1.0))))
+    assert "1 entries have a score that is not between 0 and 1" in notes
+
+
+def test_boxes_are_stated_where_annotations_are_named(read, people):
+    assert read(ENTRY)[0].source == "ground truth, by annotation_id"
+    alone = people.subset(np.array([2, 1]))
+    assert read({"image_id": 7, "keypoints": [0] * 6, "score": 1}, people=alone)[0].source == "not stated by found.json"

@@ -46,7 +46,7 @@ class LabelledPeople:
 
     `boxes` (N, 4) x1, y1, x2, y2 without padding; `keypoints` (N, K, 2); `visibility` (N, K): 0 not labelled, 1 hidden,
     2 visible; `picture_of` (N,) indexes `pictures`; `head_sizes` (N,) and `areas` (N,) are NaN where unknown; `ignored`
-    are the people that are in the pictures but not among the N.
+    are the people that are in the pictures but not among the N; `category_ids` are those of their COCO file.
     """
 
     name: str
@@ -61,6 +61,7 @@ class LabelledPeople:
     head_sizes: Floats
     areas: Floats
     ignored: Ignored = NOTHING_IGNORED
+    category_ids: tuple[int | str, ...] = (1,)
 
     def __len__(self) -> int:
         return len(self.ids)

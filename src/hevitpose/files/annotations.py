@@ -177,6 +177,7 @@ def read_coco(
         np.array(head_sizes),
         np.array(areas),
         _ignored(regions),
+        tuple(c["id"] for c in content["categories"] if isinstance(c, Mapping) and str(c.get("id")) in category_ids),
     )
 
 

@@ -171,7 +171,8 @@ def read_pred_mat(path: Path, people: LabelledPeople) -> tuple[Found, list[str]]
     if not np.isfinite(joints).all():
         raise InputError(path, f"person {int(np.argwhere(~np.isfinite(joints))[0, 0])} has a joint that is no number")
     ones, everybody = np.ones(len(people)), np.arange(len(people))
-    return Found(people.picture_of, people.boxes, joints, np.ones(shape[:2]), ones, everybody, path.name), []
+    stated = f"not stated by {path.name}"
+    return Found(people.picture_of, people.boxes, joints, np.ones(shape[:2]), ones, everybody, stated), []
 
 
 def save_mat(path: Path, content: dict[str, Any]) -> None:

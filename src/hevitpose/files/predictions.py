@@ -11,6 +11,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.person import Found, LabelledPeople
 from hevitpose.files import atomic
 from hevitpose.files.annotations import read_json, read_numbers, short
+from hevitpose.files.detections import PERSON
 
 
 def coco_results(people: LabelledPeople, found: Found) -> list[dict[str, Any]]:
@@ -19,7 +20,7 @@ def coco_results(people: LabelledPeople, found: Found) -> list[dict[str, Any]]:
     return [
         {
             "image_id": people.picture_ids[picture],
-            "category_id": 1,
+            "category_id": people.category_ids[0],
             "keypoints": triples[n].ravel().tolist(),
             "score": float(found.scores[n]),
         }
@@ -39,9 +40,10 @@ def write_predictions(path: Path, people: LabelledPeople, found: Found) -> None:
 def read_predictions(path: Path, people: LabelledPeople) -> tuple[Found, list[str]]:
     """The people that a list of COCO results has found in the pictures of a labelled set, and what is missing.
 
-    An entry has `image_id` (or `file_name`), `keypoints` (x, y, score of each) and `score`. Whom it is of is known
-    where every entry has `annotation_id`, or every picture one labelled person and at most one entry. Raises
-    InputError, naming the entry, on another picture, another number of keypoints, or what is no finite number.
+    An entry has `image_id` (or `file_name`), `keypoints` (x, y, score of each) and `score`; those of another category
+    than the set's, or COCO's of people, are left out. Whom it is of is known where every entry has `annotation_id`,
+    or every picture one labelled person and at most one entry. Raises InputError, naming the entry, on another
+    picture, another number of keypoints, or what is no finite number.
     """
     content = read_json(path)
     if not isinstance(content, list) or not content:
@@ -49,45 +51,67 @@ def read_predictions(path: Path, people: LabelledPeople) -> tuple[Found, list[st
     place = {str(image_id): k for k, image_id in enumerate(people.picture_ids)}
     place |= {file.name: k for k, file in enumerate(people.pictures)}
     pictures, triples, scores, persons = [], [], [], []
-    of_id = {int(n): k for k, n in enumerate(people.ids)}
+    of_id = {str(n): k for k, n in enumerate(people.ids)}
+    categories = {str(category) for category in (PERSON, *people.category_ids)}
     for position, entry in enumerate(content):
         try:
-            picture, keypoints, score, person = _entry(entry, place, of_id, people.skeleton.num_keypoints)
+            found = _entry(entry, categories, place, of_id, people.skeleton.num_keypoints)
         except KeyError as error:
             raise InputError(path, f"entry {position}: {error} is missing") from error
         except ValueError as error:
             raise InputError(path, f"entry {position}: {error}") from error
+        if found is None:
+            continue
+        picture, keypoints, score, person = found
         if person is not None and picture != people.picture_of[person]:
             raise InputError(path, f"entry {position}: annotation {people.ids[person]} is in another picture")
         pictures.append(picture)
         triples.append(keypoints)
         scores.append(score)
         persons.append(person)
+    if not pictures:
+        raise InputError(path, f"has no entry of the category {' or '.join(sorted(categories))}")
     picture_of, joints = np.array(pictures), np.array(triples).reshape(len(pictures), -1, 3)
     person_of = _whose(path, people, picture_of, persons)
-    notes = []
-    if missing := len(set(people.picture_of.tolist()) - set(pictures)):
-        notes.append(f"{missing} pictures with labelled people have no prediction")
-    if person_of is not None and (missing := len(people) - len(person_of)):
-        notes.append(f"{missing} labelled persons have no prediction: all their keypoints count as missed")
+    stated = "ground truth, by annotation_id" if None not in persons else f"not stated by {path.name}"
     places = joints[..., :2]
     boxes = np.concatenate([places.min(axis=1), places.max(axis=1)], axis=-1)
-    return Found(picture_of, boxes, places, joints[..., 2], np.array(scores), person_of, path.name), notes
+    read = Found(picture_of, boxes, places, joints[..., 2], np.array(scores), person_of, stated)
+    return read, _notes(people, read, len(content))
+
+
+def _notes(people: LabelledPeople, found: Found, entries: int) -> list[str]:
+    """What is odd about the people found among so many entries."""
+    notes = []
+    if missing := len(set(people.picture_of.tolist()) - set(found.picture_of.tolist())):
+        notes.append(f"{missing} pictures with labelled people have no prediction")
+    if found.person_of is not None and (missing := len(people) - len(found.person_of)):
+        notes.append(f"{missing} labelled persons have no prediction: all their keypoints count as missed")
+    if others := entries - len(found.scores):
+        notes.append(f"{others} entries of another category_id are left out")
+    if strange := int(((found.scores < 0) | (found.scores > 1)).sum()):
+        notes.append(f"{strange} entries have a score that is not between 0 and 1")
+    return notes
 
 
 def _entry(
-    entry: Any, place: Mapping[str, int], of_id: Mapping[int, int], num_keypoints: int
-) -> tuple[int, Any, float, int | None]:
+    entry: Any, categories: set[str], place: Mapping[str, int], of_id: Mapping[str, int], num_keypoints: int
+) -> tuple[int, Any, float, int | None] | None:
+    """Picture, keypoints, score and labelled person of an entry; None where it is of another category."""
     if not isinstance(entry, Mapping):
         raise ValueError("an entry is a table of names and values")
-    name = str(entry["image_id"] if entry.get("image_id") is not None else entry["file_name"])
-    if name not in place:
-        raise ValueError(f"picture {short(name)} is not in the set")
+    if str(entry.get("category_id", PERSON)) not in categories:
+        return None
+    name = entry.get("file_name") if entry.get("image_id") is None else entry["image_id"]
+    if name is None:
+        raise ValueError("image_id is missing")
+    if str(name) not in place:
+        raise ValueError(f"picture {short(str(name))} is not in the set")
     keypoints, score = read_numbers(entry, "keypoints", 3 * num_keypoints), float(read_numbers(entry, "score", 1)[0])
     annotation = entry.get("annotation_id")
-    if annotation is not None and annotation not in of_id:
+    if annotation is not None and str(annotation) not in of_id:
         raise ValueError(f"annotation_id {short(annotation)} is no labelled person of the set")
-    return place[name], keypoints, score, None if annotation is None else of_id[annotation]
+    return place[str(name)], keypoints, score, None if annotation is None else of_id[str(annotation)]
 
 
 def _whose(path: Path, people: LabelledPeople, picture_of: Any, persons: list[int | None]) -> Any:

@@ -65,7 +65,8 @@ def score(people: LabelledPeople, found: Found, metric: Metric) -> Scores:
         oks = average_precision(people, found.picture_of, found.joints, found.scores, sigmas)
         return Scores("AP", oks.figures["AP"] or 0.0, len(people), {}, oks)
     if found.person_of is None:
-        raise InputError(people.name, f"{metric} needs to know which labelled person each of {found.source} is")
+        whose = f"which labelled person each prediction is of (boxes: {found.source})"
+        raise InputError(people.name, f"{metric} needs to know {whose}")
     predicted = np.full_like(people.keypoints, np.nan)
     predicted[found.person_of] = found.joints
     lengths = reference_lengths(people, metric)

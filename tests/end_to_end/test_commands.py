@@ -181,6 +181,14 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
             ["evaluate", "--data", "people.json", "--metric", "pckh", "--boxes", "people.json"],
             "error: --boxes: pckh is measured in the boxes of the labels",
         ),
+        (
+            ["evaluate", "--data", "people.json", "--metric", "pckh", "--flip-shift", "48"],
+            "error: --flip-shift 48: must be 0 to 47: heatmaps are 48 cells wide",
+        ),
+        (
+            ["evaluate", "--data", "people.json", "--metric", "pckh", "--flip-shift", "-1"],
+            "error: --flip-shift -1: must be 0 to 47",
+        ),
         (["evaluate", "--data", "nothing"], "error: nothing: no such validation set"),
         (
             ["export", "none.safetensors", "--output", "x.onnx", "--check", "photo.png"],

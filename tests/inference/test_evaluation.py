@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hevitpose.files.detections import DetectionFile
 from hevitpose.inference import evaluation
 from hevitpose.inference.evaluation import find_detected, find_labelled, in_labels, without_doubles
 from hevitpose.inference.network import Network
+from hevitpose.metrics.oks import FIGURES
 
 PLACE = {name: k for k, name in enumerate(MPII16.keypoints)}
 
@@ -161,6 +163,26 @@ def test_oks_in_the_boxes_of_the_labels(two_pictures):
     assert (result.metric, result.main, result.persons) == ("AP", 100, 2)
     assert result.as_json(COCO17.keypoints)["APL"] == {"mean": None}
     assert score(two_pictures, two_pictures.keypoints + 30, "oks").main == 0
+
+
+def test_beside_ap_every_keypoint_has_its_similarity(two_pictures):
+    found = in_labels(two_pictures, two_pictures.keypoints, np.ones((2, 17)))
+    # In boxes of which it is not known whose they are, of one person alone.
+    one = dataclasses.replace(
+        found,
+        picture_of=found.picture_of[1:],
+        joints=found.joints[1:] + np.eye(17)[:, :1] * (0, 900),
+        keypoint_scores=found.keypoint_scores[1:],
+        scores=found.scores[1:],
+        person_of=None,
+    )
+    for people_found, nose in ((found, 100), (one, 0)):
+        scores = evaluation.as_json(two_pictures, people_found, "oks")["scores"]
+        assert list(scores) == [*FIGURES, "OKS"]
+        rest = dict.fromkeys(COCO17.keypoints[1:], 100)
+        assert scores["OKS"]["per_keypoint"] == {"nose": nose} | rest
+        assert scores["OKS"]["mean"] == pytest.approx((nose + 1600) / 17, abs=1e-3)
+        json.dumps(scores)
 
 
 def test_people_are_looked_for_in_detected_boxes(two_pictures):

@@ -18,6 +18,7 @@ from hevitpose.metrics.oks import (
     FIGURES,
     average_precision,
     best_matches,
+    keypoint_similarities,
     person_scores,
     sigmas_of,
     similarity,
@@ -186,6 +187,22 @@ def test_similarity_is_coco_s():
     # At a distance of 2 sigma sqrt(2 area) a keypoint counts exp(-1).
     away = np.stack([2 * SIGMAS * np.sqrt(2 * 900), np.zeros(17)], axis=-1)
     assert similarity(one, [one, away], 800.0, [800, 1000], SIGMAS) == pytest.approx([1, np.exp(-1)])
+
+
+def test_each_keypoint_has_its_mean_similarity_over_those_who_were_found():
+    people, *_ = made_up(0, COCO17)
+    joints = people.keypoints.copy()
+    distance = 2 * SIGMAS[3] * np.sqrt(2 * people.areas)
+    joints[:, 3, 0] += np.where(np.arange(len(people)) % 2, distance, 0)
+    joints[::3] = np.nan
+    joints[people.visibility == 0] += 1e6
+    found = people.labelled[:, 3] & (np.arange(len(people)) % 3 > 0)
+    off = found & (np.arange(len(people)) % 2 == 1)
+    expected = 1 - (1 - np.exp(-1)) * off.sum() / found.sum()
+    per_keypoint, mean = keypoint_similarities(people, joints, SIGMAS)
+    assert per_keypoint == pytest.approx([1, 1, 1, expected, *[1] * 13])
+    assert expected < mean < 1
+    assert np.isnan(keypoint_similarities(people, np.full_like(joints, np.nan), SIGMAS)[0]).all()
 
 
 def test_doubles_are_suppressed():

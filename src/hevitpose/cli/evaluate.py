@@ -35,6 +35,8 @@ Examples:\n
   hevitpose evaluate --data mpii_val --root data/people16 --plot errors.png\n
   hevitpose evaluate --data val2017.json --metric oks --predictions found.json
 """
+INPUT_PIXELS_A_CELL = 4
+"""Of the heatmaps of every network here."""
 
 
 def evaluate(
@@ -125,10 +127,12 @@ def find_people(
 
 
 def with_shift(network: Network, flip_shift: int | None) -> Network:
-    """The network with another shift of the mirrored heatmap."""
+    """The network with another shift of the mirrored heatmap. Raises InputError where no cell would be left."""
     if flip_shift is None:
         return network
-    facts = network.facts
+    facts, width = network.facts, network.facts.input_size[1] // INPUT_PIXELS_A_CELL
+    if not 0 <= flip_shift < width:
+        raise InputError(f"--flip-shift {flip_shift}", f"must be 0 to {width - 1}: heatmaps are {width} cells wide")
     return replace(network, facts=replace(facts, codec=replace(facts.codec, flip_shift=flip_shift)))
 
 
@@ -140,23 +144,26 @@ def title_of(result: dict[str, Any]) -> str:
 
 
 def print_scores(result: dict[str, Any]) -> None:
-    """The table of one evaluation."""
-    table = Table(title=title_of(result))
+    """The figures of one evaluation, and those of each keypoint."""
+    tables = [Table(title=title_of(result))]
     scores = result["scores"]
-    if any("per_keypoint" in values for values in scores.values()):
-        table.add_column("keypoint")
-        table.add_column("labelled", justify="right")
-        for name in scores:
-            table.add_column(name, justify="right")
-        for keypoint, count in result["labelled"].items():
-            table.add_row(keypoint, str(count), *(_figure(each["per_keypoint"][keypoint]) for each in scores.values()))
-        table.add_section()
-        table.add_row("mean", "", *(_figure(each["mean"]) for each in scores.values()), style="bold")
-    else:
-        for name in scores:
-            table.add_column(name, justify="right")
-        table.add_row(*(_figure(each["mean"]) for each in scores.values()))
-    Console().print(table)
+    whole = {name: values for name, values in scores.items() if "per_keypoint" not in values}
+    of_keypoints = {name: values for name, values in scores.items() if "per_keypoint" in values}
+    if whole:
+        for name in whole:
+            tables[0].add_column(name, justify="right")
+        tables[0].add_row(*(_figure(each["mean"]) for each in whole.values()))
+        tables.append(Table())
+    tables[-1].add_column("keypoint")
+    for name in ("labelled", *of_keypoints):
+        tables[-1].add_column(name, justify="right")
+    for keypoint, count in result["labelled"].items():
+        figures = (_figure(each["per_keypoint"][keypoint]) for each in of_keypoints.values())
+        tables[-1].add_row(keypoint, str(count), *figures)
+    tables[-1].add_section()
+    tables[-1].add_row("mean", "", *(_figure(each["mean"]) for each in of_keypoints.values()), style="bold")
+    for table in tables:
+        Console().print(table)
     kinds = ", ".join(f"{name} {share:.1f} %" for name, share in result["errors"]["all"].items() if name != "joints")
     print(f"joints: {kinds}; a score is off by {result['calibration']['error']:.2f} as a probability")
     print(*(f"note: {note}" for note in result["notes"]), sep="\n", end="\n" if result["notes"] else "")

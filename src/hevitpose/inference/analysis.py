@@ -7,7 +7,7 @@ import numpy as np
 from hevitpose.core.geometry import Floats
 from hevitpose.core.person import Found, LabelledPeople
 from hevitpose.files.datasets import Metric
-from hevitpose.inference.evaluation import reference_lengths
+from hevitpose.inference.evaluation import by_person, reference_lengths
 from hevitpose.metrics.errors import (
     KINDS,
     OKS_NEAR,
@@ -18,7 +18,7 @@ from hevitpose.metrics.errors import (
     count_kinds,
     error_kinds,
 )
-from hevitpose.metrics.oks import areas_of, best_matches, sigmas_of
+from hevitpose.metrics.oks import areas_of, sigmas_of
 
 RIGHT = {"pckh": 0.5, "pck": 0.2, "pck_box": 0.05}
 """The bound of the figure that is quoted, in units of its length; within twice of it an error is jitter."""
@@ -31,7 +31,7 @@ def analysis(people: LabelledPeople, found: Found, metric: Metric) -> dict[str, 
     decided by the best OKS; people whom nobody found take no part. Raises InputError where the metric's lengths or
     sigmas are not known.
     """
-    joints, scores = _by_person(people, found)
+    joints, scores = by_person(people, found)
     lengths, right, near = _bounds(people, metric)
     kinds = error_kinds(joints, people, lengths, right, near)
     present = (np.isfinite(joints).all(axis=2) & np.isfinite(lengths)).any(axis=1)
@@ -55,17 +55,6 @@ def analysis(people: LabelledPeople, found: Found, metric: Metric) -> dict[str, 
             ],
         },
     }
-
-
-def _by_person(people: LabelledPeople, found: Found) -> tuple[Floats, Floats]:
-    """Joints (N, K, 2) and scores (N, K) of the labelled people; NaN for those whom nobody found."""
-    person_of = found.person_of
-    if person_of is None:
-        person_of = best_matches(people, found, sigmas_of(people.skeleton, people.name))
-    known = np.flatnonzero(person_of >= 0)
-    joints, scores = np.full_like(people.keypoints, np.nan), np.full(people.visibility.shape, np.nan)
-    joints[person_of[known]], scores[person_of[known]] = found.joints[known], found.keypoint_scores[known]
-    return joints, scores
 
 
 def _bounds(people: LabelledPeople, metric: Metric) -> tuple[Floats, float, float]:

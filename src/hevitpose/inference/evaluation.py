@@ -16,12 +16,22 @@ from hevitpose.files.datasets import Metric
 from hevitpose.files.detections import DetectionFile
 from hevitpose.inference.crops import find_joints
 from hevitpose.inference.network import Network
-from hevitpose.metrics.oks import OKS, average_precision, person_scores, sigmas_of, suppress
+from hevitpose.metrics.oks import (
+    OKS,
+    average_precision,
+    best_matches,
+    keypoint_similarities,
+    person_scores,
+    sigmas_of,
+    suppress,
+)
 from hevitpose.metrics.pck import PCK, pck, pckh, torso_size
 
 Doubles = Literal["hard", "soft", "keep"]
 PCKH = (0.5, 0.1, 0.11)
 HRNETS = "PCKh@0.11 is what HRNet's code prints as PCKh@0.1"
+SIMILARITY = "OKS"
+"""The figure of the keypoints beside AP, which has none: their mean similarity over the people who were found."""
 LABELS = "ground truth"
 PERSONS_AT_A_TIME = 2048
 """COCO's usual detections are 100,000 boxes, whose crops fill no ordinary memory."""
@@ -205,6 +215,10 @@ def as_json(people: LabelledPeople, found: Found, metric: Metric, notes: Sequenc
     result = score(people, found, metric)
     names = people.skeleton.keypoints
     counts = next(iter(result.by_threshold.values())).counts if result.by_threshold else people.labelled.sum(axis=0)
+    figures = result.as_json(names)
+    if metric == "oks":
+        similar = keypoint_similarities(people, by_person(people, found)[0], sigmas_of(people.skeleton, people.name))
+        figures[SIMILARITY] = _as_percent(names, *similar)
     own = [*(result.oks.notes if result.oks else ()), *([HRNETS] if metric == "pckh" else [])]
     return {
         "data": people.name,
@@ -213,6 +227,26 @@ def as_json(people: LabelledPeople, found: Found, metric: Metric, notes: Sequenc
         "persons": result.persons,
         "persons_left_out": len(people) - result.persons,
         "labelled": dict(zip(names, counts.tolist(), strict=True)),
-        "scores": result.as_json(names),
+        "scores": figures,
         "notes": [*notes, *own],
     }
+
+
+def by_person(people: LabelledPeople, found: Found) -> tuple[Floats, Floats]:
+    """Joints (N, K, 2) and scores (N, K) of the labelled people, NaN for those whom nobody found.
+
+    In boxes of which that is not known, the best OKS decides whom they are of.
+    """
+    person_of = found.person_of
+    if person_of is None:
+        person_of = best_matches(people, found, sigmas_of(people.skeleton, people.name))
+    known = np.flatnonzero(person_of >= 0)
+    joints, scores = np.full_like(people.keypoints, np.nan), np.full(people.visibility.shape, np.nan)
+    joints[person_of[known]], scores[person_of[known]] = found.joints[known], found.keypoint_scores[known]
+    return joints, scores
+
+
+def _as_percent(keypoints: Sequence[str], shares: Floats, mean: float) -> dict[str, Any]:
+    """A figure with its value for each keypoint, None where there is none."""
+    percent = [None if np.isnan(share) else round(100 * share, 3) for share in (*shares.tolist(), mean)]
+    return {"mean": percent[-1], "per_keypoint": dict(zip(keypoints, percent[:-1], strict=True))}

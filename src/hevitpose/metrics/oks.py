@@ -118,6 +118,20 @@ def areas_of(people: LabelledPeople) -> Floats:
     return np.where(people.areas > 0, people.areas, AREA_OF_BOX * boxes[:, 2] * boxes[:, 3])
 
 
+def keypoint_similarities(people: LabelledPeople, joints: Floats, sigmas: Floats) -> tuple[Floats, float]:
+    """Mean similarity (K,) of each keypoint, and of all of them, between joints (N, K, 2) and the labels.
+
+    Those of people whom nobody found are NaN and take no part; where nothing is left, the mean is NaN.
+    """
+    squares = ((joints - people.keypoints) ** 2).sum(axis=-1)
+    found = people.labelled & np.isfinite(squares)
+    similar = np.exp(
+        -squares / (2 * sigmas) ** 2 / areas_of(people)[:, None] / 2, where=found, out=np.zeros_like(squares)
+    )
+    with np.errstate(invalid="ignore"):
+        return similar.sum(axis=0) / found.sum(axis=0), float(similar.sum() / found.sum())
+
+
 def best_matches(people: LabelledPeople, found: Found, sigmas: Floats) -> NDArray[np.int64]:
     """Which labelled person (M,) each found one is, -1 for nobody: the best in score choose first, by OKS.
 

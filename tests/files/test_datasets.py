@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hevitpose.core.skeleton import COCO17
 from hevitpose.files.datasets import ROOT_VARIABLE, find_dataset, find_split, find_splits
 
 MICE = """
@@ -238,6 +239,36 @@ def test_the_exports_of_annotation_tools_are_found_in_a_folder(tmp_path, train, 
     assert {split.metric for split in found.validation} <= {"pck_box"}
     if validation:
         assert find_split(str(tmp_path)) == found.validation[0]
+
+
+@pytest.mark.parametrize(
+    ("category", "area", "metric"),
+    [
+        ({"keypoints": list(COCO17.keypoints)}, 50, "oks"),
+        ({"keypoints": list(COCO17.keypoints)}, 0, "pck_box"),
+        ({"keypoints": ["snout", "tail"], "sigmas": [0.05, 0.1]}, 50, "oks"),
+        ({"keypoints": ["snout", "tail"]}, 50, "pck_box"),
+        ({}, 50, "pck_box"),
+    ],
+)
+def test_sets_found_by_name_are_scored_by_oks_where_that_can_be(tmp_path, category, area, metric):
+    content = {"images": [], "annotations": [{"area": area}], "categories": [{"id": 1, "name": "x"} | category]}
+    (tmp_path / "val.json").write_text(json.dumps(content))
+    assert find_split(str(tmp_path)).metric == metric
+
+
+def test_the_only_data_set_inside_a_folder_is_found(tmp_path, refused):
+    for name in ("mice", "notes"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "mice" / "train.json").write_text(json.dumps(coco()))
+    (tmp_path / "notes" / "settings.json").write_text("{}")
+    found = find_dataset(str(tmp_path))
+    assert (found.name, found.train.annotations) == ("mice", tmp_path / "mice" / "train.json")
+    assert [split.name for split in find_splits(str(tmp_path))] == ["mice"]
+    (tmp_path / "rats").mkdir()
+    (tmp_path / "rats" / "data.yaml").write_text("")
+    with refused(tmp_path, f"several data sets: name one of {tmp_path / 'mice'}, {tmp_path / 'rats'}"):
+        find_dataset(str(tmp_path))
 
 
 def test_a_folder_of_several_sets_needs_a_description(tmp_path, toml, refused):

@@ -27,6 +27,14 @@ def test_a_run_is_read_with_its_best_epoch_and_its_time(tmp_path):
     assert run.hours == pytest.approx(2 + 1 + 1)
 
 
+def test_a_score_is_one_of_a_set_whatever_it_is_called(tmp_path):
+    write_run(
+        tmp_path / "a", {}, [{"val AP" if key == "val PCKh@0.5" else key: row[key] for key in row} for row in ROWS]
+    )
+    run = read_run(tmp_path / "a")
+    assert (run.score, run.best["epoch"]) == ("val AP", 2)
+
+
 def test_runs_are_found_in_a_folder_of_runs_and_compared_by_what_differs(tmp_path):
     write_run(tmp_path / "a", {"codec": {"sigma": 2.0}}, ROWS)
     write_run(tmp_path / "b", {"patience": 3}, [])

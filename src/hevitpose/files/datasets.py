@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from hevitpose.core.errors import InputError
 from hevitpose.core.person import LabelledPeople
 from hevitpose.core.skeleton import SkeletonTable, category_of, category_with, skeleton_from_coco, skeleton_table
-from hevitpose.files.annotations import read_coco
+from hevitpose.files.annotations import keypoint_category, read_coco, read_coco_json
 from hevitpose.files.deeplabcut import LABELS, read_deeplabcut
 from hevitpose.files.mpii import read_mpii, read_mpii_hrnet
 from hevitpose.files.yolo import read_yolo, yolo_pictures
@@ -109,8 +109,9 @@ def dataset_in(folder: Path) -> Dataset:
     """The data set in a folder: by its TOML file where there is one, else YOLO's by its data.yaml, DeepLabCut's by its
     `labeled-data`, COCO files by their names.
 
-    Sets found by name are measured by "pck_box", which suits any keypoints. Raises InputError where there is no
-    annotation file, or more than one to train on.
+    Without any of these it is the data set in the one folder inside that has some. Validation sets found by name are
+    measured by "oks" where sigmas and areas are known, as with COCO's own, else by "pck_box", which suits any
+    keypoints. Raises InputError where there is no annotation file, or more than one to train on.
     """
     described = sorted(folder.glob("*.toml"))
     if len(described) == 1:
@@ -124,6 +125,11 @@ def dataset_in(folder: Path) -> Dataset:
     validation = [file for file in _first_found(folder, VALIDATION) if file not in train]
     train = train or [file for file in _first_found(folder, UNSPLIT) if file not in validation]
     if not train and not validation:
+        inside = [place for place in sorted(folder.iterdir()) if place.is_dir() and _holds_sets(place)]
+        if len(inside) == 1:
+            return dataset_in(inside[0])
+        if inside:
+            raise InputError(folder, f"holds several data sets: name one of {', '.join(map(str, inside))}")
         raise InputError(folder, f"has no annotation file (looked for {', '.join((*TRAIN, *VALIDATION, *UNSPLIT))})")
     if len(train) > 1:
         names = ", ".join(str(file.relative_to(folder)) for file in train)
@@ -131,8 +137,25 @@ def dataset_in(folder: Path) -> Dataset:
     return Dataset(
         name,
         _split_found(folder, train[0], name) if train else None,
-        tuple(_split_found(folder, file, _split_name(file)) for file in validation),
+        tuple(replace(_split_found(folder, file, _split_name(file)), metric=_metric(file)) for file in validation),
     )
+
+
+def _holds_sets(folder: Path) -> bool:
+    """Whether a data set lies in this folder by its own names: any JSON file would not do."""
+    own_names = ("*.toml", "data.yaml", f"labeled-data/*/{LABELS}", *TRAIN, *VALIDATION, *UNSPLIT[:-1])
+    return bool(_first_found(folder, own_names))
+
+
+def _metric(file: Path) -> Metric:
+    """What suits the people of a COCO file."""
+    try:
+        content = read_coco_json(file)
+        skeleton, _ = keypoint_category(content, file)
+    except InputError:  # Whoever reads it will be told.
+        return "pck_box"
+    has_areas = any(isinstance(one, Mapping) and one.get("area") for one in content["annotations"])
+    return "oks" if skeleton.sigmas and has_areas else "pck_box"
 
 
 def _yolo(path: Path) -> Dataset:

@@ -21,8 +21,8 @@ class RunLog:
 
     @property
     def score(self) -> str | None:
-        """The name of the score that decides which epoch is the best: that of the first validation set."""
-        return next((name for name in self.history[0] if "@" in name), None) if self.history else None
+        """The name of the score that decides which epoch is the best: that of the first validation set ("val AP")."""
+        return next((name for name in self.history[0] if " " in name), None) if self.history else None
 
     @property
     def best(self) -> dict[str, Any] | None:

@@ -39,12 +39,14 @@ def test_the_worst_come_first_each_beside_its_labels(monkeypatch):
     worst = np.argsort(-off)[:20]
     assert captions[::2] == [f"{100 + k}: labels" for k in worst]
     assert captions[1::2] == [f"off by {off[k]}% of the box" for k in worst]
-    assert [crop[0, 0, 0] for crop in pixels[1::2]] == worst.tolist()
+    assert [crop[99, 99, 0] for crop in pixels[1::2]] == worst.tolist()
+    assert {crop.shape for crop in pixels} == {(192, 192, 3)}
     first = worst[0]
-    expected = transform(matrices[first], people.keypoints[first])
+    # Crops of 64 pixels are shown three times as large: the centre of their first pixel is that of nine.
+    expected = 3 * transform(matrices[first], people.keypoints[first]) + 1
     expected[3] = np.nan
     assert np.allclose(in_crops[0], expected, equal_nan=True)
-    assert np.allclose(in_crops[1], transform(matrices[first], joints[first]))
+    assert np.allclose(in_crops[1], 3 * transform(matrices[first], joints[first]) + 1)
 
 
 def test_the_table_has_a_row_for_each_figure_and_keypoint():

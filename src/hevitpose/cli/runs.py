@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -11,7 +11,11 @@ from rich.table import Table
 
 from hevitpose.files.runs import RunLog, differences, find_runs
 
-COLUMNS = ("run", "model", "data", "epochs", "input", "score", "best", "at epoch", "last", "hours")
+COLUMNS = ("run", "model", "data", "epochs", "input", "score", "best", "last", "hours")
+NAMES = ("run", "data", "score")
+"""Columns of names, which may be broken where the terminal is narrow; figures may not."""
+WIDTH_OF_SETTINGS, WIDTH_OF_RUN = 28, 14
+"""Letters of the table of settings that its first column and each run take, about."""
 EXAMPLES = """
 Examples:\n
   hevitpose runs\n
@@ -32,12 +36,12 @@ def runs(
     if as_json:
         print(json.dumps({"runs": rows, "differences": different}, indent=1))
         return
-    print_table({name: [row[name] for row in rows] for name in COLUMNS})
+    print_runs(rows)
     if different:
-        print_table({"run": [str(run.folder) for run in found]} | different, "settings that differ")
+        print_settings([str(run.folder) for run in found], different)
 
 
-def summary(run: RunLog) -> dict[str, object]:
+def summary(run: RunLog) -> dict[str, Any]:
     """The line of one run."""
     best, last = run.best or {}, run.history[-1] if run.history else {}
     name = run.score or ""
@@ -56,14 +60,44 @@ def summary(run: RunLog) -> dict[str, object]:
     }
 
 
-def print_table(columns: dict[str, list[object]], title: str | None = None) -> None:
+def print_runs(rows: list[dict[str, Any]]) -> None:
     """One row a run."""
-    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    for row in zip(*columns.values(), strict=True):
-        table.add_row(*(_text(value) for value in row))
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in COLUMNS:
+        table.add_column(name, overflow="fold", no_wrap=name not in NAMES)
+    for row in rows:
+        best = f"{_text(row['best'])} ({row['at epoch']})" if row["best"] is not None else "-"
+        texts = {name: _text(row[name]) for name in COLUMNS} | {"best": best, "hours": f"{row['hours']:.2g}"}
+        table.add_row(*texts.values())
+    table.caption = "best (at epoch)"
     Console().print(table)
+
+
+def print_settings(runs: list[str], settings: dict[str, list[Any]]) -> None:
+    """One row a setting and one column a run, as many runs below each other as fit."""
+    console = Console()
+    together = max(1, (console.width - WIDTH_OF_SETTINGS) // WIDTH_OF_RUN)
+    for start in range(0, len(runs), together):
+        shown = slice(start, start + together)
+        table = Table("setting", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for run in runs[shown]:
+            table.add_column(run, overflow="fold")
+        for name, values in settings.items():
+            table.add_row(name, *(sizes_text(v) if name == "input_sizes" and v else _text(v) for v in values[shown]))
+        console.print(table)
+
+
+def sizes_text(sizes: list[dict[str, Any]]) -> str:
+    """Input sizes as `--size` takes them.
+
+    >>> sizes_text([{"height": 128, "width": 128, "start": 0.0}, {"height": 256, "width": 192, "start": 0.5}])
+    '128,256x192@0.5'
+    """
+    texts = []
+    for size in sizes:
+        height, width, start = size["height"], size["width"], size["start"]
+        texts.append(f"{height}{f'x{width}' if width != height else ''}{f'@{start:g}' if start else ''}")
+    return ",".join(texts)
 
 
 def _text(value: object) -> str:

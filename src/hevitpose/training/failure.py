@@ -39,8 +39,11 @@ def replay(path: Path) -> list[str]:
     network = NETWORKS[facts["recipe"]["model"]].build(batch.targets.shape[1])
     state = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
     weights.load_into(network, state, str(path))
-    named = [*vars(batch).items(), *state.items()]
-    lines = [f"{name} holds {_count(tensor)} numbers that are not finite" for name, tensor in named if _count(tensor)]
+    given = vars(batch).items()
+    lines = [f"{name} holds {_count(tensor)} numbers that are not finite" for name, tensor in given if _count(tensor)]
+    broken = [name for name, tensor in state.items() if _count(tensor)]
+    if broken:
+        lines.append(f"{len(broken)} tensors of the network hold numbers that are not finite: {short_list(broken)}")
 
     found: list[str] = []
     for name, module in network.named_modules():

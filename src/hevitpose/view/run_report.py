@@ -24,6 +24,7 @@ from hevitpose.view.contact_sheet import contact_sheet
 from hevitpose.view.evaluation_plot import plot_analysis
 
 WORST = 20
+SMALLEST_SIDE = 192
 BATCH = 32
 
 
@@ -64,16 +65,24 @@ def write_report(
 
 
 def worst_sheet(people: LabelledPeople, crops: Crops, found: Found) -> Picture:
-    """The labels of the persons with the largest errors, and beside each what was found in its crop."""
+    """The labels of the persons with the largest errors, and beside each what was found in its crop.
+
+    Crops that are small for joints to be told apart, and for captions, are enlarged by a whole factor.
+    """
     sides = (people.boxes[:, 2:] - people.boxes[:, :2]).max(axis=1)
     errors = np.linalg.norm(found.joints - people.keypoints, axis=-1) / sides[:, None]
     means = np.mean(errors, axis=1, where=people.labelled)
     worst = np.argsort(-means)[:WORST]
     truth = np.where(people.labelled[..., None], people.keypoints, np.nan)
     joints = np.stack([truth[worst], found.joints[worst]], axis=1).reshape(2 * len(worst), -1, 2)
+    height, width = crops.pixels.shape[1:3]
+    larger = -(-SMALLEST_SIDE // min(height, width))
+    enlarge = geometry.crop_matrix(geometry.box_of_picture((height, width)), (larger * height, larger * width))
+    shown = [pictures.cut(crops.pixels[n], enlarge, (larger * height, larger * width)) for n in worst]
     in_crops = geometry.transform(crops.matrices[worst].repeat(2, axis=0), joints)
     captions = [text for n in worst for text in (f"{people.ids[n]}: labels", f"off by {means[n]:.0%} of the box")]
-    return contact_sheet([crops.pixels[n] for n in worst.repeat(2)], in_crops, captions, people.skeleton, columns=8)
+    both = [picture for picture in shown for _ in range(2)]
+    return contact_sheet(both, geometry.transform(enlarge, in_crops), captions, people.skeleton, columns=8)
 
 
 def keypoint_table(scores: dict[str, Any]) -> str:

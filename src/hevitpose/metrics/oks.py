@@ -17,7 +17,11 @@ from hevitpose.core.skeleton import Skeleton
 
 FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 AREA_OF_BOX = 0.53
-"""A person's area, where it is not labelled, is this share of the box (MMPose 0.29)."""
+"""A person's area, where it is missing or 0, is this share of the box.
+
+It is the share that MMPose 0.29's evaluator (xtcocotools) takes for everybody in sets without areas, such as CrowdPose.
+In other sets it fails on an area that is missing, and finds nobody whose area is 0.
+"""
 SAME_PERSON = 0.9
 """Two predictions of a larger OKS are of the same person (HRNet, MMPose 0.29)."""
 SAME_AT_ALL = 0.1

@@ -12,12 +12,18 @@ from hevitpose.models.hevitpose import hevitpose_t
         (nn.Conv2d(3, 6, 3, 1, 1, groups=3, bias=False), Cost(54, 32 * 32 * 54, 32 * 32 * 54)),
         # Over the positions of the input, in both countings.
         (nn.ConvTranspose2d(3, 8, 4, 2, 1, bias=False), Cost(384, 32 * 32 * 384, 32 * 32 * 384)),
-        (nn.Linear(32, 10), Cost(330, 3 * 32 * (320 + 10), 3 * 32 * 320)),
+        (nn.Linear(32, 10), Cost(330, 3 * 32 * 320, 3 * 32 * 320)),
         (nn.BatchNorm2d(3), Cost(6, 2 * 3 * 32 * 32, 0)),
         (nn.LayerNorm(32), Cost(64, 2 * 3 * 32 * 32, 0)),
         (nn.ReLU(), Cost(0, 3 * 32 * 32, 0)),
+        (nn.ReLU6(), Cost(0, 3 * 32 * 32, 0)),
+        (nn.GELU(), Cost(0, 0, 0)),
         (nn.Sigmoid(), Cost(0, 0, 0)),
-        (nn.AdaptiveAvgPool2d(1), Cost(0, 0, 0)),
+        # Pooling by its input, interpolation by its output.
+        (nn.MaxPool2d(2), Cost(0, 3 * 32 * 32, 0)),
+        (nn.AvgPool2d(2), Cost(0, 3 * 32 * 32, 0)),
+        (nn.AdaptiveAvgPool2d(1), Cost(0, 3 * 32 * 32, 0)),
+        (nn.Upsample(scale_factor=2), Cost(0, 3 * 64 * 64, 0)),
     ],
     ids=lambda value: type(value).__name__,
 )

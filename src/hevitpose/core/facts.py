@@ -13,7 +13,22 @@ from hevitpose.core.skeleton import Skeleton
 KEY = "hevitpose"
 """The entry of the metadata of an ONNX or safetensors file that holds the facts as JSON."""
 
-NetworkName = Literal["t", "s", "b", "resnet50", "pvtv2_b2"]
+NetworkName = Literal[
+    "t",
+    "s",
+    "b",
+    "shufflenet_v2",
+    "mobilenet_v2",
+    "resnest50",
+    "resnet50",
+    "resnext50",
+    "hrnet_w32",
+    "pvt_s",
+    "swin_s",
+    "efficientvit_m4",
+    "pvtv2_b2",
+    "vitpose_b",
+]
 """The networks that can be trained, by the names that commands and files know them by (models/networks.py)."""
 
 

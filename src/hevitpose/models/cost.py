@@ -5,7 +5,7 @@ the attention (its projections and both products) is missing. The full one is ev
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -36,10 +36,12 @@ def cost(model: nn.Module, size_hw: tuple[int, int] = (256, 256)) -> dict[str, C
     model = copy.deepcopy(model).to("meta").eval()
     parts = dict(_parts(model))
     operations = dict.fromkeys(parts, 0)
+    unseen, convolutions = _named(model, IN_ATTENTION), _named(model, CONVOLUTIONS)
     handles = [
-        module.register_forward_hook(_adder(operations, name))
+        module.register_forward_hook(_adder(operations, name, module in convolutions))
         for name, part in parts.items()
-        for module in _seen_by_the_paper(part)
+        for module in part.modules()
+        if module not in unseen
     ]
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.empty(1, 3, *size_hw, device="meta"))
@@ -71,27 +73,35 @@ def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return parts
 
 
-# Attention that is torch's own in the paper's framework, which calls no modules; and its projections here, where it is
-# spelled out. By the class's name, so that timm is not imported for it.
-PROJECTIONS = {
+# By the class's name, so that timm is not imported for it.
+IN_ATTENTION = {
     "hevitpose.models.hevitpose.GroupAttention": ("query", "key_value", "output"),
+    "hevitpose.models.pvt.SpatialReductionAttention": ("query", "key_value", "output"),
     "timm.models.pvt_v2.Attention": ("q", "kv", "proj"),
 }
+"""Projections of attention that is torch's own in the paper's framework, and so calls no modules there."""
+
+CONVOLUTIONS = {
+    "hevitpose.models.pvt.FeedForward": ("0", "2"),
+    "timm.models.pvt_v2.MlpWithDepthwiseConv": ("fc1", "fc2"),
+}
+"""Linear layers that are 1 x 1 convolutions in the paper's framework, whose biases are counted."""
 
 
-def _seen_by_the_paper(part: nn.Module) -> list[nn.Module]:
-    """All modules but the projections of attention."""
-    unseen = {
-        id(getattr(module, name))
+def _named(part: nn.Module, names: Mapping[str, tuple[str, ...]]) -> set[nn.Module]:
+    """The members of `part`'s modules that `names` lists by class."""
+    return {
+        module.get_submodule(name)
         for module in part.modules()
-        for name in PROJECTIONS.get(f"{type(module).__module__}.{type(module).__qualname__}", ())
+        for name in names.get(f"{type(module).__module__}.{type(module).__qualname__}", ())
     }
-    return [module for module in part.modules() if id(module) not in unseen]
 
 
-def _adder(operations: dict[str, int], name: str) -> Callable[[nn.Module, Any, Any], None]:
+def _adder(operations: dict[str, int], name: str, with_bias: bool) -> Callable[[nn.Module, Any, Any], None]:
     def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         operations[name] += _paper_operations(module, inputs[0], output)
+        if with_bias:
+            operations[name] += output.numel()
 
     return add
 
@@ -103,13 +113,14 @@ def _paper_operations(module: nn.Module, given: Tensor, output: Tensor) -> int:
             # A transposed convolution is counted over the positions of its input.
             positions = given if isinstance(module, nn.ConvTranspose2d) else output
             bias = 0 if module.bias is None else output.numel()
-            return module.weight.numel() * prod(positions.shape[2:]) + bias
+            return module.weight.numel() * len(given) * prod(positions.shape[2:]) + bias
         case nn.Linear():
-            bias = 0 if module.bias is None else output.numel()
-            return module.weight.numel() * (given.numel() // given.shape[-1]) + bias
+            return module.weight.numel() * (given.numel() // given.shape[-1])
         case nn.BatchNorm2d() | nn.LayerNorm():
             return 2 * output.numel()
-        case nn.ReLU():
+        case nn.ReLU() | nn.ReLU6() | nn.Upsample():
             return output.numel()
+        case nn.MaxPool2d() | nn.AvgPool2d() | nn.AdaptiveAvgPool2d():
+            return given.numel()
         case _:
             return 0

@@ -244,9 +244,7 @@ class HEViTPose(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Normalised RGB (N, 3, H, W) to heatmaps (N, K, H/4, W/4), about 1 at a joint and 0 elsewhere."""
-        height, width = pictures.shape[2:]
-        if height % SIZE_DIVISOR or width % SIZE_DIVISOR:
-            raise ValueError(f"input of {height} x {width}: both sides must be multiples of {SIZE_DIVISOR}")
+        check_sides(pictures)
         x = self.embedding(pictures)
         for stage in self.stages:
             x = stage(x)
@@ -254,7 +252,14 @@ class HEViTPose(nn.Module):
         return heatmaps
 
 
-def initialize(model: HEViTPose) -> None:
+def check_sides(pictures: Tensor) -> None:
+    """Raise ValueError where a side of (N, C, H, W) is no multiple of SIZE_DIVISOR."""
+    height, width = pictures.shape[2:]
+    if height % SIZE_DIVISOR or width % SIZE_DIVISOR:
+        raise ValueError(f"input of {height} x {width}: both sides must be multiples of {SIZE_DIVISOR}")
+
+
+def initialize(model: nn.Module) -> None:
     """Start as EfficientViT (every residual branch near zero) with SimpleBaseline's head."""
     for module in model.modules():
         if isinstance(module, nn.Linear):
@@ -265,10 +270,9 @@ def initialize(model: HEViTPose) -> None:
                 nn.init.zeros_(module.bias)
     for module in model.modules():
         if isinstance(module, Residual):
-            layers = module.branch.projection if isinstance(module.branch, CGSRAttention) else module.branch
-            *_, last = layers.children()
+            *_, last = getattr(module.branch, "projection", module.branch).children()
             nn.init.zeros_(last.get_parameter("weight"))
-    for module in model.head.modules():
+    for module in model.get_submodule("head").modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, std=0.001)
 

@@ -6,24 +6,36 @@ from dataclasses import dataclass
 from torch import nn
 
 from hevitpose.core.facts import NetworkName
-from hevitpose.models import baselines, hevitpose
+from hevitpose.models import baselines, efficientvit, hevitpose
 
 
 @dataclass(frozen=True)
 class Network:
     """`title` is the paper's name; `build(num_keypoints)` makes the network with random weights.
 
-    It takes normalised RGB (N, 3, H, W) to heatmaps (N, K, H/4, W/4).
+    It takes normalised RGB (N, 3, H, W) to heatmaps (N, K, H/4, W/4), H and W multiples of 32. It ends in `head`, whose
+    last layer is the 1 x 1 convolution to the K keypoints. Where `pretrained`, its backbone is timm's and
+    `build(num_keypoints, pretrained=True)` begins with ImageNet's weights.
     """
 
     title: str
-    build: Callable[[int], nn.Module]
+    build: Callable[..., nn.Module]
+    pretrained: bool = False
 
 
 NETWORKS: dict[NetworkName, Network] = {
     "t": Network("HEViTPose-T", hevitpose.hevitpose_t),
     "s": Network("HEViTPose-S", hevitpose.hevitpose_s),
     "b": Network("HEViTPose-B", hevitpose.hevitpose_b),
-    "resnet50": Network("ResNet-50", baselines.resnet50),
-    "pvtv2_b2": Network("PVTv2-B2", baselines.pvtv2_b2),
+    "shufflenet_v2": Network("ShuffleNetV2", baselines.shufflenet_v2),
+    "mobilenet_v2": Network("MobileNetV2", baselines.mobilenet_v2, pretrained=True),
+    "resnest50": Network("ResNeSt-50", baselines.resnest50, pretrained=True),
+    "resnet50": Network("ResNet-50", baselines.resnet50, pretrained=True),
+    "resnext50": Network("ResNeXt-50", baselines.resnext50, pretrained=True),
+    "hrnet_w32": Network("HRNet-W32", baselines.hrnet_w32, pretrained=True),
+    "pvt_s": Network("PVT-S", baselines.pvt_s),
+    "swin_s": Network("Swin-S", baselines.swin_s, pretrained=True),
+    "efficientvit_m4": Network("EfficientViT-M4", efficientvit.efficientvit_m4),
+    "pvtv2_b2": Network("PVTv2-B2", baselines.pvtv2_b2, pretrained=True),
+    "vitpose_b": Network("ViTPose-B", baselines.vitpose_b, pretrained=True),
 }

@@ -41,7 +41,8 @@ class Head(nn.Module):
         """(N, d, h, w) with (hw, hw) added to the scores: (N, d, h, w)."""
         query, key, value = self.query_key_value(x).split(self.widths, dim=1)
         query, key, value = (part.flatten(2).transpose(1, 2) for part in (self.query_convolution(query), key, value))
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        weights = (KEY_WIDTH**-0.5 * query @ key.transpose(1, 2) + bias).softmax(dim=2)
+        attended: Tensor = weights @ value
         return attended.transpose(1, 2).reshape(x.shape)
 
 

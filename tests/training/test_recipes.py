@@ -1,7 +1,15 @@
+import json
+from dataclasses import replace
+from importlib import resources
+from typing import get_args
+
 import pytest
 
 from hevitpose.core.errors import InputError
-from hevitpose.training.recipes import InputSize, Recipe, parse_sizes
+from hevitpose.core.facts import NetworkName
+from hevitpose.core.heatmap import EDGES, MSRA, UDP
+from hevitpose.core.variant import PLAIN, Variant
+from hevitpose.training.recipes import RECIPES, ROWS, InputSize, Recipe, chosen, named, parse_sizes, with_model
 
 
 def test_the_papers_rate_drops_at_170_and_200_of_210_epochs():
@@ -60,3 +68,87 @@ def test_one_size_is_for_the_whole_run():
 def test_a_size_that_cannot_be_is_refused_in_words(text, reason):
     with pytest.raises(InputError, match=reason):
         parse_sizes(text)
+
+
+@pytest.mark.parametrize("base", RECIPES)
+@pytest.mark.parametrize("network", get_args(NetworkName))
+def test_every_network_has_a_recipe_of_every_set(base, network):
+    assert named(f"{base}/{network}") == replace(RECIPES[base](), model=network)
+
+
+def test_the_presets_differ_in_what_the_documentation_says():
+    ours, theirs = named("mpii/b"), named("mpii-mmpose/b")
+    assert changes(ours, theirs) == {
+        "batch_size": (32, 64),
+        "learning_rate": (1e-3, 5e-4),
+        "rate_batch": (None, 512),
+        "codec": (replace(MSRA, sigma=1), MSRA),
+    }
+    assert MSRA.sigma == 2
+    assert changes(ours, named("coco/b")).keys() == {"batch_size", "augmentation"}
+    assert changes(theirs, named("coco-mmpose/b")).keys() == {"augmentation"}
+    assert named("coco/b").augmentation == named("coco-mmpose/b").augmentation
+    assert theirs.rate(1000, 10**6) == pytest.approx(5e-4 * 64 / 512)
+
+
+def changes(first, second):
+    pairs = {name: (value, getattr(second, name)) for name, value in vars(first).items()}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+@pytest.mark.parametrize(
+    ("text", "variant", "sigma", "rate"),
+    [
+        ("hevitpose_b", PLAIN, 1.0, 1e-3),
+        ("b-g222", Variant(groups=(2, 2, 2)), 1.0, 1e-3),
+        ("b-r421-h124:sigma=2", Variant(reductions=(4, 2, 1), heads=(1, 2, 4)), 2.0, 1e-3),
+        ("b:rate=5e-4:shared_weights=false:sigma=1.5", Variant(shared_weights=False), 1.5, 5e-4),
+    ],
+)
+def test_a_network_is_named_with_what_changes(text, variant, sigma, rate):
+    recipe = with_model(Recipe(), text, "here")
+    codec = replace(MSRA, sigma=sigma)
+    assert recipe == Recipe(model="b", variant=variant, codec=codec, learning_rate=rate)
+
+
+def test_the_codec_keeps_the_sigma_unless_it_is_given_too():
+    assert with_model(Recipe(), "t:codec=udp:batch_size=8", "") == Recipe(codec=replace(UDP, sigma=1.0), batch_size=8)
+    assert with_model(Recipe(), "t:sigma=3:codec=edges", "").codec == replace(EDGES, sigma=3.0)
+
+
+def test_the_rows_of_table_5_are_its_rows():
+    rows = json.loads((resources.files("hevitpose") / "paper.json").read_text())["table5_groups_mpii_val"]["rows"]
+    own = {"groups": (4, 4, 4), "reductions": (8, 4, 2), "heads": (2, 4, 8)}
+    printed = {tuple(map(tuple, row[1:4])) for row in rows}
+    named_so = {
+        tuple((own | with_model(Recipe(), name, name).variant.options)[key] for key in own)
+        for name in ROWS
+        if name.startswith(("b-", "hevitpose_b"))
+    }
+    assert named_so == printed
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "message"),
+    [
+        ("nothing", None, "--recipe nothing: no such recipe (known: paper, paper-coco, mpii, coco, mpii-mmpose, "),
+        ("mpii/alexnet", None, "--recipe mpii/alexnet: no network 'alexnet' (known: t, s, b, "),
+        ("mpii/b", "t", "--model t: the recipe mpii/b names its network"),
+        ("paper", "t:depth=3", "--model t:depth=3: no such setting 'depth' (known: groups, reductions, heads, "),
+        ("paper", "t:sigma=0", "--model t:sigma=0: sigma must be a number above 0, not '0'"),
+        ("paper", "t:rate=fast", "--model t:rate=fast: rate must be a number above 0, not 'fast'"),
+        ("paper", "t:batch_size=1.5", "--model t:batch_size=1.5: batch_size must be a number above 0, not '1.5'"),
+        ("paper", "t:codec=jpeg", "--model t:codec=jpeg: codec must be one of edges, msra, dark, udp, not 'jpeg'"),
+    ],
+)
+def test_a_name_that_is_none_is_refused(name, model, message):
+    with pytest.raises(InputError) as error:
+        chosen(name, model, None, codec=None, sigma=None)
+    assert str(error.value).startswith(message)
+
+
+def test_options_win_over_the_recipe():
+    recipe = chosen("mpii", "t:sigma=2:rate=1", "128", codec=None, sigma=3.0, learning_rate=0.5, epochs=None, seed=4)
+    assert recipe == Recipe(
+        codec=replace(MSRA, sigma=3.0), learning_rate=0.5, input_sizes=(InputSize(128, 128),), seed=4
+    )

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from hevitpose.core.errors import InputError
 from hevitpose.core.heatmap import EDGES, Codec
 from hevitpose.core.skeleton import Skeleton
+from hevitpose.core.variant import PLAIN, Variant, parse_variant
 
 KEY = "hevitpose"
 """The entry of the metadata of an ONNX or safetensors file that holds the facts as JSON."""
@@ -34,16 +35,19 @@ NetworkName = Literal[
 
 @dataclass(frozen=True)
 class Facts:
-    """Which network the weights are for (a `NetworkName`), their keypoints, crops and heatmaps."""
+    """Which network the weights are for (a `NetworkName`, and its variant), their keypoints, crops and heatmaps."""
 
     architecture: NetworkName
     skeleton: Skeleton
     input_size: tuple[int, int]
     padding: float
     codec: Codec = EDGES
+    variant: Variant = PLAIN
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        facts = asdict(self)
+        del facts["variant"]
+        return facts | ({"variant": str(self.variant)} if self.variant.options else {})
 
 
 def facts_from_metadata(metadata: Mapping[str, str], source: str | PathLike[str]) -> Facts:
@@ -67,6 +71,7 @@ def facts_from_metadata(metadata: Mapping[str, str], source: str | PathLike[str]
             (int(height), int(width)),
             float(facts["padding"]),
             Codec(**facts["codec"]) if "codec" in facts else EDGES,
+            parse_variant(str(facts.get("variant", "")), str(source)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(source, f"not weights of hevitpose (its metadata: {type(error).__name__} {error})") from error

@@ -9,13 +9,14 @@ Shapes: N pictures, C channels, H x W positions; d = C / G channels in each of G
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-PatchEmbedding = Literal["conv3-conv3", "conv7", "conv15-deconv4", "conv7-conv7"]
+from hevitpose.core.variant import PatchEmbedding
+
 HEAD_WIDTHS = (192, 96)
 SIZE_DIVISOR = 32
 """Both sides of the input are multiples of this: 16 for the stages, and whole windows of the spatial reductions."""
@@ -277,16 +278,16 @@ def initialize(model: nn.Module) -> None:
             nn.init.normal_(module.weight, std=0.001)
 
 
-def hevitpose_t(num_keypoints: int = 16) -> HEViTPose:
-    """HEViTPose-T: 3.21M parameters, 1.75 GFLOPs at 256 x 256 (tables 1 and 2)."""
-    return HEViTPose(num_keypoints, channels=(64, 128, 192))
+def hevitpose_t(num_keypoints: int = 16, **options: Any) -> HEViTPose:
+    """HEViTPose-T: 3.21M parameters, 1.75 GFLOPs at 256 x 256 (tables 1 and 2); `options` are HEViTPose's."""
+    return HEViTPose(num_keypoints, channels=(64, 128, 192), **options)
 
 
-def hevitpose_s(num_keypoints: int = 16) -> HEViTPose:
-    """HEViTPose-S: 5.88M parameters, 3.64 GFLOPs at 256 x 256 (tables 1 and 2)."""
-    return HEViTPose(num_keypoints, channels=(128, 192, 224), groups=(4, 3, 2))
+def hevitpose_s(num_keypoints: int = 16, **options: Any) -> HEViTPose:
+    """HEViTPose-S: 5.88M parameters, 3.64 GFLOPs at 256 x 256 (tables 1 and 2); `options` are HEViTPose's."""
+    return HEViTPose(num_keypoints, channels=(128, 192, 224), **({"groups": (4, 3, 2)} | options))
 
 
-def hevitpose_b(num_keypoints: int = 16) -> HEViTPose:
-    """HEViTPose-B: 10.63M parameters, 5.58 GFLOPs at 256 x 256 (tables 1 and 2)."""
-    return HEViTPose(num_keypoints, channels=(128, 256, 384))
+def hevitpose_b(num_keypoints: int = 16, **options: Any) -> HEViTPose:
+    """HEViTPose-B: 10.63M parameters, 5.58 GFLOPs at 256 x 256 (tables 1 and 2); `options` are HEViTPose's."""
+    return HEViTPose(num_keypoints, channels=(128, 256, 384), **options)

@@ -5,28 +5,32 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from hevitpose.core.errors import InputError
 from hevitpose.core.facts import NetworkName
+from hevitpose.core.variant import PLAIN, Variant, spelled
 from hevitpose.models import baselines, efficientvit, hevitpose
 
 
 @dataclass(frozen=True)
 class Network:
-    """`title` is the paper's name; `build(num_keypoints)` makes the network with random weights.
+    """`title` is the paper's name; `build(num_keypoints, **options)` makes the network with random weights.
 
-    It takes normalised RGB (N, 3, H, W) to heatmaps (N, K, H/4, W/4), H and W multiples of 32. It ends in `head`, whose
-    last layer is the 1 x 1 convolution to the K keypoints. Where `pretrained`, its backbone is timm's and
-    `build(num_keypoints, pretrained=True)` begins with ImageNet's weights.
+    It takes normalised RGB (N, 3, H, W), H and W multiples of 32, to heatmaps (N, K, H/4, W/4), and ends in `head`, whose
+    last layer is the 1 x 1 convolution to the K keypoints. `options`: the fields of `Variant` that it has. Where
+    `pretrained`, its backbone is timm's and `build(num_keypoints, pretrained=True)` begins with ImageNet's weights.
     """
 
     title: str
     build: Callable[..., nn.Module]
+    options: tuple[str, ...] = ()
     pretrained: bool = False
 
 
+ALL = tuple(Variant.__dataclass_fields__)
 NETWORKS: dict[NetworkName, Network] = {
-    "t": Network("HEViTPose-T", hevitpose.hevitpose_t),
-    "s": Network("HEViTPose-S", hevitpose.hevitpose_s),
-    "b": Network("HEViTPose-B", hevitpose.hevitpose_b),
+    "t": Network("HEViTPose-T", hevitpose.hevitpose_t, ALL),
+    "s": Network("HEViTPose-S", hevitpose.hevitpose_s, ALL),
+    "b": Network("HEViTPose-B", hevitpose.hevitpose_b, ALL),
     "shufflenet_v2": Network("ShuffleNetV2", baselines.shufflenet_v2),
     "mobilenet_v2": Network("MobileNetV2", baselines.mobilenet_v2, pretrained=True),
     "resnest50": Network("ResNeSt-50", baselines.resnest50, pretrained=True),
@@ -35,7 +39,25 @@ NETWORKS: dict[NetworkName, Network] = {
     "hrnet_w32": Network("HRNet-W32", baselines.hrnet_w32, pretrained=True),
     "pvt_s": Network("PVT-S", baselines.pvt_s),
     "swin_s": Network("Swin-S", baselines.swin_s, pretrained=True),
-    "efficientvit_m4": Network("EfficientViT-M4", efficientvit.efficientvit_m4),
+    "efficientvit_m4": Network("EfficientViT-M4", efficientvit.efficientvit_m4, ("embedding",)),
     "pvtv2_b2": Network("PVTv2-B2", baselines.pvtv2_b2, pretrained=True),
     "vitpose_b": Network("ViTPose-B", baselines.vitpose_b, pretrained=True),
 }
+
+
+def build_network(name: NetworkName, num_keypoints: int, variant: Variant = PLAIN) -> nn.Module:
+    """The network with random weights. Raises InputError where it has no such variant."""
+    network = NETWORKS[name]
+    for option in variant.options:
+        if option not in network.options:
+            own = f"has only {', '.join(network.options)}" if network.options else "has no variants"
+            raise InputError(spelled(name, variant), f"{network.title} {own}")
+    try:
+        return network.build(num_keypoints, **variant.options)
+    except ValueError as error:
+        raise InputError(spelled(name, variant), str(error)) from error
+
+
+def title_of(name: NetworkName, variant: Variant = PLAIN) -> str:
+    """The paper's name of the network, and in what this one differs from it."""
+    return ", ".join(filter(None, (NETWORKS[name].title, str(variant).replace(":", ", "))))

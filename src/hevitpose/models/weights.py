@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import KEY, Facts, facts_from_metadata
 from hevitpose.files import atomic
-from hevitpose.models.networks import NETWORKS
+from hevitpose.models.networks import build_network
 
 HASH = "sha256"
 
@@ -57,7 +57,7 @@ def load_model(path: Path) -> tuple[nn.Module, Facts]:
     """The network of a file that `save_model` wrote, in float32. Raises InputError."""
     tensors, metadata = load(path)
     facts = facts_from_metadata(metadata, path)
-    model = NETWORKS[facts.architecture].build(facts.skeleton.num_keypoints)
+    model = build_network(facts.architecture, facts.skeleton.num_keypoints, facts.variant)
     load_into(model, tensors, str(path))
     return model, facts
 

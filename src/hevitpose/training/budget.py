@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from hevitpose.core.errors import InputError
 from hevitpose.files.datasets import Dataset
 from hevitpose.training.batches import CachedCrops, make_batch
-from hevitpose.training.loop import Hardware, Run, begin, forward_backward, make_fabric, parameter_groups
+from hevitpose.training.loop import Hardware, forward_backward, make_fabric, set_up
 from hevitpose.training.recipes import Recipe
 
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
@@ -21,29 +20,35 @@ RESERVE = 0.9
 """Of the time is planned with: reading, validation and checkpoints need the rest."""
 
 
-def parse_time(text: str) -> float:
+def parse_time(text: str, option: str = "--time-budget") -> float:
     """Seconds of "90m", "8h" or "1.5d". Raises InputError on another form."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([mhd])", text.strip())
     if not match or not float(match[1]):
-        raise InputError(f"--time-budget {text}", "is not of the form 90m, 8h or 1d")
+        raise InputError(f"{option} {text}", "is not of the form 90m, 8h or 1d")
     return float(match[1]) * SECONDS[match[2]]
 
 
 def within_budget(
-    recipe: Recipe, text: str, dataset: Dataset, folder: Path, hardware: Hardware, resume: bool
+    recipe: Recipe,
+    text: str,
+    dataset: Dataset,
+    folder: Path,
+    hardware: Hardware,
+    resume: bool,
+    option: str = "--time-budget",
 ) -> Recipe:
     """The recipe with as many epochs as fit; a run that is resumed keeps those that it began with.
 
     Raises InputError where not even one epoch fits.
     """
-    seconds = parse_time(text)
+    seconds = parse_time(text, option)
     begun = folder / "recipe.json"
     if resume and begun.is_file():
         return replace(recipe, epochs=json.loads(begun.read_text())["epochs"])
     epoch = seconds_of_an_epoch(recipe, dataset, folder, hardware)
     epochs = int(RESERVE * seconds / epoch)
     if not epochs:
-        raise InputError(f"--time-budget {text}", f"is too short: one epoch takes about {epoch / 60:.0f} minutes")
+        raise InputError(f"{option} {text}", f"is too short: one epoch takes about {epoch / 60:.0f} minutes")
     return replace(recipe, epochs=epochs)
 
 
@@ -54,10 +59,7 @@ def seconds_of_an_epoch(recipe: Recipe, dataset: Dataset, folder: Path, hardware
     everybody = dataset.train.read()
     few = everybody.subset(np.arange(min(recipe.batch_size, len(everybody))))
     fabric = make_fabric(hardware)
-    network = begin(recipe, few, fabric, None)
-    optimizer = torch.optim.AdamW(parameter_groups(network, recipe), fused=True)
-    model, _ = fabric.setup(network, optimizer)
-    run = Run(recipe, hardware, few, [], folder, fabric, model, lambda *_: None)
+    run, state = set_up(recipe, hardware, few, [], folder, fabric, lambda *_: None, True)
     times: dict[tuple[int, int], float] = {}
     for size_hw in dict.fromkeys(recipe.input_size(epoch) for epoch in range(recipe.epochs)):
         crops = CachedCrops.of(few, size_hw, recipe.padding, fabric.device, None, run.report)
@@ -65,8 +67,8 @@ def seconds_of_an_epoch(recipe: Recipe, dataset: Dataset, folder: Path, hardware
             if step == WARM_UP:
                 started = time.perf_counter()
             forward_backward(run, make_batch(few, crops, np.arange(len(few)), recipe, step)).item()
-            optimizer.step()
-            optimizer.zero_grad()
+            state.optimizer.step()
+            state.optimizer.zero_grad()
         times[size_hw] = (time.perf_counter() - started) / MEASURED
     steps = len(everybody) // recipe.batch_size
     return steps * sum(times[recipe.input_size(epoch)] for epoch in range(recipe.epochs)) / recipe.epochs

@@ -6,7 +6,7 @@ from typing import Any
 
 from hevitpose.files.runs import RunLog
 from hevitpose.models.cost import cost, total
-from hevitpose.models.networks import NETWORKS
+from hevitpose.models.networks import title_of
 from hevitpose.models.weights import load_model
 
 
@@ -20,7 +20,7 @@ def card(run: RunLog, weights: Path, scores: Mapping[str, Any]) -> dict[str, Any
     origin, epoch = run.data["provenance"], (run.best or {"epoch": len(run.history)})["epoch"]
     return {
         "name": weights.stem,
-        "network": NETWORKS[facts.architecture].title,
+        "network": title_of(facts.architecture, facts.variant),
         "parameters": whole.parameters,
         "paper_operations": whole.paper_operations,
         "input_size": facts.input_size,

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from hevitpose.core.errors import InputError
+from hevitpose.core.variant import parse_variant
 from hevitpose.models import weights
-from hevitpose.models.networks import NETWORKS
+from hevitpose.models.networks import build_network
 from hevitpose.training.batches import Batch
 from hevitpose.training.recipes import Recipe
 from hevitpose.training.targets import heatmap_loss
@@ -36,7 +37,8 @@ def replay(path: Path) -> list[str]:
         raise InputError(path, "is no failed step of a training run")
     facts = json.loads(metadata["failed_step"])
     batch = Batch(*(tensors[f"batch.{name}"] for name in ("inputs", "targets", "weights")))
-    network = NETWORKS[facts["recipe"]["model"]].build(batch.targets.shape[1])
+    variant = parse_variant(facts["recipe"].get("variant") or "", str(path))
+    network = build_network(facts["recipe"]["model"], batch.targets.shape[1], variant)
     state = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
     weights.load_into(network, state, str(path))
     given = vars(batch).items()

@@ -1,16 +1,21 @@
-"""Beginning with the weights of a trained network, also one with other keypoints."""
+"""The weights that a run begins with: random ones, or those of a trained network, also one with other keypoints."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from lightning_fabric import Fabric
 from torch import nn
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import NetworkName
 from hevitpose.core.skeleton import Skeleton, spelled_out
-from hevitpose.models.networks import NETWORKS
+from hevitpose.core.variant import spelled
+from hevitpose.files import atomic
+from hevitpose.inference.network import find_weights
+from hevitpose.models.networks import build_network, title_of
 from hevitpose.models.weights import load_into, load_model
+from hevitpose.training import distributed
+from hevitpose.training.recipes import Recipe
 
 
 @dataclass(frozen=True)
@@ -46,14 +51,34 @@ def match_keypoints(ours: Skeleton, theirs: Skeleton) -> KeypointMatch:
     return KeypointMatch(ours, theirs, rows)
 
 
-def begin_with(network: nn.Module, path: Path, architecture: NetworkName, skeleton: Skeleton) -> KeypointMatch:
+def begin(recipe: Recipe, skeleton: Skeleton, fabric: Fabric, folder: Path | None) -> nn.Module:
+    """The network with its first weights: those that the recipe names, else from the seed.
+
+    Without a folder the run goes on, and needs no weights of another. Raises InputError.
+    """
+    torch.manual_seed(recipe.seed)
+    network = build_network(recipe.model, skeleton.num_keypoints, recipe.variant)
+    if recipe.weights and folder:
+        path = find_weights(recipe.weights, "torch")
+        match = begin_with(network, path, spelled(recipe.model, recipe.variant), skeleton)
+        if fabric.is_global_zero:
+            atomic.write(folder / "keypoints.txt", "".join(f"{line}\n" for line in match.report))
+            print(*match.report, sep="\n")
+    if fabric.world_size > 1:
+        distributed.synchronize_batch_norms(network)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def begin_with(network: nn.Module, path: Path, model: str, skeleton: Skeleton) -> KeypointMatch:
     """Fill the network with the weights of `path`: all but the head's last layer as they are, that by keypoint name.
 
-    Raises InputError where the file is unusable or of another network.
+    `model` names the network as `spelled` does. Raises InputError where the file is unusable or of another network.
     """
     trained, facts = load_model(path)
-    if facts.architecture != architecture:
-        raise InputError(path, f"is of {NETWORKS[facts.architecture].title}: use --model {facts.architecture}")
+    named = spelled(facts.architecture, facts.variant)
+    if named != model:
+        raise InputError(path, f"is of {title_of(facts.architecture, facts.variant)}: use --model {named}")
     match = match_keypoints(skeleton, facts.skeleton)
     (*_, (last_name, last)), theirs = network.get_submodule("head").named_children(), trained.get_submodule("head")
     own = [k for k, row in enumerate(match.rows) if row is not None]

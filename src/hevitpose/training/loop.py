@@ -20,18 +20,15 @@ from torch import Tensor, nn
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import Facts
 from hevitpose.core.person import LabelledPeople
-from hevitpose.files import atomic
 from hevitpose.files.crops import Crops, cut_people
 from hevitpose.files.datasets import Dataset, Split
 from hevitpose.inference.backends import torch_backend
 from hevitpose.inference.crops import find_joints
 from hevitpose.inference.evaluation import Scores, in_labels, refuse_unmeasurable, score
-from hevitpose.inference.network import find_weights
-from hevitpose.models.networks import NETWORKS
 from hevitpose.training import checkpoint, cpu, distributed, failure
 from hevitpose.training.batches import CACHE_MARGIN, Batch, CachedCrops, Report, counting, make_batch, permutation
 from hevitpose.training.checkpoint import Progress, State
-from hevitpose.training.finetune import begin_with
+from hevitpose.training.finetune import begin
 from hevitpose.training.recipes import Recipe
 from hevitpose.training.run_folder import RunFolder
 from hevitpose.training.targets import heatmap_loss
@@ -117,14 +114,7 @@ def train(
         )
         raise InputError(dataset.name, f"{len(people)} persons {what} one batch of {recipe.batch_size}")
 
-    network = begin(recipe, people, fabric, None if state_file.exists() else folder)
-    averaged = copy.deepcopy(network).eval().requires_grad_(False)
-    optimizer = torch.optim.AdamW(parameter_groups(network, recipe), fused=True)
-    model, _ = fabric.setup(network, optimizer)
-    if hardware.compile:
-        model.compile()
-    run = Run(recipe, hardware, people, validation, folder, fabric, model, report)
-    state = State(network, averaged.to(fabric.device), optimizer, Progress())
+    run, state = set_up(recipe, hardware, people, validation, folder, fabric, report, state_file.exists())
     if state_file.exists():
         checkpoint.load(state_file, state, recipe, run.conditions)
     device = torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else fabric.device.type
@@ -150,6 +140,27 @@ def train(
     if log:
         log.close()
     return state.progress.history
+
+
+def set_up(
+    recipe: Recipe,
+    hardware: Hardware,
+    people: LabelledPeople,
+    validation: list[tuple[Split, LabelledPeople]],
+    folder: Path,
+    fabric: Fabric,
+    report: Report,
+    resumes: bool,
+) -> tuple[Run, State]:
+    """A run before its first step; one that resumes needs none of the weights that its recipe names."""
+    network = begin(recipe, people.skeleton, fabric, None if resumes else folder)
+    averaged = copy.deepcopy(network).eval().requires_grad_(False)
+    optimizer = torch.optim.AdamW(parameter_groups(network, recipe), fused=True)
+    model, _ = fabric.setup(network, optimizer)
+    if hardware.compile:
+        model.compile()
+    run = Run(recipe, hardware, people, validation, folder, fabric, model, report)
+    return run, State(network, averaged.to(fabric.device), optimizer, Progress())
 
 
 def train_epoch(run: Run, state: State, crops: CachedCrops, save: Callable[[bool], None]) -> None:
@@ -271,27 +282,10 @@ def not_finite(run: Run, state: State, batch: Batch, mine: NDArray[np.int64], ra
     return InputError(run.folder, f"{what} at {where}; no weight was changed by it. See: hevitpose replay {file}")
 
 
-def begin(recipe: Recipe, people: LabelledPeople, fabric: Fabric, folder: Path | None) -> nn.Module:
-    """The network with its first weights: those that the recipe names, else from the seed.
-
-    Without a folder the run goes on, and needs no weights of another.
-    """
-    torch.manual_seed(recipe.seed)
-    network = NETWORKS[recipe.model].build(people.skeleton.num_keypoints)
-    if recipe.weights and folder:
-        match = begin_with(network, find_weights(recipe.weights, "torch"), recipe.model, people.skeleton)
-        if fabric.is_global_zero:
-            atomic.write(folder / "keypoints.txt", "".join(f"{line}\n" for line in match.report))
-            print(*match.report, sep="\n")
-    if fabric.world_size > 1:
-        distributed.synchronize_batch_norms(network)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
-
-
 def facts_of(run: Run, size_hw: tuple[int, int]) -> Facts:
     """What the weights of this run say of themselves."""
-    return Facts(run.recipe.model, run.people.skeleton, size_hw, run.recipe.padding, run.recipe.codec)
+    recipe = run.recipe
+    return Facts(recipe.model, run.people.skeleton, size_hw, recipe.padding, recipe.codec, recipe.variant)
 
 
 def make_fabric(hardware: Hardware) -> Fabric:

@@ -1,14 +1,17 @@
 """Everything that decides what a training run computes."""
 
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from math import cos, pi
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import NetworkName
-from hevitpose.core.heatmap import EDGES, MSRA, Codec
+from hevitpose.core.heatmap import CODECS, EDGES, MSRA, Codec
+from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
+from hevitpose.core.variant import PLAIN, Variant, parse_settings, variant_of
 from hevitpose.files.crops import BOX_PADDING
 from hevitpose.training.augment import Augmentation
 
@@ -53,6 +56,7 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     weights: str | None = None
     seed: int = 0
+    variant: Variant = PLAIN
 
     def input_size(self, epoch: int) -> tuple[int, int]:
         """(height, width) in this epoch, which counts from 0."""
@@ -75,12 +79,27 @@ class Recipe:
         return self.learning_rate * scale * factor * min(1.0, (step + 1) / max(1, self.warmup_steps))
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"variant": str(self.variant) or None}
+
+
+def paper() -> Recipe:
+    """The paper's for MPII."""
+    return Recipe()
 
 
 def paper_coco() -> Recipe:
     """The paper's for COCO: batch 64, and MMPose 0.29's half bodies and shifted boxes."""
     return Recipe(batch_size=64, augmentation=Augmentation(half_body=0.3, shift=0.16, shift_probability=0.3))
+
+
+def mmpose() -> Recipe:
+    """MMPose 0.29's own for MPII: sigma 2, and a rate of 5e-4 that is meant for eight GPUs of 64 persons."""
+    return replace(paper(), batch_size=64, learning_rate=5e-4, rate_batch=512, codec=MSRA)
+
+
+def mmpose_coco() -> Recipe:
+    """MMPose 0.29's own for COCO."""
+    return replace(mmpose(), augmentation=paper_coco().augmentation)
 
 
 def people16() -> Recipe:
@@ -94,6 +113,95 @@ def people16() -> Recipe:
         schedule="cosine",
         augmentation=Augmentation(scale=0.35),
     )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "paper": paper,
+    "paper-coco": paper_coco,
+    "mpii": paper,
+    "coco": paper_coco,
+    "mpii-mmpose": mmpose,
+    "coco-mmpose": mmpose_coco,
+    "people16": people16,
+}
+ROWS = {
+    "hevitpose_t": "t",
+    "hevitpose_s": "s",
+    "hevitpose_b": "b",
+    "b-g222": "b:groups=2-2-2",
+    "b-g888": "b:groups=8-8-8",
+    "b-r421": "b:reductions=4-2-1",
+    "b-r421-h124": "b:reductions=4-2-1:heads=1-2-4",
+    "b-r1684": "b:reductions=16-8-4",
+}
+"""Other names of networks, and the rows of table 5."""
+
+
+def skeleton_of(name: str) -> Skeleton:
+    """The keypoints that the recipe of this name is meant for."""
+    return COCO17 if "coco" in name.partition("/")[0] else MPII16
+
+
+def chosen(name: str, model: str | None, size: str | None, **changes: Any) -> Recipe:
+    """The recipe of this name, for `model` where the name has none, with the `changes` that are not None.
+
+    Fields of `Recipe`, `sizes` as `parse_sizes` reads them, `codec` (a name) and `sigma`. Raises InputError.
+    """
+    recipe = named(name)
+    if model:
+        if "/" in name:
+            raise InputError(f"--model {model}", f"the recipe {name} names its network")
+        recipe = with_model(recipe, model, f"--model {model}")
+    recipe = with_codec(recipe, changes.pop("codec"), changes.pop("sigma"))
+    changes["input_sizes"] = size and parse_sizes(size)
+    return replace(recipe, **{field: value for field, value in changes.items() if value is not None})
+
+
+def named(name: str) -> Recipe:
+    """The recipe `SET` of `RECIPES`, or `SET/NETWORK` with a network as `with_model` takes it. Raises InputError."""
+    base, _, model = name.partition("/")
+    if base not in RECIPES:
+        raise InputError(f"--recipe {name}", f"no such recipe (known: {', '.join(RECIPES)}, each also SET/NETWORK)")
+    return with_model(RECIPES[base](), model, f"--recipe {name}") if model else RECIPES[base]()
+
+
+def with_model(recipe: Recipe, text: str, source: str) -> Recipe:
+    """The recipe for a network: by name, by a row of table 5 (`b-g222`), or changed, `t:shared_weights=false:sigma=1`.
+
+    What can change are the fields of `Variant`, sigma, codec, rate and batch_size. Raises InputError, about `source`.
+    """
+    name, *rest = text.split(":")
+    name, *row = ROWS.get(name, name).split(":")
+    model: NetworkName | None = next((network for network in get_args(NetworkName) if network == name), None)
+    if model is None:
+        raise InputError(source, f"no network {name!r} (known: {', '.join((*get_args(NetworkName), *ROWS))})")
+    settings = parse_settings(":".join(row + rest), source)
+    of_network = {name: value for name, value in settings.items() if name in Variant.__dataclass_fields__}
+    recipe = replace(recipe, model=model, variant=variant_of(of_network, source))
+    for other in settings.keys() - of_network.keys():
+        recipe = _with(recipe, other, settings[other], source)
+    return recipe
+
+
+def with_codec(recipe: Recipe, name: str | None, sigma: float | None = None) -> Recipe:
+    """The recipe with another codec of `CODECS`, or sigma, or both."""
+    base = CODECS[name] if name else recipe.codec
+    return replace(recipe, codec=replace(base, sigma=sigma or recipe.codec.sigma))
+
+
+def _with(recipe: Recipe, name: str, text: str, source: str) -> Recipe:
+    if name == "codec":
+        if text not in CODECS:
+            raise InputError(source, f"codec must be one of {', '.join(CODECS)}, not {text!r}")
+        return with_codec(recipe, text)
+    if name not in ("sigma", "rate", "batch_size"):
+        known = ", ".join((*Variant.__dataclass_fields__, "sigma", "codec", "rate", "batch_size"))
+        raise InputError(source, f"no such setting {name!r} (known: {known})")
+    if not re.fullmatch(r"\d+" if name == "batch_size" else r"\d*\.?\d+(e-?\d+)?", text) or not float(text):
+        raise InputError(source, f"{name} must be a number above 0, not {text!r}")
+    if name == "sigma":
+        return with_codec(recipe, None, float(text))
+    return replace(recipe, learning_rate=float(text)) if name == "rate" else replace(recipe, batch_size=int(text))
 
 
 def parse_sizes(text: str) -> tuple[InputSize, ...]:

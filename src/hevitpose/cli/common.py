@@ -1,8 +1,13 @@
 """What several commands share."""
 
+import sys
+from collections import Counter
+from collections.abc import Iterable
 from importlib.util import find_spec
 
 from hevitpose.core.errors import InputError
+from hevitpose.files.check import check_sets
+from hevitpose.files.datasets import Split
 
 EXTRAS = {
     "train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "matplotlib", "scipy"),
@@ -14,3 +19,16 @@ def need(extra: str) -> None:
     """Raise InputError, with the command that installs it, where an optional part of the package is missing."""
     if not all(find_spec(module) for module in EXTRAS[extra]):
         raise InputError(extra, f'needs packages that are not installed: pip install "hevitpose[{extra}]"')
+
+
+def refuse_faults(splits: Iterable[Split], data: str) -> None:
+    """Check the sets of `data`: a line on standard error about warnings. Raises InputError about the first error."""
+    faults = check_sets(list(splits))
+    errors = [fault for fault in faults if fault.level == "error"]
+    more = f"hevitpose data check {data}"
+    if errors:
+        rest = f" ({len(errors) - 1} more errors: {more})" if len(errors) > 1 else ""
+        raise InputError(errors[0].file, f"{errors[0].reason}{rest}")
+    counts = Counter(fault.kind for fault in faults)
+    found = ", ".join(f"{count} x {kind}" for kind, count in counts.most_common()) or "no faults"
+    print(f"data check: {found}{f' ({more})' if counts else ''}", file=sys.stderr)

@@ -1,34 +1,41 @@
 """`hevitpose train`."""
 
-import dataclasses
 import os
 import sys
-from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from hevitpose.cli.common import need
+from hevitpose.cli.common import need, refuse_faults
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import NetworkName
-from hevitpose.files.check import Fault, check_sets
 
 EXAMPLES = """
 Examples:\n
   hevitpose train --model t --data people16 --root data/people16 --epochs 20\n
   hevitpose train --data people16 --recipe people16 --out runs/people16 --resume\n
   hevitpose train --data mice/ --epochs 60 --size 128,192@0.5,256@0.8\n
-  hevitpose train --data my.toml --weights hevitpose_t_people16 --time-budget 90m
+  hevitpose train --data my.toml --weights hevitpose_t_people16 --time-budget 90m\n
+  hevitpose train --data coco/coco.toml --recipe coco/pvtv2_b2 --crops coco/crops\n
+  hevitpose train --data mpii/mpii.toml --recipe mpii/b:shared_weights=false\n
+  hevitpose train --recipe mpii/hrnet_w32 --dry-run
 """
 
 
 def train(
-    data: Annotated[str, typer.Option(help="Folder of labelled pictures, TOML file that describes it, or people16.")],
-    model: Annotated[NetworkName, typer.Option(help="The network.")] = "t",
+    data: Annotated[
+        str | None, typer.Option(help="Folder of labelled pictures, TOML file that describes it, or people16.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="The network, t unless the recipe names one; with changes: t:shared_weights=false."),
+    ] = None,
     recipe: Annotated[
-        Literal["paper", "paper-coco", "people16"],
-        typer.Option(help="The paper's for MPII or for COCO, or that of the shipped weights."),
+        str,
+        typer.Option(
+            help="The paper's for MPII (mpii, paper) or COCO (coco), MMPose's (mpii-mmpose, coco-mmpose), that of the "
+            "shipped weights (people16); with a network: mpii/hrnet_w32, mpii/b-g222 (docs/training.md)."
+        ),
     ] = "paper",
     root: Annotated[Path | None, typer.Option(help="Folder of the data's files, if not that of the TOML file.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, weights, log and curve.")] = Path("runs/train"),
@@ -65,29 +72,43 @@ def train(
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
     compile: Annotated[bool, typer.Option(help="Compile the network first (torch.compile).")] = False,
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out, if it has begun.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Two steps and one evaluation of the recipe on made-up people; no --data.")
+    ] = False,
 ) -> None:
     """Train a network on labelled people."""
     need("train")
     from hevitpose.cli.progress import training_progress
-    from hevitpose.core.heatmap import CODECS
     from hevitpose.files.datasets import find_dataset
+    from hevitpose.training import dry_run as trial
     from hevitpose.training import recipes
     from hevitpose.training.budget import within_budget
     from hevitpose.training.loop import Hardware
     from hevitpose.training.loop import train as run
     from hevitpose.view.run_report import write_report
 
-    named = {"paper": recipes.Recipe, "paper-coco": recipes.paper_coco, "people16": recipes.people16}
-    sizes = size and recipes.parse_sizes(size)
-    changes: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "learning_rate": rate, "input_sizes": sizes}
-    changes |= {"patience": patience, "weights": weights}
-    chosen = dataclasses.replace(named[recipe](), model=model, seed=seed, **_given(changes))
-    base = CODECS[codec] if codec else chosen.codec
-    chosen = dataclasses.replace(chosen, codec=dataclasses.replace(base, sigma=sigma or chosen.codec.sigma))
+    chosen = recipes.chosen(
+        recipe,
+        model,
+        size,
+        codec=codec,
+        sigma=sigma,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=rate,
+        patience=patience,
+        weights=weights,
+        seed=seed,
+    )
     hardware = Hardware(device, precision, compile, at_once, crops)
+    if dry_run == (data is not None):
+        raise InputError("--data", "a dry run makes up its own people" if dry_run else "say what to train on")
+    if dry_run or data is None:
+        print(f"{recipe}: {trial.dry_run(chosen, recipes.skeleton_of(recipe), hardware)}")
+        return
     dataset = find_dataset(data, root)
     if not _rank():
-        refuse_faults(check_sets([*filter(None, (dataset.train,)), *dataset.validation]), data)
+        refuse_faults([*filter(None, (dataset.train,)), *dataset.validation], data)
         if not dataset.validation:
             print("no validation set: nothing will be scored", file=sys.stderr)
     if time_budget is not None:
@@ -104,22 +125,6 @@ def train(
     print(f"everything is in {out} (docs/training.md)")
 
 
-def refuse_faults(faults: list[Fault], data: str) -> None:
-    """A line on standard error about the warnings. Raises InputError about the first error."""
-    errors = [fault for fault in faults if fault.level == "error"]
-    more = f"hevitpose data check {data}"
-    if errors:
-        rest = f" ({len(errors) - 1} more errors: {more})" if len(errors) > 1 else ""
-        raise InputError(errors[0].file, f"{errors[0].reason}{rest}")
-    counts = Counter(fault.kind for fault in faults)
-    found = ", ".join(f"{count} x {kind}" for kind, count in counts.most_common()) or "no faults"
-    print(f"data check: {found}{f' ({more})' if counts else ''}", file=sys.stderr)
-
-
 def _rank() -> int:
     """Of the processes of torchrun only the first one, 0, speaks."""
     return int(os.environ.get("RANK", "0"))
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}

@@ -46,8 +46,9 @@ def test_only_strided_depthwise_convolutions_leave_bfloat16(conv, dtype):
         assert conv(torch.rand(1, 8, 16, 16)).dtype == dtype
 
 
-def test_written_out_attention_is_attention():
+@pytest.mark.parametrize("options", [{}, {"attn_mask": None, "dropout_p": 0.0}, {"attn_mask": torch.randn(20, 5)}])
+def test_written_out_attention_is_attention(options):
     query, key, value = (torch.randn(2, 4, n, 8) for n in (20, 5, 5))
     with FastKernels():
-        ours = F.scaled_dot_product_attention(query, key, value)
-    assert torch.allclose(ours, F.scaled_dot_product_attention(query, key, value), atol=1e-6)
+        ours = F.scaled_dot_product_attention(query, key, value, **options)
+    assert torch.allclose(ours, F.scaled_dot_product_attention(query, key, value, **options), atol=1e-6)

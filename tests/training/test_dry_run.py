@@ -11,7 +11,7 @@ from hevitpose.training.loop import Hardware
 from hevitpose.training.recipes import Recipe, named, skeleton_of
 
 HARDWARE = Hardware(device="cpu", precision="fp32")
-ROWS = [*get_args(NetworkName), "b-g222", "b-r421-h124"]
+ROWS = [*get_args(NetworkName), "b-g222", "efficientvit_m4-peow7"]
 
 
 @pytest.mark.parametrize("network", ROWS)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hevitpose.core.variant import PatchEmbedding
 from hevitpose.models.hevitpose import (
-    PatchEmbedding,
     Residual,
     check_sides,
     conv_bn,

@@ -15,8 +15,8 @@ from hevitpose.models import baselines, efficientvit, hevitpose
 class Network:
     """`title` is the paper's name; `build(num_keypoints, **options)` makes the network with random weights.
 
-    It takes normalised RGB (N, 3, H, W), H and W multiples of 32, to heatmaps (N, K, H/4, W/4), and ends in `head`, whose
-    last layer is the 1 x 1 convolution to the K keypoints. `options`: the fields of `Variant` that it has. Where
+    It takes normalised RGB (N, 3, H, W), H and W multiples of 32, to heatmaps (N, K, H/4, W/4), and ends in `head`,
+    whose last layer is the 1 x 1 convolution to the K keypoints. `options`: the fields of `Variant` that it has. Where
     `pretrained`, its backbone is timm's and `build(num_keypoints, pretrained=True)` begins with ImageNet's weights.
     """
 

@@ -45,13 +45,18 @@ class FastKernels(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if func is F.scaled_dot_product_attention and len(args) == 3 and not any((kwargs or {}).values()):
+        if func is F.scaled_dot_product_attention and len(args) == 3 and _all_default(kwargs or {}):
             return _attention(*args)
         # nn.Conv2d passes pictures, weight, bias, stride, padding, dilation and groups.
         if func is F.conv2d and len(args) == 7 and args[6] == args[0].shape[1] and max(args[3]) > 1:
             with torch.autocast("cpu", enabled=False):
                 return func(args[0].float(), *args[1:])
         return func(*args, **(kwargs or {}))
+
+
+def _all_default(kwargs: Mapping[str, Any]) -> bool:
+    """Whether attention is asked for without mask, dropout and the like."""
+    return not any(isinstance(value, Tensor) or value for value in kwargs.values())
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

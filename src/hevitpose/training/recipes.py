@@ -133,8 +133,11 @@ ROWS = {
     "b-r421": "b:reductions=4-2-1",
     "b-r421-h124": "b:reductions=4-2-1:heads=1-2-4",
     "b-r1684": "b:reductions=16-8-4",
+    "efficientvit_m4-peow3": "efficientvit_m4:embedding=conv7",
+    "efficientvit_m4-peow7": "efficientvit_m4:embedding=conv15-deconv4",
+    "efficientvit_m4-peow3-twice": "efficientvit_m4:embedding=conv7-conv7",
 }
-"""Other names of networks, and the rows of table 5."""
+"""Other names of networks, and the rows of tables 4 to 6 (row a of table 6 is `efficientvit_m4`, row c `b`)."""
 
 
 def skeleton_of(name: str) -> Skeleton:
@@ -166,7 +169,7 @@ def named(name: str) -> Recipe:
 
 
 def with_model(recipe: Recipe, text: str, source: str) -> Recipe:
-    """The recipe for a network: by name, by a row of table 5 (`b-g222`), or changed, `t:shared_weights=false:sigma=1`.
+    """The recipe for a network: by name, by a row of `ROWS` (`b-g222`), or changed, `t:shared_weights=false:sigma=1`.
 
     What can change are the fields of `Variant`, sigma, codec, rate and batch_size. Raises InputError, about `source`.
     """

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from hevitpose.cli import data, evaluate, export, info, predict, replay, runs, submit, train
+from hevitpose.cli import compare, data, evaluate, export, info, predict, replay, runs, submit, train
 from hevitpose.core.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command(epilog=predict.EXAMPLES)(predict.predict)
 app.command(epilog=train.EXAMPLES)(train.train)
+app.command(epilog=compare.EXAMPLES)(compare.compare)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=export.EXAMPLES)(export.export)
 app.command(epilog=info.EXAMPLES)(info.info)

@@ -47,15 +47,19 @@ NETWORKS: dict[NetworkName, Network] = {
 
 def build_network(name: NetworkName, num_keypoints: int, variant: Variant = PLAIN) -> nn.Module:
     """The network with random weights. Raises InputError where it has no such variant."""
-    network = NETWORKS[name]
-    for option in variant.options:
-        if option not in network.options:
-            own = f"has only {', '.join(network.options)}" if network.options else "has no variants"
-            raise InputError(spelled(name, variant), f"{network.title} {own}")
+    refuse_variant(name, variant)
     try:
-        return network.build(num_keypoints, **variant.options)
+        return NETWORKS[name].build(num_keypoints, **variant.options)
     except ValueError as error:
         raise InputError(spelled(name, variant), str(error)) from error
+
+
+def refuse_variant(name: NetworkName, variant: Variant) -> None:
+    """Raise InputError where the network has not what the variant changes."""
+    network = NETWORKS[name]
+    if set(variant.options) - set(network.options):
+        own = f"has only {', '.join(network.options)}" if network.options else "has no variants"
+        raise InputError(spelled(name, variant), f"{network.title} {own}")
 
 
 def title_of(name: NetworkName, variant: Variant = PLAIN) -> str:

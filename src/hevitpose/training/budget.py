@@ -20,11 +20,11 @@ RESERVE = 0.9
 """Of the time is planned with: reading, validation and checkpoints need the rest."""
 
 
-def parse_time(text: str, option: str = "--time-budget") -> float:
-    """Seconds of "90m", "8h" or "1.5d". Raises InputError on another form."""
+def parse_time(text: str, source: str) -> float:
+    """Seconds of "90m", "8h" or "1.5d". Raises InputError, about `source`, on another form."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([mhd])", text.strip())
     if not match or not float(match[1]):
-        raise InputError(f"{option} {text}", "is not of the form 90m, 8h or 1d")
+        raise InputError(source, "is not of the form 90m, 8h or 1d")
     return float(match[1]) * SECONDS[match[2]]
 
 
@@ -35,20 +35,20 @@ def within_budget(
     folder: Path,
     hardware: Hardware,
     resume: bool,
-    option: str = "--time-budget",
+    source: str,
 ) -> Recipe:
     """The recipe with as many epochs as fit; a run that is resumed keeps those that it began with.
 
-    Raises InputError where not even one epoch fits.
+    Raises InputError, about `source`, where not even one epoch fits.
     """
-    seconds = parse_time(text, option)
+    seconds = parse_time(text, source)
     begun = folder / "recipe.json"
     if resume and begun.is_file():
         return replace(recipe, epochs=json.loads(begun.read_text())["epochs"])
     epoch = seconds_of_an_epoch(recipe, dataset, folder, hardware)
     epochs = int(RESERVE * seconds / epoch)
     if not epochs:
-        raise InputError(f"{option} {text}", f"is too short: one epoch takes about {epoch / 60:.0f} minutes")
+        raise InputError(source, f"is too short: one epoch takes about {epoch / 60:.0f} minutes")
     return replace(recipe, epochs=epochs)
 
 

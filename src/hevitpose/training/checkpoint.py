@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from hevitpose.core.errors import InputError
 from hevitpose.models import weights
-from hevitpose.training.recipes import Recipe
+from hevitpose.training.recipes import Recipe, difference
 
 FILE = "checkpoint.safetensors"
 DATA = ("training people", "validation sets")
@@ -65,10 +65,8 @@ def load(path: Path, state: State, recipe: Recipe, conditions: Mapping[str, str]
     tensors, metadata = weights.load(path)
     if not {"progress", "recipe", "conditions"} <= metadata.keys():
         raise InputError(path, "is no checkpoint of a training run")
-    theirs = json.loads(metadata["recipe"])
-    for key, ours in json.loads(json.dumps(recipe.as_json())).items():
-        if theirs.get(key) != ours:
-            raise InputError(path, f"was made with {key} = {theirs.get(key)}, not {ours}: resume with the same recipe")
+    if other := difference(json.loads(metadata["recipe"]), recipe):
+        raise InputError(path, f"was made with {other}: resume with the same recipe")
     before = json.loads(metadata["conditions"])
     for name, value in conditions.items():
         if before.get(name) != value and name in DATA:

@@ -1,7 +1,8 @@
 """Everything that decides what a training run computes."""
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from math import cos, pi
@@ -145,17 +146,24 @@ def skeleton_of(name: str) -> Skeleton:
     return COCO17 if "coco" in name.partition("/")[0] else MPII16
 
 
-def chosen(name: str, model: str | None, size: str | None, **changes: Any) -> Recipe:
-    """The recipe of this name, for `model` where the name has none, with the `changes` that are not None.
+def chosen(
+    name: str,
+    model: str | None = None,
+    size: str | None = None,
+    codec: str | None = None,
+    sigma: float | None = None,
+    **changes: Any,
+) -> Recipe:
+    """The recipe of this name, for `model` where the name has none, with what is not None changed.
 
-    Fields of `Recipe`, `sizes` as `parse_sizes` reads them, `codec` (a name) and `sigma`. Raises InputError.
+    `size` as `parse_sizes` reads it, `codec` of `CODECS`; `changes` are fields of `Recipe`. Raises InputError.
     """
     recipe = named(name)
     if model:
         if "/" in name:
             raise InputError(f"--model {model}", f"the recipe {name} names its network")
         recipe = with_model(recipe, model, f"--model {model}")
-    recipe = with_codec(recipe, changes.pop("codec"), changes.pop("sigma"))
+    recipe = with_codec(recipe, codec, sigma)
     changes["input_sizes"] = size and parse_sizes(size)
     return replace(recipe, **{field: value for field, value in changes.items() if value is not None})
 
@@ -173,17 +181,30 @@ def with_model(recipe: Recipe, text: str, source: str) -> Recipe:
 
     What can change are the fields of `Variant`, sigma, codec, rate and batch_size. Raises InputError, about `source`.
     """
-    name, *rest = text.split(":")
-    name, *row = ROWS.get(name, name).split(":")
+    name, *rest = spelled_out(text).split(":")
     model: NetworkName | None = next((network for network in get_args(NetworkName) if network == name), None)
     if model is None:
         raise InputError(source, f"no network {name!r} (known: {', '.join((*get_args(NetworkName), *ROWS))})")
-    settings = parse_settings(":".join(row + rest), source)
+    settings = parse_settings(":".join(rest), source)
     of_network = {name: value for name, value in settings.items() if name in Variant.__dataclass_fields__}
     recipe = replace(recipe, model=model, variant=variant_of(of_network, source))
     for other in settings.keys() - of_network.keys():
         recipe = _with(recipe, other, settings[other], source)
     return recipe
+
+
+def spelled_out(text: str) -> str:
+    """A network as `with_model` takes it, without the names of `ROWS`: b:groups=2-2-2 for b-g222."""
+    name, colon, rest = text.partition(":")
+    return ROWS.get(name, name) + colon + rest
+
+
+def difference(theirs: Mapping[str, Any], recipe: Recipe) -> str | None:
+    """The first setting of a recipe's JSON that is another one in `recipe`: "epochs = 3, not 5"."""
+    for key, ours in json.loads(json.dumps(recipe.as_json())).items():
+        if theirs.get(key) != ours:
+            return f"{key} = {theirs.get(key)}, not {ours}"
+    return None
 
 
 def with_codec(recipe: Recipe, name: str | None, sigma: float | None = None) -> Recipe:

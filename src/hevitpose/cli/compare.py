@@ -1,0 +1,118 @@
+"""`hevitpose compare`."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from hevitpose.cli.common import need, refuse_faults
+from hevitpose.cli.progress import Report, training_progress
+from hevitpose.core.errors import InputError
+from hevitpose.files import atomic
+
+if TYPE_CHECKING:
+    from hevitpose.files.datasets import Dataset
+    from hevitpose.training.comparison import Entry
+    from hevitpose.training.loop import Hardware
+
+EXAMPLES = """
+Examples:\n
+  hevitpose compare --models t,mobilenet_v2,shufflenet_v2 --data people16 --root data/people16 --budget 3 --size 128\n
+  hevitpose compare --models t,t:sigma=1,t:shared_weights=false --data people16 --budget 5 --seeds 3\n
+  hevitpose compare --models b,hrnet_w32,pvtv2_b2 --data my.toml --recipe mpii --budget 8h --out runs/large
+"""
+
+
+def compare(
+    models: Annotated[
+        str,
+        typer.Option(
+            help="Networks, each with what is changed for it: t,t:sigma=1:shared_weights=false,b-g222 (docs/training.md)."
+        ),
+    ],
+    data: Annotated[str, typer.Option(help="Folder of labelled pictures, TOML file that describes it, or people16.")],
+    budget: Annotated[str, typer.Option(help="For each run: so many epochs, or as many as fit into 30m or 8h.")],
+    root: Annotated[Path | None, typer.Option(help="Folder of the data's files, if not that of the TOML file.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the runs, the table and the figures.")] = Path("runs/compare"),
+    recipe: Annotated[str, typer.Option(help="Of all runs, as of hevitpose train, without a network.")] = "people16",
+    size: Annotated[str | None, typer.Option(help="Input size instead of the recipe's, as of hevitpose train.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides first weights, order and augmentation.")] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each network, with this seed and the next ones.")] = 1,
+    at_once: Annotated[
+        int | None, typer.Option(min=1, help="Persons in memory at a time; larger batches are accumulated.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
+) -> None:
+    """Train networks from scratch, each by the same recipe and for the same budget, and compare their scores.
+
+    The same command again leaves out what is finished and goes on with what was interrupted.
+    """
+    need("train")
+    from hevitpose.files.datasets import find_dataset
+    from hevitpose.training import comparison, recipes
+    from hevitpose.training.loop import Hardware
+    from hevitpose.view.comparison import draw, markdown, table
+
+    if "/" in recipe:
+        raise InputError(f"--recipe {recipe}", "names a network: those that are compared stand in --models")
+    base = recipes.chosen(recipe, None, size, epochs=int(budget) if budget.isdecimal() else None)
+    entries = comparison.entries(models, base, range(seed, seed + seeds))
+    dataset = find_dataset(data, root)
+    refuse_faults([*filter(None, (dataset.train,)), *dataset.validation], data)
+    if not any(split.metric for split in dataset.validation):
+        raise InputError(data, "has no validation set with a metric to compare by")
+    hardware = Hardware(device, precision, False, at_once, out / "crops")
+    results, failed = [], 0
+    with training_progress() as report:
+        for number, entry in enumerate(entries, start=1):
+            print(f"{number} of {len(entries)}: {entry.title}, seed {entry.recipe.seed}", file=sys.stderr)
+            try:
+                results.append(run(entry, dataset, out, hardware, budget, recipe, report))
+            except InputError as error:  # the others are worth having without it
+                failed += 1
+                print(f"error: {entry.title}, seed {entry.recipe.seed}: {error}", file=sys.stderr)
+    if results:
+        atomic.write(out / "compare.json", json.dumps({"runs": results}, indent=1) + "\n")
+        atomic.write(out / "compare.md", markdown(results))
+        show(*table(results))
+        print(f"{', '.join(map(str, draw(results, out)))}; hevitpose runs {out} lists the runs")
+    sys.exit(1 if failed else 0)
+
+
+def run(
+    entry: "Entry", dataset: "Dataset", out: Path, hardware: "Hardware", budget: str, recipe: str, report: Report
+) -> dict[str, Any]:
+    """The result of one run: begun, gone on with, or found finished. Raises InputError."""
+    from hevitpose.training import comparison
+    from hevitpose.training.budget import within_budget
+    from hevitpose.training.loop import train
+    from hevitpose.view.run_report import write_report
+
+    folder, file = out / entry.name, out / f"{entry.name}.json"
+    own = entry.recipe
+    if not budget.isdecimal():
+        own = within_budget(own, budget, dataset, folder, hardware, True, f"--budget {budget}")
+    result = comparison.finished(file, own, dataset.name)
+    if result is None:
+        train(own, dataset, folder, hardware, True, report)
+        write_report(folder, dataset, report)
+        result = comparison.result_of(dataclasses.replace(entry, recipe=own), folder, recipe)
+        atomic.write(file, json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def show(header: list[str], rows: list[list[str]]) -> None:
+    """The table on the terminal."""
+    grid = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in header:
+        grid.add_column(name, justify="left" if name == header[0] else "right", overflow="fold")
+    for row in rows:
+        grid.add_row(*row)
+    Console().print(grid)

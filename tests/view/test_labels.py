@@ -39,3 +39,14 @@ def test_where_nothing_is_free_labels_stay_in_the_frame():
     corners = place_labels(centres, np.full(20, 3.0), np.full((20, 2), (15.0, 8)), LOW, LOW + 25)
     assert (corners >= 0).all()
     assert (corners + (15, 8) <= 25).all()
+
+
+def test_the_way_from_a_bubble_to_its_label_crosses_no_other_label():
+    # Three bubbles in each other's way, between two labels that fill the sides.
+    centres = np.array([[100.0, 70], [100, 76], [100, 82]])
+    radii, sizes = np.full(3, 2.0), np.full((3, 2), (60.0, 9))
+    corners = place_labels(centres, radii, sizes, LOW, HIGH)
+    for n, centre in enumerate(centres):
+        way = centre + np.linspace(0, 1, 50)[:, None] * (np.clip(centre, corners[n], corners[n] + sizes[n]) - centre)
+        for other in {0, 1, 2} - {n}:
+            assert not ((way > corners[other]) & (way < corners[other] + sizes[other])).all(axis=1).any()

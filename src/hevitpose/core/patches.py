@@ -66,7 +66,7 @@ def pixel_uses(layers: Sequence[Convolution], side: int) -> Counts:
     uses = np.ones(sizes[-1], dtype=np.int64)
     for layer, inputs in reversed(list(zip(layers, sizes[:-1], strict=True))):
         uses = _before(layer, inputs, uses)
-    return np.multiply.outer(uses, uses)
+    return uses[:, None] * uses
 
 
 def _before(layer: Convolution, inputs: int, uses: Counts) -> Counts:
@@ -76,7 +76,8 @@ def _before(layer: Convolution, inputs: int, uses: Counts) -> Counts:
     touched = layer.stride * np.arange(few)[:, None] - layer.padding + np.arange(layer.kernel)  # few, kernel
     inside = (touched >= 0) & (touched < many)
     if layer.transposed:
-        return np.where(inside, uses[touched.clip(0, many - 1)], 0).sum(axis=1)
+        made: Counts = np.where(inside, uses[touched.clip(0, many - 1)], 0).sum(axis=1)
+        return made
     before = np.zeros(inputs, dtype=np.int64)
     np.add.at(before, touched[inside], np.broadcast_to(uses[:, None], touched.shape)[inside])
     return before

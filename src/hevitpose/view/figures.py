@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import pi, sqrt
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,7 +27,7 @@ COLUMN = 3.35
 """The width of a column, in inches."""
 DPI = 300
 SUFFIXES = (".png", ".svg")
-STYLE = {
+STYLE: dict[Any, Any] = {
     **{f"{part}.labelsize": 7 for part in ("axes", "xtick", "ytick", "figure")},
     "font.size": 7,
     "axes.titlesize": 7,
@@ -97,7 +97,9 @@ def accuracy_over_cost(bubbles: Sequence[Bubble], accuracy: str) -> "Figure":
     axes = figure.subplots()
     colours = [VERMILION if b.name.startswith("HEViTPose") else BLUE for b in bubbles]
     x, y, million = (np.array(v) for v in zip(*((b.gflops, b.accuracy, b.parameters) for b in bubbles), strict=True))
-    axes.scatter(x, y, AREA_OF_MILLION * million, colours, alpha=0.6, edgecolors="white", linewidths=0.5)
+    order = np.argsort(-million, kind="stable")  # so that no bubble hides a smaller one
+    areas, shown = AREA_OF_MILLION * million[order], [colours[n] for n in order]
+    axes.scatter(x[order], y[order], areas, shown, alpha=0.6, edgecolors="white", linewidths=0.5)
     axes.set(xlabel="GFLOPs, the paper's counting", ylabel=accuracy)
     axes.set_xlim(0, 1.08 * x.max())
     room = 0.12 * (np.ptp(y) or 1.0)

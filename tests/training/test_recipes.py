@@ -143,12 +143,12 @@ def test_the_rows_of_table_5_are_its_rows():
 )
 def test_a_name_that_is_none_is_refused(name, model, message):
     with pytest.raises(InputError) as error:
-        chosen(name, model, None, codec=None, sigma=None)
+        chosen(name, model)
     assert str(error.value).startswith(message)
 
 
 def test_options_win_over_the_recipe():
-    recipe = chosen("mpii", "t:sigma=2:rate=1", "128", codec=None, sigma=3.0, learning_rate=0.5, epochs=None, seed=4)
+    recipe = chosen("mpii", "t:sigma=2:rate=1", "128", sigma=3.0, learning_rate=0.5, epochs=None, seed=4)
     assert recipe == Recipe(
         codec=replace(MSRA, sigma=3.0), learning_rate=0.5, input_sizes=(InputSize(128, 128),), seed=4
     )

@@ -33,7 +33,7 @@ def compare(
     models: Annotated[
         str,
         typer.Option(
-            help="Networks, each with what is changed for it: t,t:sigma=1:shared_weights=false,b-g222 (docs/training.md)."
+            help="Networks, each with what is changed for it: t,t:sigma=1,b:shared_weights=false (docs/training.md)."
         ),
     ],
     data: Annotated[str, typer.Option(help="Folder of labelled pictures, TOML file that describes it, or people16.")],
@@ -42,6 +42,7 @@ def compare(
     out: Annotated[Path, typer.Option(help="Folder for the runs, the table and the figures.")] = Path("runs/compare"),
     recipe: Annotated[str, typer.Option(help="Of all runs, as of hevitpose train, without a network.")] = "people16",
     size: Annotated[str | None, typer.Option(help="Input size instead of the recipe's, as of hevitpose train.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     seed: Annotated[int, typer.Option(help="Decides first weights, order and augmentation.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each network, with this seed and the next ones.")] = 1,
     at_once: Annotated[
@@ -57,12 +58,14 @@ def compare(
     need("train")
     from hevitpose.files.datasets import find_dataset
     from hevitpose.training import comparison, recipes
+    from hevitpose.training.budget import parse_budget
     from hevitpose.training.loop import Hardware
     from hevitpose.view.comparison import draw, markdown, table
 
     if "/" in recipe:
         raise InputError(f"--recipe {recipe}", "names a network: those that are compared stand in --models")
-    base = recipes.chosen(recipe, None, size, epochs=int(budget) if budget.isdecimal() else None)
+    epochs = parse_budget(budget, f"--budget {budget}")
+    base = recipes.chosen(recipe, None, size, epochs=epochs, batch_size=batch_size)
     entries = comparison.entries(models, base, range(seed, seed + seeds))
     dataset = find_dataset(data, root)
     refuse_faults([*filter(None, (dataset.train,)), *dataset.validation], data)
@@ -70,14 +73,14 @@ def compare(
         raise InputError(data, "has no validation set with a metric to compare by")
     hardware = Hardware(device, precision, False, at_once, out / "crops")
     results, failed = [], 0
-    with training_progress() as report:
-        for number, entry in enumerate(entries, start=1):
-            print(f"{number} of {len(entries)}: {entry.title}, seed {entry.recipe.seed}", file=sys.stderr)
-            try:
-                results.append(run(entry, dataset, out, hardware, budget, recipe, report))
-            except InputError as error:  # the others are worth having without it
-                failed += 1
-                print(f"error: {entry.title}, seed {entry.recipe.seed}: {error}", file=sys.stderr)
+    for number, entry in enumerate(entries, start=1):
+        print(f"{number} of {len(entries)}: {entry.title}, seed {entry.recipe.seed}", file=sys.stderr)
+        try:
+            with training_progress() as report:
+                results.append(run(entry, dataset, out, hardware, None if epochs else budget, recipe, report))
+        except InputError as error:  # the others are worth having without it
+            failed += 1
+            print(f"error: {entry.title}, seed {entry.recipe.seed}: {error}", file=sys.stderr)
     if results:
         atomic.write(out / "compare.json", json.dumps({"runs": results}, indent=1) + "\n")
         atomic.write(out / "compare.md", markdown(results))
@@ -87,7 +90,7 @@ def compare(
 
 
 def run(
-    entry: "Entry", dataset: "Dataset", out: Path, hardware: "Hardware", budget: str, recipe: str, report: Report
+    entry: "Entry", dataset: "Dataset", out: Path, hardware: "Hardware", time: str | None, recipe: str, report: Report
 ) -> dict[str, Any]:
     """The result of one run: begun, gone on with, or found finished. Raises InputError."""
     from hevitpose.training import comparison
@@ -97,8 +100,8 @@ def run(
 
     folder, file = out / entry.name, out / f"{entry.name}.json"
     own = entry.recipe
-    if not budget.isdecimal():
-        own = within_budget(own, budget, dataset, folder, hardware, True, f"--budget {budget}")
+    if time:
+        own = within_budget(own, time, dataset, folder, hardware, True, f"--budget {time}")
     result = comparison.finished(file, own, dataset.name)
     if result is None:
         train(own, dataset, folder, hardware, True, report)
@@ -112,7 +115,8 @@ def show(header: list[str], rows: list[list[str]]) -> None:
     """The table on the terminal."""
     grid = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in header:
-        grid.add_column(name, justify="left" if name == header[0] else "right", overflow="fold")
+        first = name == header[0]
+        grid.add_column(name, justify="left" if first else "right", no_wrap=first)
     for row in rows:
         grid.add_row(*row)
     Console().print(grid)

@@ -112,9 +112,7 @@ def train(
         if not dataset.validation:
             print("no validation set: nothing will be scored", file=sys.stderr)
     if time_budget is not None:
-        chosen = within_budget(
-            chosen, time_budget, dataset, out, hardware, resume, f"--time-budget {time_budget}"
-        )
+        chosen = within_budget(chosen, time_budget, dataset, out, hardware, resume, f"--time-budget {time_budget}")
     with training_progress() as report:
         history = run(chosen, dataset, out, hardware, resume, report)
         if _rank():

@@ -20,6 +20,16 @@ RESERVE = 0.9
 """Of the time is planned with: reading, validation and checkpoints need the rest."""
 
 
+def parse_budget(text: str, source: str) -> int | None:
+    """The epochs of "3", None for a time such as "90m". Raises InputError, about `source`, on another form."""
+    if not text.isdecimal():
+        parse_time(text, source)
+        return None
+    if not int(text):
+        raise InputError(source, "leaves no epoch")
+    return int(text)
+
+
 def parse_time(text: str, source: str) -> float:
     """Seconds of "90m", "8h" or "1.5d". Raises InputError, about `source`, on another form."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([mhd])", text.strip())

@@ -49,15 +49,18 @@ def finished(file: Path, recipe: Recipe, data: str) -> dict[str, Any] | None:
     """The result in `file`, None where there is none. Raises InputError where it is of another recipe or other data."""
     if not file.is_file():
         return None
-    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    other = f"data = {result['data']}, not {data}" if result["data"] != data else difference(result["settings"], recipe)
-    if other:
+    try:
+        result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        theirs, settings = result["data"], result["settings"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise InputError(file, "is no result of a comparison") from error
+    if other := f"data = {theirs}, not {data}" if theirs != data else difference(settings, recipe):
         raise InputError(file, f"is of a run with {other}: compare in another folder")
     return result
 
 
 def result_of(entry: Entry, folder: Path, base: str) -> dict[str, Any]:
-    """What came of a finished run in `folder`: cost, speed and the scores that its report left; `base` names the recipe.
+    """What came of a finished run in `folder` by the recipe `base`: cost, speed and the scores that its report left.
 
     Parameters and operations are the card's, at the last input size; `seconds` are those of the steps.
     """

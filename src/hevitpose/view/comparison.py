@@ -25,7 +25,7 @@ def table(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
                 "-".join(str(n) for n in sorted({run["epochs"] for run in runs})),
                 f"{fmean(run['images_per_second'] for run in runs):.1f}",
                 str(len(runs)),
-                *(_spread([run["scores"][s][m] for run in runs]) for s, m in columns),
+                *(_spread(_values(runs, *column)) for column in columns),
             ]
         )
     return header, rows
@@ -44,15 +44,16 @@ def markdown(results: Sequence[Result]) -> str:
 def draw(results: Sequence[Result], folder: Path) -> list[Path]:
     """For each validation set SET.png and SET.svg: its main score over GFLOPs. Returns the files."""
     files = []
-    for name, metric in {name: metric for name, metric in reversed(_scores(results))}.items():
+    for name, metric in _scores(results):
         bubbles = [
             Bubble(
                 runs[0]["title"],
                 runs[0]["paper_operations"] / 1e9,
-                fmean(run["scores"][name][metric] for run in runs),
+                fmean(values),
                 runs[0]["parameters"] / 1e6,
             )
             for runs in _by_network(results)
+            if (values := _values(runs, name, metric))
         ]
         figure = accuracy_over_cost(bubbles, f"{metric} (%), {name}")
         for suffix in (".png", ".svg"):
@@ -72,5 +73,12 @@ def _scores(results: Sequence[Result]) -> list[tuple[str, str]]:
     return [(name, next(iter(scores))) for name, scores in results[0]["scores"].items()]
 
 
+def _values(runs: Sequence[Result], name: str, metric: str) -> list[float]:
+    """The scores of these runs, without those that a set is too small to give."""
+    return [value for run in runs if (value := run["scores"][name][metric]) is not None]
+
+
 def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return "-"
     return f"{fmean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")

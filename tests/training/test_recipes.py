@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from importlib import resources
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -89,6 +90,11 @@ def test_the_presets_differ_in_what_the_documentation_says():
     assert changes(theirs, named("coco-mmpose/b")).keys() == {"augmentation"}
     assert named("coco/b").augmentation == named("coco-mmpose/b").augmentation
     assert theirs.rate(1000, 10**6) == pytest.approx(5e-4 * 64 / 512)
+
+
+def test_the_documentation_names_every_network_and_recipe():
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    assert [name for name in (*RECIPES, *get_args(NetworkName), *ROWS) if f"`{name}`" not in page] == []
 
 
 def changes(first, second):

@@ -33,6 +33,15 @@ def test_info_as_json_adds_up(hevitpose):
         assert whole[key] == sum(part[key] for part in parts.values())
 
 
+def test_info_of_a_variant_is_that_of_its_row(hevitpose):
+    status, printed, _ = hevitpose("info", "b-g222")
+    total = next(line for line in printed.splitlines() if "total" in line)
+    assert (status, [cell.strip() for cell in total.split("│")[2:4]]) == (0, ["13.72", "5.80"])
+    assert "HEViTPose-B, groups=2-2-2, 16 keypoints" in printed
+    status, _, errors = hevitpose("info", "alexnet")
+    assert (status, errors.startswith("error: alexnet: no network 'alexnet' (known: t, s, b, ")) == (1, True)
+
+
 def test_info_refuses_a_size_that_cannot_be(hevitpose):
     status, _, errors = hevitpose("info", "t", "--height", "250")
     assert (status, errors) == (
@@ -99,6 +108,15 @@ def test_from_training_to_an_onnx_file_that_is_evaluated(hevitpose, skier):
         assert status == 0
         scores.append(json.loads(printed)["scores"]["PCKh@0.5"])
     assert scores[0] == scores[1]
+
+
+def test_a_dry_run_needs_no_data_and_leaves_nothing(hevitpose, empty_folder):
+    status, printed, _ = hevitpose("train", "--recipe", "coco/t:shared_weights=false", "--dry-run", "--device", "cpu")
+    assert status == 0
+    start = "coco/t:shared_weights=false: HEViTPose-T, shared_weights=false, 3.98 M parameters: 2 steps of 2 people"
+    assert printed.startswith(start)
+    assert "4 people with 17 keypoints evaluated with flip test, AP " in printed
+    assert not list(empty_folder.iterdir())
 
 
 @pytest.mark.usefixtures("data")
@@ -168,6 +186,9 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
             ["train", "--data", "people.toml", "--size", "100"],
             "error: --size 100: 100 is not a multiple of 32; the nea",
         ),
+        (["train"], "error: --data: say what to train on"),
+        (["train", "--dry-run", "--data", "people.toml"], "error: --data: a dry run makes up its own people"),
+        (["train", "--recipe", "mpii/s", "--model", "t"], "error: --model t: the recipe mpii/s names its network"),
         (["evaluate", "--data", "none.json", "--metric", "pck"], "error: none.json: no such file"),
         (
             ["evaluate", "--data", "people.json"],
@@ -215,7 +236,7 @@ def test_a_missing_extra_names_the_install_command(hevitpose, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("command", ["predict", "train", "evaluate", "submit", "export", "info"])
+@pytest.mark.parametrize("command", ["predict", "train", "compare", "evaluate", "submit", "export", "info"])
 def test_every_help_text_has_examples(hevitpose, command):
     status, printed, _ = hevitpose(command, "--help")
     assert status == 0

@@ -1,3 +1,4 @@
+import sys
 from typing import get_args
 
 import pytest
@@ -31,6 +32,12 @@ def test_a_variant_changes_what_it_names_and_nothing_else():
 def test_a_network_that_cannot_be_is_refused(name, variant, message):
     with pytest.raises(InputError, match=f"^{message}$"):
         build_network(name, 16, variant)
+
+
+def test_a_missing_timm_names_the_install_command(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(InputError, match=r"^ResNet-50: needs timm, .*: pip install \"hevitpose\[baselines\]\"$"):
+        build_network("resnet50", 16)
 
 
 def test_the_title_says_in_what_it_differs():

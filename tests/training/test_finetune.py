@@ -2,18 +2,20 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import Facts
 from hevitpose.core.heatmap import EDGES
 from hevitpose.core.skeleton import MPII16, skeleton_from_coco, spelled_out
 from hevitpose.files.datasets import find_dataset
+from hevitpose.models.baselines import import_timm
 from hevitpose.models.hevitpose import hevitpose_t
+from hevitpose.models.networks import build_network
 from hevitpose.models.weights import save_model
-from hevitpose.training.finetune import begin_with, match_keypoints
+from hevitpose.training.finetune import begin_with, begin_with_imagenet, match_keypoints
 from hevitpose.training.loop import Hardware, train
-from hevitpose.training.recipes import InputSize, Recipe
+from hevitpose.training.recipes import TIMM, InputSize, Recipe
 
 OURS = skeleton_from_coco({"keypoints": ["LeftKnee", "RightKnee", "r_hip", "l_hip", "nose"]}, "ours")
 
@@ -77,3 +79,70 @@ def test_a_run_begins_with_the_weights_that_its_recipe_names(trained, dots, tmp_
     assert len(train(still, dataset, tmp_path / "run", hardware, resume=True)) == 1
     with pytest.raises(InputError, match=r"given.safetensors: no such file"):
         train(still, dataset, tmp_path / "other", hardware)
+
+
+def timms(name, path):
+    """The file of timm's network of this name, with random weights."""
+    torch.manual_seed(7)
+    save_file(import_timm().create_model(name).state_dict(), path)
+    return load_file(path)
+
+
+def begun(recipe, keypoints=5):
+    torch.manual_seed(recipe.seed)
+    network = build_network(recipe.model, keypoints, recipe.variant)
+    return network, begin_with_imagenet(network, recipe)
+
+
+def test_a_backbone_begins_with_a_file_and_the_head_anew(tmp_path):
+    path = tmp_path / "mobilenet.safetensors"
+    theirs = timms("mobilenetv2_100", path)
+    plain = build_network("mobilenet_v2", 5)
+    network, report = begun(Recipe(model="mobilenet_v2", imagenet=str(path)))
+    assert [
+        name for name, tensor in network.backbone.state_dict().items() if not torch.equal(tensor, theirs[name])
+    ] == []
+    assert network.head[-1].weight.shape == plain.head[-1].weight.shape
+    whole = sum(p.numel() for p in network.backbone.parameters())
+    # Batch norms begin as ones and zeros, in the file as in a new network.
+    same = sum(p.numel() for p in network.backbone.parameters() if p.ndim == 1)
+    assert report == (f"loaded: {whole - same:,} of {whole:,} parameters of the backbone", "begins anew: head")
+
+
+def test_a_run_says_what_it_began_with(dots, tmp_path, capsys):
+    timms("efficientvit_m0", tmp_path / "m0.safetensors")
+    sizes = (InputSize(32, 32),)
+    recipe = Recipe(epochs=1, batch_size=8, input_sizes=sizes, imagenet=str(tmp_path / "m0.safetensors"))
+    train(recipe, find_dataset(str(dots / "dots.toml")), tmp_path / "run", Hardware(device="cpu", precision="fp32"))
+    report = (tmp_path / "run" / "imagenet.txt").read_text()
+    assert report.startswith("loaded: ")
+    assert capsys.readouterr().out == report
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "message"),
+    [
+        ("pvt_s", "x.safetensors", "PVT-S: has no weights of ImageNet to begin with"),
+        (
+            "s",
+            TIMM,
+            r"HEViTPose-S: begins with a file of timm's efficientvit_m0 \(T\), m2 \(S\) or m4: --imagenet FILE",
+        ),
+        ("mobilenet_v2", "x.safetensors", "x.safetensors: holds nothing that fits MobileNetV2"),
+        ("mobilenet_v2", "none.safetensors", "none.safetensors: no such file"),
+        ("mobilenet_v2", TIMM, r"MobileNetV2: no weights to begin with \(no network today\)"),
+    ],
+)
+def test_weights_that_cannot_be_begun_with_are_one_line(model, given, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_file({"x": torch.zeros(1)}, "x.safetensors")
+    real = import_timm().create_model
+
+    def offline(*arguments, pretrained, pretrained_cfg_overlay, **options):
+        if pretrained and not pretrained_cfg_overlay:
+            raise OSError("no\nnetwork today")
+        return real(*arguments, pretrained=pretrained, pretrained_cfg_overlay=pretrained_cfg_overlay, **options)
+
+    monkeypatch.setattr(import_timm(), "create_model", offline)
+    with pytest.raises(InputError, match=f"^{message}$"):
+        begun(Recipe(model=model, imagenet=given))

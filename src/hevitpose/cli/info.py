@@ -11,17 +11,17 @@ from rich.table import Table
 
 from hevitpose.cli.common import need
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import NetworkName
 
 EXAMPLES = """
 Examples:\n
   hevitpose info b\n
-  hevitpose info t --keypoints 17 --height 256 --width 192 --json
+  hevitpose info t --keypoints 17 --height 256 --width 192 --json\n
+  hevitpose info b:groups=2-2-2
 """
 
 
 def info(
-    model: Annotated[NetworkName, typer.Argument(help="The network.")],
+    model: Annotated[str, typer.Argument(help="The network, as hevitpose train takes it: b, b-g222, t:heads=1-2-4.")],
     keypoints: Annotated[int, typer.Option(min=1, help="Number of keypoints.")] = 16,
     height: Annotated[int, typer.Option(min=32, help="Of the input.")] = 256,
     width: Annotated[int, typer.Option(min=32, help="Of the input.")] = 256,
@@ -34,18 +34,20 @@ def info(
     """
     need("train")
     from hevitpose.models.cost import cost, total
-    from hevitpose.models.networks import NETWORKS
+    from hevitpose.models.networks import build_network, title_of
+    from hevitpose.training.recipes import Recipe, with_model
 
-    network = NETWORKS[model]
+    recipe = with_model(Recipe(), model, model)
+    title = title_of(recipe.model, recipe.variant)
     try:
-        parts = cost(network.build(keypoints), (height, width))
+        parts = cost(build_network(recipe.model, keypoints, recipe.variant), (height, width))
     except ValueError as error:
-        raise InputError(network.title, str(error)) from error
+        raise InputError(title, str(error)) from error
     parts["total"] = total(parts)
     if as_json:
         print(json.dumps({name: asdict(part) for name, part in parts.items()}, indent=1))
         return
-    table = Table(title=f"{network.title}, {keypoints} keypoints, input {height} x {width}")
+    table = Table(title=f"{title}, {keypoints} keypoints, input {height} x {width}")
     table.add_column("part")
     for column in ("parameters (M)", "GFLOPs, the paper's", "GMACs, all"):
         table.add_column(column, justify="right")

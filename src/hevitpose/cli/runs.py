@@ -47,7 +47,7 @@ def summary(run: RunLog) -> dict[str, Any]:
     name = run.score or ""
     return {
         "run": str(run.folder),
-        "model": run.recipe["model"],
+        "model": ":".join(filter(None, (run.recipe["model"], run.recipe.get("variant")))),
         "data": run.data["name"],
         "epochs": f"{len(run.history)}/{run.recipe['epochs']}",
         "input": last.get("size"),

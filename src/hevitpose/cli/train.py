@@ -67,6 +67,16 @@ def train(
         str | None,
         typer.Option(help="Begin with trained weights, a file (.safetensors) or hevitpose_t_people16."),
     ] = None,
+    imagenet: Annotated[
+        Path | None,
+        typer.Option(
+            help="Begin with timm's ImageNet weights (.safetensors): efficientvit_m0, m2, m4 for t, s, b; else those "
+            "of the network's backbone."
+        ),
+    ] = None,
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="The same, fetched by timm; for networks with a backbone of timm's.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Decides first weights, order and augmentation.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
@@ -98,6 +108,7 @@ def train(
         learning_rate=rate,
         patience=patience,
         weights=weights,
+        imagenet=str(imagenet) if imagenet else recipes.TIMM if pretrained else None,
         seed=seed,
     )
     hardware = Hardware(device, precision, compile, at_once, crops)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import nn
 
@@ -45,11 +46,27 @@ NETWORKS: dict[NetworkName, Network] = {
 }
 
 
-def build_network(name: NetworkName, num_keypoints: int, variant: Variant = PLAIN) -> nn.Module:
-    """The network with random weights. Raises InputError where it has no such variant."""
+def build_network(
+    name: NetworkName, num_keypoints: int, variant: Variant = PLAIN, pretrained: bool | Path = False
+) -> nn.Module:
+    """The network with random weights, or with ImageNet's of timm's hub, or of a file, in its backbone.
+
+    Raises InputError where it has no such variant, or where timm or its weights cannot be had.
+    """
     refuse_variant(name, variant)
+    options = variant.options | ({"pretrained": pretrained} if pretrained else {})
     try:
-        return NETWORKS[name].build(num_keypoints, **variant.options)
+        return NETWORKS[name].build(num_keypoints, **options)
+    except ModuleNotFoundError as error:
+        if error.name != "timm":
+            raise
+        reason = 'needs timm, which is not installed: pip install "hevitpose[baselines]"'
+        raise InputError(NETWORKS[name].title, reason) from error
+    except (OSError, RuntimeError) as error:
+        if not pretrained:
+            raise
+        source = pretrained if isinstance(pretrained, Path) else NETWORKS[name].title
+        raise InputError(source, f"no weights to begin with ({_in_a_line(error)})") from error
     except ValueError as error:
         raise InputError(spelled(name, variant), str(error)) from error
 
@@ -60,6 +77,10 @@ def refuse_variant(name: NetworkName, variant: Variant) -> None:
     if set(variant.options) - set(network.options):
         own = f"has only {', '.join(network.options)}" if network.options else "has no variants"
         raise InputError(spelled(name, variant), f"{network.title} {own}")
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def title_of(name: NetworkName, variant: Variant = PLAIN) -> str:

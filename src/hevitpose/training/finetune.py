@@ -12,10 +12,13 @@ from hevitpose.core.skeleton import Skeleton, spelled_out
 from hevitpose.core.variant import spelled
 from hevitpose.files import atomic
 from hevitpose.inference.network import find_weights
-from hevitpose.models.networks import build_network, title_of
+from hevitpose.models.efficientvit import EfficientViTPose
+from hevitpose.models.hevitpose import HEViTPose
+from hevitpose.models.imagenet import begin_with_efficientvit
+from hevitpose.models.networks import NETWORKS, build_network, title_of
 from hevitpose.models.weights import load_into, load_model
 from hevitpose.training import distributed
-from hevitpose.training.recipes import Recipe
+from hevitpose.training.recipes import TIMM, Recipe
 
 
 @dataclass(frozen=True)
@@ -58,16 +61,45 @@ def begin(recipe: Recipe, skeleton: Skeleton, fabric: Fabric, folder: Path | Non
     """
     torch.manual_seed(recipe.seed)
     network = build_network(recipe.model, skeleton.num_keypoints, recipe.variant)
+    report: dict[str, tuple[str, ...]] = {}
     if recipe.weights and folder:
         path = find_weights(recipe.weights, "torch")
-        match = begin_with(network, path, spelled(recipe.model, recipe.variant), skeleton)
-        if fabric.is_global_zero:
-            atomic.write(folder / "keypoints.txt", "".join(f"{line}\n" for line in match.report))
-            print(*match.report, sep="\n")
+        report["keypoints.txt"] = begin_with(network, path, spelled(recipe.model, recipe.variant), skeleton).report
+    elif recipe.imagenet and folder:
+        report["imagenet.txt"] = begin_with_imagenet(network, recipe)
+    if folder and fabric.is_global_zero:
+        for name, lines in report.items():
+            atomic.write(folder / name, "".join(f"{line}\n" for line in lines))
+            print(*lines, sep="\n")
     if fabric.world_size > 1:
         distributed.synchronize_batch_norms(network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
+
+
+def begin_with_imagenet(network: nn.Module, recipe: Recipe) -> tuple[str, ...]:
+    """Fill the network of a recipe with the weights of ImageNet that it names: what was loaded, and what begins anew.
+
+    Raises InputError where there are none for it.
+    """
+    name, given = title_of(recipe.model), recipe.imagenet or TIMM
+    path = None if given == TIMM else find_weights(given, "torch")
+    if not NETWORKS[recipe.model].pretrained:
+        if not isinstance(network, HEViTPose | EfficientViTPose):
+            raise InputError(name, "has no weights of ImageNet to begin with")
+        if path is None:
+            raise InputError(name, "begins with a file of timm's efficientvit_m0 (T), m2 (S) or m4: --imagenet FILE")
+        return begin_with_efficientvit(network, path)
+    torch.manual_seed(recipe.seed)  # so that what the weights do not fill is what it was
+    theirs = build_network(recipe.model, 1, recipe.variant, path or True).get_submodule("backbone")
+    ours = network.get_submodule("backbone")
+    pairs = list(zip(ours.parameters(), theirs.parameters(), strict=True))
+    loaded = sum(own.numel() for own, other in pairs if not torch.equal(own, other))
+    if not loaded:
+        raise InputError(given, f"holds nothing that fits {name}")
+    ours.load_state_dict(theirs.state_dict())
+    whole = sum(own.numel() for own, _ in pairs)
+    return f"loaded: {loaded:,} of {whole:,} parameters of the backbone", "begins anew: head"
 
 
 def begin_with(network: nn.Module, path: Path, model: str, skeleton: Skeleton) -> KeypointMatch:

@@ -16,6 +16,8 @@ from hevitpose.core.variant import PLAIN, Variant, parse_settings, variant_of
 from hevitpose.files.crops import BOX_PADDING
 from hevitpose.training.augment import Augmentation
 
+TIMM = "timm"
+"""As `Recipe.imagenet`: what timm publishes for the network's backbone."""
 PAPER_CODEC = replace(MSRA, sigma=1.0)
 
 
@@ -37,7 +39,8 @@ class Recipe:
     device takes fewer at once. With `rate_batch` the rate is meant for a batch of so many and grows with the batch.
     Gradients longer than `largest_gradient` are shortened. The run stops when the first validation set's score has
     not improved for `patience` epochs. `weights` names the trained weights that the network begins with, a file or
-    those that ship; without them it begins with random ones.
+    those that ship; `imagenet` those of its backbone, a file or `TIMM`. Without either it
+    begins with random ones.
     """
 
     model: NetworkName = "t"
@@ -58,6 +61,7 @@ class Recipe:
     weights: str | None = None
     seed: int = 0
     variant: Variant = PLAIN
+    imagenet: str | None = None
 
     def input_size(self, epoch: int) -> tuple[int, int]:
         """(height, width) in this epoch, which counts from 0."""
@@ -165,6 +169,8 @@ def chosen(
         recipe = with_model(recipe, model, f"--model {model}")
     recipe = with_codec(recipe, codec, sigma)
     changes["input_sizes"] = size and parse_sizes(size)
+    if changes.get("weights") and changes.get("imagenet"):
+        raise InputError("--weights", "and weights of ImageNet cannot both be begun with")
     return replace(recipe, **{field: value for field, value in changes.items() if value is not None})
 
 

@@ -6,6 +6,7 @@ They change speed and rounding, never what is computed.
 import ctypes
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -29,6 +30,11 @@ def keep_freed_memory() -> None:
         mallopt(m_mmap_max, 0)
         mallopt(m_trim_threshold, 2**31 - 1)
         mallopt(m_top_pad, 2**28)
+
+
+def fast_kernels(device: torch.device) -> AbstractContextManager[object]:
+    """The detours that pay on this device."""
+    return FastKernels() if device.type == "cpu" else nullcontext()
 
 
 class FastKernels(TorchFunctionMode):

@@ -5,7 +5,6 @@ import math
 import os
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -204,7 +203,7 @@ def forward_backward(run: Run, batch: Batch) -> Tensor:
     for number, part in enumerate(parts, start=1):
         share = len(part.inputs) / len(batch.inputs)
         last = number == len(parts)
-        with fast_kernels(run.fabric), run.fabric.no_backward_sync(run.model, enabled=not last):
+        with cpu.fast_kernels(run.fabric.device), run.fabric.no_backward_sync(run.model, enabled=not last):
             loss = share * heatmap_loss(run.model(part.inputs), part.targets, part.weights)
             run.fabric.backward(loss)
         total += loss.detach()
@@ -299,11 +298,6 @@ def make_fabric(hardware: Hardware) -> Fabric:
     fabric.launch()
     distributed.leave_at_exit()
     return fabric
-
-
-def fast_kernels(fabric: Fabric) -> AbstractContextManager[object]:
-    """The detours that pay on this device."""
-    return cpu.FastKernels() if fabric.device.type == "cpu" else nullcontext()
 
 
 def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

@@ -7,10 +7,10 @@
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from hevitpose.core.errors import InputError
     from hevitpose.core.person import Person, Pose
     from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from hevitpose.training.recipes import Recipe
     from hevitpose.view.draw import draw
 
-__version__ = version("hevitpose")
 __all__ = [
     "COCO17",
     "MPII16",
@@ -60,6 +59,10 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that `import hevitpose` loads neither torch nor ONNX Runtime."""
+    if name == "__version__":
+        from importlib.metadata import version  # which takes longer than all else here
+
+        return version("hevitpose")
     if name not in _HOMES:
         raise AttributeError(f"module 'hevitpose' has no attribute {name!r}")
     return getattr(import_module(f"hevitpose.{_HOMES[name]}"), name)

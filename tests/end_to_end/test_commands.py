@@ -212,6 +212,10 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
         ),
         (["evaluate", "--data", "nothing"], "error: nothing: no such validation set"),
         (
+            ["evaluate", "--data", "people.json", "--metric", "pckh", "--runtime", "torch", "--device", "cuda:7"],
+            "error: --device cuda:7: there is none that can be used (",
+        ),
+        (
             ["export", "none.safetensors", "--output", "x.onnx", "--check", "photo.png"],
             "error: none.safetensors: no such",
         ),
@@ -241,6 +245,12 @@ def test_every_help_text_has_examples(hevitpose, command):
     status, printed, _ = hevitpose(command, "--help")
     assert status == 0
     assert f"hevitpose {command} " in printed.split("Examples:")[1]
+
+
+def test_a_runtime_that_is_not_installed_names_the_install_command(hevitpose, skier, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    status, _, errors = hevitpose("predict", skier, "--runtime", "torch")
+    assert (status, errors) == (1, 'error: torch: is not installed: pip install "hevitpose[train]"\n')
 
 
 def test_python_m_hevitpose_is_the_command():

@@ -80,6 +80,39 @@ def test_a_picture_without_anybody_has_nobody(network):
     assert pose.people == []
 
 
+def test_two_of_three_keypoints_are_nobody_without_a_box(network):
+    assert PoseEstimator(network)(picture_with(JOINTS[:2])).people == []
+
+
+def test_of_two_looks_the_clearly_surer_one_counts(network):
+    """The second look is spoilt: all three joints of low score, far from the truth."""
+
+    def second_look_is_worse(crops):
+        heatmaps = find_dots(crops)
+        return heatmaps if len(network.backend.batches) == 1 else np.roll(0.6 * heatmaps, 5, axis=3)
+
+    def backend(crops):
+        network.backend.batches.append(len(crops))
+        return second_look_is_worse(crops)
+
+    person = PoseEstimator(dataclasses.replace(network, backend=backend))(picture_with(JOINTS)).people[0]
+    assert len(network.backend.batches) == 2
+    assert person.keypoints == pytest.approx(JOINTS, abs=0.3 * cell(640 * 4 / 3, 1.0))
+
+
+def test_nothing_is_found_outside_the_picture(network):
+    def beyond(crops):
+        heatmaps = np.zeros((len(crops), 3, 32, 24), dtype=np.float32)
+        heatmaps[:, :, 1, 1] = 0.9
+        return heatmaps
+
+    estimator = PoseEstimator(dataclasses.replace(network, backend=beyond))
+    person = estimator(np.zeros((100, 100, 3), dtype=np.uint8), boxes=[[0, 0, 60, 60]]).people[0]
+    assert np.isnan(person.keypoints).all()
+    assert (person.all_keypoints < 0).any()
+    assert person.score == 0
+
+
 @pytest.mark.parametrize("flip_test", [False, True])
 def test_an_absent_joint_is_nan_and_has_its_score(network, flip_test):
     estimator = PoseEstimator(network, flip_test=flip_test)

@@ -7,7 +7,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.facts import NetworkName
 from hevitpose.core.skeleton import COCO17, MPII16
 from hevitpose.training.dry_run import dry_run, made_up
-from hevitpose.training.loop import Hardware
+from hevitpose.training.hardware import Hardware
 from hevitpose.training.recipes import Recipe, named, skeleton_of
 
 HARDWARE = Hardware(device="cpu", precision="fp32")

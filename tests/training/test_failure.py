@@ -5,7 +5,8 @@ from hevitpose.core.errors import InputError
 from hevitpose.files.datasets import find_dataset
 from hevitpose.models import weights
 from hevitpose.training import failure, loop
-from hevitpose.training.loop import Hardware, train
+from hevitpose.training.hardware import Hardware
+from hevitpose.training.loop import train
 from hevitpose.training.recipes import InputSize, Recipe
 
 RECIPE = Recipe(epochs=2, batch_size=8, input_sizes=(InputSize(32, 32),), warmup_steps=1)

@@ -14,7 +14,8 @@ from hevitpose.models.hevitpose import hevitpose_t
 from hevitpose.models.networks import build_network
 from hevitpose.models.weights import save_model
 from hevitpose.training.finetune import begin_with, begin_with_imagenet, match_keypoints
-from hevitpose.training.loop import Hardware, train
+from hevitpose.training.hardware import Hardware
+from hevitpose.training.loop import train
 from hevitpose.training.recipes import TIMM, InputSize, Recipe
 
 OURS = skeleton_from_coco({"keypoints": ["LeftKnee", "RightKnee", "r_hip", "l_hip", "nose"]}, "ours")

@@ -12,6 +12,7 @@ from hevitpose.files.datasets import Split
 EXTRAS = {
     "train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "matplotlib", "scipy"),
     "export": ("torch", "onnx", "onnxscript"),
+    "baselines": ("timm", "torchvision"),
 }
 
 
@@ -19,6 +20,11 @@ def need(extra: str) -> None:
     """Raise InputError, with the command that installs it, where an optional part of the package is missing."""
     if not all(find_spec(module) for module in EXTRAS[extra]):
         raise InputError(extra, f'needs packages that are not installed: pip install "hevitpose[{extra}]"')
+
+
+def extra_of(module: str) -> str | None:
+    """The extra that installs a module, or a part of one."""
+    return next((extra for extra, modules in EXTRAS.items() if module.partition(".")[0] in modules), None)
 
 
 def refuse_faults(splits: Iterable[Split], data: str) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -19,7 +19,7 @@ from hevitpose.files import atomic
 if TYPE_CHECKING:
     from hevitpose.files.datasets import Dataset
     from hevitpose.training.comparison import Entry
-    from hevitpose.training.loop import Hardware
+    from hevitpose.training.hardware import Hardware
 
 EXAMPLES = """
 Examples:\n
@@ -43,13 +43,17 @@ def compare(
     recipe: Annotated[str, typer.Option(help="Of all runs, as of hevitpose train, without a network.")] = "people16",
     size: Annotated[str | None, typer.Option(help="Input size instead of the recipe's, as of hevitpose train.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides first weights, order and augmentation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Decides first weights, order and augmentation.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each network, with this seed and the next ones.")] = 1,
     at_once: Annotated[
         int | None, typer.Option(min=1, help="Persons in memory at a time; larger batches are accumulated.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="The first GPU, else the processor.")
+    ] = "auto",
+    precision: Annotated[
+        Literal["auto", "bf16", "fp32"], typer.Option(help="bfloat16 where the device multiplies it itself.")
+    ] = "auto",
 ) -> None:
     """Train networks from scratch, each by the same recipe and for the same budget, and compare their scores.
 
@@ -59,7 +63,7 @@ def compare(
     from hevitpose.files.datasets import find_dataset
     from hevitpose.training import comparison, recipes
     from hevitpose.training.budget import parse_budget
-    from hevitpose.training.loop import Hardware
+    from hevitpose.training.hardware import Hardware
     from hevitpose.view.comparison import draw, markdown, table
 
     if "/" in recipe:

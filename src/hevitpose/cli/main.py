@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hevitpose.cli import compare, data, evaluate, export, info, predict, replay, runs, submit, train
+from hevitpose.cli.common import extra_of
 from hevitpose.core.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -44,4 +45,10 @@ def main() -> None:
         app()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        extra = extra_of(error.name or "")
+        if extra is None:
+            raise
+        print(f'error: {error.name}: is not installed: pip install "hevitpose[{extra}]"', file=sys.stderr)
         sys.exit(1)

@@ -41,7 +41,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, weights, log and curve.")] = Path("runs/train"),
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
-    rate: Annotated[float | None, typer.Option(help="Learning rate instead of the recipe's.")] = None,
+    rate: Annotated[float | None, typer.Option(min=1e-12, help="Learning rate instead of the recipe's.")] = None,
     size: Annotated[
         str | None, typer.Option(help="Input size: 256, 256x192 (height x width), or in turn 128,192@0.5,256@0.8.")
     ] = None,
@@ -49,7 +49,7 @@ def train(
         Literal["edges", "msra", "dark", "udp"] | None,
         typer.Option(help="How joints stand in heatmaps (docs/coordinates.md)."),
     ] = None,
-    sigma: Annotated[float | None, typer.Option(help="Of a joint's Gaussian, in heatmap cells.")] = None,
+    sigma: Annotated[float | None, typer.Option(min=0.1, help="Of a joint's Gaussian, in heatmap cells.")] = None,
     at_once: Annotated[
         int | None, typer.Option(min=1, help="Persons in memory at a time; larger batches are accumulated.")
     ] = None,
@@ -77,9 +77,13 @@ def train(
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="The same, fetched by timm; for networks with a backbone of timm's.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Decides first weights, order and augmentation.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Decides first weights, order and augmentation.")] = 0,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="The first GPU, else the processor.")
+    ] = "auto",
+    precision: Annotated[
+        Literal["auto", "bf16", "fp32"], typer.Option(help="bfloat16 where the device multiplies it itself.")
+    ] = "auto",
     compile: Annotated[bool, typer.Option(help="Compile the network first (torch.compile).")] = False,
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out, if it has begun.")] = False,
     dry_run: Annotated[
@@ -93,7 +97,7 @@ def train(
     from hevitpose.training import dry_run as trial
     from hevitpose.training import recipes
     from hevitpose.training.budget import within_budget
-    from hevitpose.training.loop import Hardware
+    from hevitpose.training.hardware import Hardware
     from hevitpose.training.loop import train as run
     from hevitpose.view.run_report import write_report
 

@@ -51,7 +51,12 @@ def open_torch(path: Path, threads: int | None = None, device: str = "cpu") -> t
     if threads is not None:
         torch.set_num_threads(threads)
     model, facts = load_model(path)
-    return torch_backend(model.eval().to(device)), facts
+    try:
+        model = model.eval().to(device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError where torch was built without CUDA
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--device {device}", f"there is none that can be used ({reason})") from error
+    return torch_backend(model), facts
 
 
 def torch_backend(model: "torch.nn.Module") -> Backend:

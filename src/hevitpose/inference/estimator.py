@@ -21,9 +21,12 @@ from hevitpose.inference.network import DEFAULT, Network, Runtime, load_network
 MIN_SCORE = 0.3
 """Keypoints that score less are absent: of those on lsp_val that score less, fewer than half are right."""
 MIN_KEYPOINTS = 3
-"""Fewer than these are no person."""
+MIN_SHARE = 1 / 3
+"""Without a box, fewer sure keypoints than these, or than that share of all, are no person."""
 BOX_OF_JOINTS = 1.1
 """A person's box from joints is a square of their longer extent times this, as in the training data."""
+CLEARLY = 0.1
+"""A second look is finer, and counts unless its mean score is lower than the first one's by more than this."""
 
 Source = str | PathLike[str] | Picture
 """A path, or RGB uint8 (H, W, 3)."""
@@ -113,9 +116,9 @@ class PoseEstimator:
         alone = [i for i, item in enumerate(items) if item.detections is None]
         whole = [geometry.box_of_picture(items[i].picture.shape[:2]) for i in alone]
         joints, scores = self._find(items, alone, np.array(whole).reshape(-1, 4), padding=1.0)
-        zoomed = [box_of_joints(j[s >= self.min_score]) for j, s in zip(joints, scores, strict=True)]
-        owners = [i for i, box in zip(alone, zoomed, strict=True) if box is not None]
-        boxes = [box for box in zoomed if box is not None]
+        first = {i: (j, s) for i, j, s in zip(alone, joints, scores, strict=True) if self._is_person(s)}
+        owners = list(first)
+        boxes = [box_of_joints(j[s >= self.min_score]) for j, s in first.values()]
         box_scores = [1.0] * len(boxes)
         for i, item in enumerate(items):
             if item.detections is not None:
@@ -125,9 +128,19 @@ class PoseEstimator:
         xyxy = np.array(boxes).reshape(-1, 4)
         joints, scores = self._find(items, owners, xyxy, self.padding)
         people: list[list[Person]] = [[] for _ in items]
-        for owner, *found in zip(owners, joints, scores, xyxy, box_scores, strict=True):
-            people[owner].append(self._person(*found))
+        for owner, its_joints, its_scores, box, box_score in zip(owners, joints, scores, xyxy, box_scores, strict=True):
+            found = its_joints, its_scores
+            if owner in first:
+                if first[owner][1].mean() > its_scores.mean() + CLEARLY:
+                    found = first[owner]
+                if not self._is_person(found[1]):
+                    continue
+            people[owner].append(self._person(*found, box, box_score, items[owner].picture.shape[:2]))
         return people
+
+    def _is_person(self, scores: Floats) -> bool:
+        """Whether so many keypoints are sure that somebody is there."""
+        return int((scores >= self.min_score).sum()) >= max(MIN_KEYPOINTS, int(len(scores) * MIN_SHARE))
 
     def _find(
         self, items: Sequence[Item], owners: Sequence[int], boxes: Floats, padding: float
@@ -142,17 +155,19 @@ class PoseEstimator:
             self.network.backend, Crops(pixels, matrices), self.batch_size, self.mirror, self.network.facts.codec
         )
 
-    def _person(self, joints: Floats, scores: Floats, box: Floats, box_score: float) -> Person:
-        present = scores >= self.min_score
+    def _person(
+        self, joints: Floats, scores: Floats, box: Floats, box_score: float, size_hw: tuple[int, int]
+    ) -> Person:
+        """What is found beyond the picture's edge, in the black round it, is absent too."""
+        outline = geometry.box_of_picture(size_hw)
+        present = (scores >= self.min_score) & ((joints >= outline[:2]) & (joints <= outline[2:])).all(axis=1)
         # The mean of what was found times the detector's score, as in COCO's top-down protocol.
         score = float(box_score * scores[present].mean()) if present.any() else 0.0
         return Person(np.where(present[:, None], joints, np.nan), scores, box, score, joints)
 
 
-def box_of_joints(joints: Floats) -> Floats | None:
-    """The square box (4,) of a person from joints (K, 2); None where they are too few."""
-    if len(joints) < MIN_KEYPOINTS:
-        return None
+def box_of_joints(joints: Floats) -> Floats:
+    """The square box (4,) of a person from joints (K, 2)."""
     low, high = joints.min(axis=0), joints.max(axis=0)
     side = max(1.0, BOX_OF_JOINTS * (high - low).max())
     return geometry.box_from_center((low + high) / 2, (side, side))

@@ -11,7 +11,8 @@ import numpy as np
 from hevitpose.core.errors import InputError
 from hevitpose.files.datasets import Dataset
 from hevitpose.training.batches import CachedCrops, make_batch
-from hevitpose.training.loop import Hardware, forward_backward, make_fabric, set_up
+from hevitpose.training.hardware import Hardware, make_fabric
+from hevitpose.training.loop import forward_backward, set_up
 from hevitpose.training.recipes import Recipe
 
 SECONDS = {"m": 60, "h": 3600, "d": 86400}

@@ -1,6 +1,7 @@
 """The card that stands beside weights: where they come from and what they may be used for."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def card(run: RunLog, weights: Path, scores: Mapping[str, Any]) -> dict[str, Any
         "parameters": whole.parameters,
         "paper_operations": whole.paper_operations,
         "input_size": facts.input_size,
+        "codec": asdict(facts.codec),
         "keypoints": facts.skeleton.keypoints,
         "data": f"{run.data['name']}: {run.data['persons']} persons",
         "terms": run.data["terms"],

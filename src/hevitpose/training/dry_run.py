@@ -18,7 +18,8 @@ from hevitpose.inference.evaluation import find_labelled, score
 from hevitpose.inference.network import Network
 from hevitpose.models.networks import title_of
 from hevitpose.training.batches import CachedCrops
-from hevitpose.training.loop import Hardware, facts_of, make_fabric, set_up, train_epoch
+from hevitpose.training.hardware import Hardware, make_fabric
+from hevitpose.training.loop import facts_of, set_up, train_epoch
 from hevitpose.training.recipes import InputSize, Recipe
 
 STEPS = 2

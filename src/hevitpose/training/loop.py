@@ -28,27 +28,10 @@ from hevitpose.training import checkpoint, cpu, distributed, failure
 from hevitpose.training.batches import CACHE_MARGIN, Batch, CachedCrops, Report, counting, make_batch, permutation
 from hevitpose.training.checkpoint import Progress, State
 from hevitpose.training.finetune import begin
+from hevitpose.training.hardware import AUTO, Hardware, make_fabric
 from hevitpose.training.recipes import Recipe
 from hevitpose.training.run_folder import RunFolder
 from hevitpose.training.targets import heatmap_loss
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """Where and how fast, never what: "auto" takes the first accelerator, and bfloat16 where it is native.
-
-    `at_once`: persons of a process that go through the network together. A larger batch is accumulated, and its batch
-    norms then take their statistics over so many. `crops`: folder for the cached crops, which are then mapped into
-    memory and found again by the next run; without it they are in memory, or in the run's folder where they would
-    fill half of the memory.
-    """
-
-    device: str = "auto"
-    precision: str = "auto"
-    compile: bool = False
-    at_once: int | None = None
-    crops: Path | None = None
-    checkpoint_minutes: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +69,7 @@ def train(
     recipe: Recipe,
     dataset: Dataset,
     folder: Path,
-    hardware: Hardware = Hardware(),
+    hardware: Hardware = AUTO,
     resume: bool = False,
     report: Report = lambda *_: None,
 ) -> list[dict[str, Any]]:
@@ -285,19 +268,6 @@ def facts_of(run: Run, size_hw: tuple[int, int]) -> Facts:
     """What the weights of this run say of themselves."""
     recipe = run.recipe
     return Facts(recipe.model, run.people.skeleton, size_hw, recipe.padding, recipe.codec, recipe.variant)
-
-
-def make_fabric(hardware: Hardware) -> Fabric:
-    """Device, precision, processes; "auto" is bfloat16 with float32 weights where the device multiplies it itself."""
-    fabric = Fabric(accelerator=hardware.device, precision="32-true", **distributed.processes())
-    native = cpu.supports_bfloat16() if fabric.device.type == "cpu" else fabric.device.type == "cuda"
-    if hardware.precision == "bf16" or (hardware.precision == "auto" and native):
-        fabric = Fabric(accelerator=hardware.device, precision="bf16-mixed", **distributed.processes())
-    if fabric.device.type == "cpu":
-        cpu.keep_freed_memory()
-    fabric.launch()
-    distributed.leave_at_exit()
-    return fabric
 
 
 def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

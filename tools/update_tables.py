@@ -8,8 +8,15 @@ A marker is a comment `<!-- table: NAME -->`; its table ends at `<!-- end -->`.
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from hevitpose.core.facts import NetworkName
+from hevitpose.core.variant import Variant, spelled
+from hevitpose.models.cost import Cost
+from hevitpose.view.table_text import text
+from hevitpose.view.tables import KEYS, paper_table
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -127,6 +134,17 @@ def codecs() -> str:
     return table(header, rows)
 
 
+def of_paper(number: int) -> str:
+    """The paper's table of this number, its costs as benchmarks/paper_costs.py counted them."""
+    costs = {(row["network"], row["keypoints"]): row for row in result("paper_costs")["rows"] if row["side"] == 256}
+
+    def stored(name: NetworkName, variant: Variant, keypoints: int) -> Cost:
+        row = costs[spelled(name, variant), keypoints]
+        return Cost(row["parameters"], row["paper_operations"], row["multiply_accumulates"])
+
+    return text(paper_table(number, ROOT / "results", stored), "md")
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "weights": weights,
     "per keypoint": per_keypoint,
@@ -136,6 +154,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "calibration": calibration,
     "codecs": codecs,
     "paper": paper,
+    **{f"paper {number}": partial(of_paper, number) for number in KEYS},
 }
 
 

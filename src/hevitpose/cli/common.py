@@ -11,6 +11,7 @@ from hevitpose.files.datasets import Split
 
 EXTRAS = {
     "train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "matplotlib", "scipy"),
+    "baselines": ("torch", "timm"),
     "export": ("torch", "onnx", "onnxscript"),
     "baselines": ("timm", "torchvision"),
 }

@@ -15,6 +15,7 @@ from hevitpose.cli.progress import Report, training_progress
 from hevitpose.core.errors import InputError
 from hevitpose.core.person import Found, LabelledPeople
 from hevitpose.core.skeleton import NOT_FLIPPED
+from hevitpose.core.variant import spelled
 from hevitpose.files import atomic
 from hevitpose.files.crops import cut_people
 from hevitpose.files.datasets import Metric, find_split
@@ -93,6 +94,7 @@ def evaluate(
             found, notes = find_people(network, people, boxes, flip_test, batch_size, report)
         notes += [NOT_FLIPPED] if wanted and not flip_test else []
         facts = {"model": network.name, "flip_test": flip_test, "flip_shift": network.facts.codec.flip_shift}
+        facts["architecture"] = spelled(network.facts.architecture, network.facts.variant)
         if chosen == "oks":
             facts["doubles"] = doubles
             found = found if doubles == "keep" else without_doubles(people, found, network, doubles == "soft")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hevitpose.cli import compare, data, evaluate, export, info, predict, replay, runs, submit, train
+from hevitpose.cli import compare, data, evaluate, export, figure, info, predict, replay, runs, submit, table, train
 from hevitpose.cli.common import extra_of
 from hevitpose.core.errors import InputError
 
@@ -17,6 +17,8 @@ app.command(epilog=compare.EXAMPLES)(compare.compare)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=export.EXAMPLES)(export.export)
 app.command(epilog=info.EXAMPLES)(info.info)
+app.command(epilog=table.EXAMPLES)(table.table)
+app.command(epilog=figure.EXAMPLES)(figure.figure)
 app.command(epilog=replay.EXAMPLES)(replay.replay)
 app.command(epilog=runs.EXAMPLES)(runs.runs)
 app.command(epilog=submit.EXAMPLES)(submit.submit)

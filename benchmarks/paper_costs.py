@@ -1,0 +1,54 @@
+"""Parameters and operations of every row of the paper's tables and every point of its cost figure.
+
+    python benchmarks/paper_costs.py --output results/paper_costs.json
+
+They are what `hevitpose table` and `hevitpose figure cost` count each time; the pages in docs/ read them here.
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from hevitpose.core.facts import NetworkName
+from hevitpose.core.variant import Variant, spelled
+from hevitpose.files import atomic
+from hevitpose.files.provenance import provenance
+from hevitpose.models.cost import Cost
+from hevitpose.view.paper_figures import cost_figure, count_at
+from hevitpose.view.tables import KEYS, count, paper_table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    counted: dict[tuple[str, int, int], Cost] = {}
+
+    def for_table(name: NetworkName, variant: Variant, keypoints: int) -> Cost:
+        key = (spelled(name, variant), keypoints, 256)
+        if key not in counted:
+            counted[key] = count(name, variant, keypoints)
+            print(*key, counted[key])
+        return counted[key]
+
+    def for_figure(name: NetworkName, side: int) -> Cost:
+        key = (name, 16, side)
+        counted[key] = count_at(name, side)
+        print(*key, counted[key])
+        return counted[key]
+
+    for number in KEYS:
+        paper_table(number, None, for_table)
+    cost_figure(for_figure)
+    if options.output:
+        rows = [
+            {"network": network, "keypoints": keypoints, "side": side} | asdict(cost)
+            for (network, keypoints, side), cost in counted.items()
+        ]
+        result = {"rows": rows, "provenance": provenance()}
+        atomic.write(options.output, json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Scores measured here, collected from a folder of results."""
+
+import json
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from hevitpose.core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A network's score: `network` is its name or title, `data` the validation set, `file` counted from the folder."""
+
+    network: str
+    metric: str
+    value: float
+    data: str
+    file: str
+    epochs: int | None = None
+
+    def __str__(self) -> str:
+        trained = f", {self.epochs} epochs" if self.epochs else ""
+        return f"{self.value:.1f} {self.metric} on {self.data}{trained} ({self.file})"
+
+
+def find_measured(folder: Path) -> list[Measured]:
+    """Every score in the JSON files of `folder` and of the folders in it; none where there is no such folder.
+
+    Read are evaluations (`hevitpose evaluate --output`) and compared runs (one JSON object a run: `network`, `data`,
+    `epochs`, `scores` by set and metric). Other files are left out. Raises InputError where a file is no JSON.
+    """
+    found: list[Measured] = []
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(path, f"cannot be read as JSON ({error})") from error
+        if isinstance(content, dict) and isinstance(content.get("scores"), dict):
+            found += _scores(content, path.relative_to(folder).as_posix())
+    return found
+
+
+def _scores(content: dict[str, Any], file: str) -> list[Measured]:
+    """Of one file, whichever of the two forms it has."""
+    network = content.get("network") or content.get("architecture") or _shipped(content.get("model"))
+    if not isinstance(network, str):
+        return []
+    data, epochs = str(content.get("data", "?")), content.get("epochs")
+    epochs = epochs if isinstance(epochs, int) else None
+    found = []
+    for name, value in content["scores"].items():
+        if "mean" in (inner := value if isinstance(value, dict) else {}):
+            inner, where = {name: inner["mean"]}, data
+        else:
+            where = f"{name} of {data}"
+        found += [
+            Measured(network, metric, float(score), where, file, epochs)
+            for metric, score in inner.items()
+            if isinstance(score, int | float)
+        ]
+    return found
+
+
+def _shipped(model: object) -> str | None:
+    """The network of weights that ship."""
+    card = resources.files("hevitpose") / "weights" / f"{model}.json"
+    title = json.loads(card.read_text(encoding="utf-8")).get("network") if card.is_file() else None
+    return title if isinstance(title, str) else None

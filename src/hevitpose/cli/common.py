@@ -13,7 +13,6 @@ EXTRAS = {
     "train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "matplotlib", "scipy"),
     "baselines": ("torch", "timm"),
     "export": ("torch", "onnx", "onnxscript"),
-    "baselines": ("timm", "torchvision"),
 }
 
 

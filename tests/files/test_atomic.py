@@ -72,7 +72,12 @@ def test_the_mode_follows_the_umask(tmp_path, umask):
 @pytest.mark.skipif(os.name != "posix", reason="the paths are POSIX")
 @pytest.mark.parametrize(
     ("folder", "reason"),
-    [("afile", "a file is where a folder is needed"), ("afile/x", "Not a directory"), ("/proc/x", ""), ("/dev/full", "")],
+    [
+        ("afile", "a file is where a folder is needed"),
+        ("afile/x", "Not a directory"),
+        ("/proc/x", ""),
+        ("/dev/full", ""),
+    ],
 )
 def test_what_cannot_be_written_is_one_line(tmp_path, refused, folder, reason):
     (tmp_path / "afile").write_text("old")

@@ -10,7 +10,10 @@ from hevitpose.core.errors import InputError
 
 
 def write(path: Path, content: bytes | str) -> None:
-    """Put `content` at `path` in one step: a reader, or a crash, sees the old file or the new one. Raises InputError."""
+    """Put `content` at `path` in one step: a reader, or a crash, sees the old file or the new one.
+
+    Raises InputError where the system refuses.
+    """
     data = content.encode() if isinstance(content, str) else content
     write_with(path, lambda temporary: temporary.write_bytes(data))
 

@@ -1,3 +1,4 @@
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -5,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
+from hevitpose.cli.progress import say, track
 from hevitpose.core.skeleton import MPII16
 from hevitpose.files import pictures
 
@@ -71,38 +74,67 @@ def test_a_folder_mirrors_its_names_and_skips_what_is_broken(hevitpose, skier, s
     found = sorted(str(p.relative_to("out")) for p in Path("out").rglob("*.json"))
     assert found == ["a.json", "deeper/a.jpg.json", "deeper/a.png.json"]
     assert f"warning: skipped {folder / 'broken.jpg'}: not a picture" in errors
-    assert "1 of 4 pictures could not be read" in errors
+    assert "1 of 4 pictures in folders were skipped" in errors
     assert printed.count("1 person") == 3
 
 
-def test_a_broken_picture_that_was_named_is_an_error_and_the_rest_goes_on(hevitpose, skier, tmp_path):
+@pytest.mark.parametrize("name", ["broken.jpg", "missing.jpg"])
+def test_a_broken_picture_that_was_named_is_an_error_and_the_rest_goes_on(hevitpose, skier, tmp_path, name):
     (tmp_path / "broken.jpg").write_bytes(b"")
-    status, _, errors = hevitpose("predict", "broken.jpg", skier)
+    status, _, errors = hevitpose("predict", name, skier)
     assert status == 1
-    assert errors.splitlines()[0].startswith("error: broken.jpg: ")
+    assert errors.startswith(f"error: {name}: ")
+    assert errors.count("\n") == 1
     assert Path("out/skier.json").exists()
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["none.jpg"], "error: none.jpg: no such file or folder"),
-        (["SKIER", "--box", "1,2,3"], "error: --box 1,2,3: must be x,y,w,h in pixels with w and h above 0"),
-        (["SKIER", "--box", "1,2,0,4"], "error: --box 1,2,0,4: must be x,y,w,h in pixels with w and h above 0"),
-        (["SKIER", "--box", "a,b,c,d"], "error: --box a,b,c,d: must be x,y,w,h in pixels with w and h above 0"),
+        (["none.jpg"], "error: none.jpg: no such file"),
+        (["SKIER", "--box", "1,2,3"], "error: --box 1,2,3: must be x,y,w,h in pixels below 1000000, w and h"),
+        (
+            ["SKIER", "--box", "1,2,0,4"],
+            "error: --box 1,2,0,4: must be x,y,w,h in pixels below 1000000, w and h",
+        ),
+        (
+            ["SKIER", "--box", "a,b,c,d"],
+            "error: --box a,b,c,d: must be x,y,w,h in pixels below 1000000, w and h",
+        ),
         (["SKIER", "--box", "1,2,3,4", "--boxes", "b.json"], "error: --boxes: cannot be used together with --box"),
         (["SKIER", "--boxes", "none.json"], "error: none.json: no such file"),
         (["SKIER", "--format", "coco"], "error: out: --format coco writes one file: --output FILE.json"),
+        (["SKIER", "--box", "1e6,0,9,9"], "error: --box 1e6,0,9,9: must be x,y,w,h in pixels below 1000000"),
+        (["SKIER", "--box", "0,0,9,9", "--box", "5000,5000,9,9"], "error: SKIER: --box 5000,5000,9,9 lies outside of"),
+        (
+            ["SKIER", "--format", "csv", "--output", "a.json"],
+            "error: a.json: --format csv writes one file",
+        ),
+        (["SKIER", "--output", "FILE"], "error: FILE: cannot be written (a file is where a folder is needed)"),
+        (
+            ["SKIER", "--output", "/dev/full"],
+            "error: /dev/full: cannot be written (a file is where a folder is needed)",
+        ),
+        (["SKIER", "--boxes", "strangers.json"], "error: strangers.json: has no box for SKIER"),
+        (
+            ["BROKEN", "SKIER", "--boxes", "strangers.json"],
+            "error: strangers.json: has no box for any of these",
+        ),
+        (["HEIC"], "error: HEIC: no picture in this folder but 1 in HEIC: convert them to JPEG"),
         (["SKIER", "--padding", "0"], "error: --padding 0.0: must lie between 0.1 and 10"),
         (["SKIER", "--model", "none"], "error: none: neither a weight file (.onnx, .safetensors) nor a name that"),
         (["EMPTY"], "error: EMPTY: no picture in this folder"),
     ],
 )
 def test_what_cannot_be_used_is_one_line_and_status_1(hevitpose, skier, tmp_path, arguments, line):
-    (tmp_path / "EMPTY").mkdir()
+    for folder in ("EMPTY", "HEIC"):
+        (tmp_path / folder).mkdir()
+    for name in ("FILE", "BROKEN", "HEIC/a.heic"):
+        (tmp_path / name).write_text("no picture")
+    (tmp_path / "strangers.json").write_text(json.dumps([{"file_name": "b.jpg", "bbox": SKIER_BOX}]))
     status, _, errors = hevitpose("predict", *(skier if a == "SKIER" else a for a in arguments))
     assert status == 1
-    assert errors.startswith(line)
+    assert errors.startswith(line.replace("SKIER", str(skier)))
     assert errors.count("\n") == 1
     assert not Path("out").exists()
 
@@ -160,7 +192,7 @@ def test_no_picture_is_ever_overwritten(hevitpose, skier):
 
 
 def test_options_do_what_they_say(hevitpose, skier):
-    hevitpose("predict", skier, "--min-score", "1")
+    hevitpose("predict", skier, "--min-score", "1", "--threads", "100000")
     nobody = json.loads(Path("out/skier.json").read_text())["people"]
     hevitpose("predict", skier, "--min-score", "0", "--flip-test", "--threads", "1", "--batch-size", "1")
     (person,) = json.loads(Path("out/skier.json").read_text())["people"]
@@ -175,3 +207,93 @@ def test_both_runtimes_write_the_same_joints(hevitpose, skier):
         keypoints = json.loads(Path("out/skier.json").read_text())["people"][0]["keypoints"].values()
         results.append(np.array([(k["x"] or 0, k["y"] or 0) for k in keypoints]))
     assert results[0] == pytest.approx(results[1], abs=0.05)
+
+
+def test_image_ids_hold_whatever_else_is_in_the_folder(hevitpose, skier, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("4.jpg", "b.jpg", "c.jpg", "im_7.jpg"):
+        shutil.copy(skier, folder / name)
+    (folder / "a.jpg").write_bytes(b"broken")
+    entries = [{"file_name": f"./{name}.jpg", "bbox": SKIER_BOX} for name in ("4", "b", "im_7")]
+    Path("boxes.json").write_text(json.dumps([*entries, {"file_name": "c.jpg", "image_id": 7, "bbox": SKIER_BOX}]))
+    _, _, errors = hevitpose("predict", folder, "--boxes", "boxes.json", "--format", "coco", "--output", "coco.json")
+    ids = {Path(p["file_name"]).name: p["image_id"] for p in json.loads(Path("coco.json").read_text())}
+    assert ids == {"4.jpg": 4, "b.jpg": 3, "c.jpg": 7, "im_7.jpg": 5}
+    assert "note: 1 of 5 pictures have no box in boxes.json" in errors
+
+
+def test_boxes_that_are_empty_or_outside_are_left_out_with_a_line(hevitpose, skier):
+    boxes = [SKIER_BOX, [0, 0, 0, 9], [700, 0, 9, 9]]
+    Path("boxes.json").write_text(json.dumps([{"file_name": "skier.jpg", "bbox": box} for box in boxes]))
+    status, _, errors = hevitpose("predict", skier, "--boxes", "boxes.json")
+    assert status == 0
+    assert len(json.loads(Path("out/skier.json").read_text())["people"]) == 1
+    assert errors.splitlines() == [
+        "note: 1 boxes without width or height in boxes.json were left out",
+        f"warning: {skier}: skipped boxes outside of its 640 x 425 pixels: 1",
+    ]
+
+
+def test_csv_has_a_line_for_each_keypoint(hevitpose, skier):
+    box = ("--box", ",".join(map(str, SKIER_BOX)), "--box", "0,0,40,40")
+    hevitpose("predict", skier, *box, "--format", "csv", "--output", "here/poses.csv")
+    hevitpose("predict", skier, *box)
+    lines = list(csv.reader(Path("here/poses.csv").read_text().splitlines()))
+    people = json.loads(Path("out/skier.json").read_text())["people"]
+    assert lines[0] == ["file", "person", "keypoint", "x", "y", "score"]
+    assert lines[1:] == [
+        [str(skier), str(number), name, *("" if k[c] is None else str(k[c]) for c in ("x", "y", "score"))]
+        for number, person in enumerate(people, start=1)
+        for name, k in person["keypoints"].items()
+    ]
+    assert "" in {line[3] for line in lines}
+
+
+def test_a_second_run_leaves_the_first_ones_drawings_alone(hevitpose, skier):
+    shutil.copy(skier, "a.jpg")
+    runs = [hevitpose("predict", ".", "--draw") for _ in range(2)]
+    assert [status for status, _, _ in runs] == [0, 0]
+    assert sorted(str(p) for p in Path("out").rglob("*.*")) == ["out/a.json", "out/a.png"]
+    assert runs[1][2] == "note: 1 pictures in out, the folder of the results, were left out\n"
+    Path("b").mkdir()
+    shutil.copy(skier, "b/a.jpg")
+    status, _, errors = hevitpose("predict", "b", "--draw", "--output", "b")
+    assert (status, errors) == (1, "error: b: drawings would lie among the pictures: choose another --output\n")
+
+
+def test_what_a_folder_lacks_or_nobody_can_read_is_counted(hevitpose, skier, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    shutil.copy(skier, folder / "a.jpg")
+    (folder / "gone.jpg").symlink_to("nowhere.jpg")
+    (folder / "phone.HEIC").write_bytes(b"")
+    status, _, errors = hevitpose("predict", folder)
+    assert status == 3
+    assert errors.splitlines() == [
+        f"warning: skipped {folder / 'gone.jpg'}: no such file",
+        "1 of 2 pictures in folders were skipped",
+        "1 pictures in HEIC were left out: convert them to JPEG",
+    ]
+
+
+def test_equal_names_are_refused_only_where_results_would_collide(hevitpose, skier, street, tmp_path):
+    for folder, photo in (("x", skier), ("y", street)):
+        (tmp_path / folder).mkdir()
+        shutil.copy(photo, tmp_path / folder / "a.jpg")
+    status, _, errors = hevitpose("predict", "x", "y")
+    assert (status, errors.count("\n")) == (1, 1)
+    assert "run once for each folder, each with its own --output" in errors
+    status, _, _ = hevitpose("predict", "x", "y", "--format", "csv", "--output", "poses.csv")
+    assert status == 0
+    status, printed, _ = hevitpose("predict", "x/a.jpg", "y/../x/a.jpg", "x")
+    assert (status, printed.count("a.jpg: ")) == (0, 1)
+
+
+def test_a_warning_beside_the_bar_is_one_line(capfd, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    console = Console(stderr=True, force_terminal=True)
+    line = f"warning: skipped {'deep/' * 20}[red]:smile:.jpg: not a picture"
+    for _ in track([1, 2], "pictures", console):
+        say(console, line)
+    assert capfd.readouterr().err.count(line) == 2

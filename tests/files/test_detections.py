@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hevitpose.files.detections import keys_of, read_detections
+from hevitpose.files.detections import keys_of, meet_picture, read_detections
 
 BOX = [10, 20, 30, 40]
 
@@ -44,6 +44,7 @@ def test_boxes_by_their_edges_and_scores_in_the_order_of_the_file(detections):
         ({"file_name": "a.jpg"}, "a.jpg", True),
         ({"file_name": "a.jpg"}, "photos/2024/a.jpg", True),
         ({"file_name": "2024/a.jpg"}, "photos/2024/a.jpg", True),
+        ({"file_name": "./2024//a.jpg"}, "photos/2024/a.jpg", True),
         ({"file_name": "/photos/2024/a.jpg"}, "/photos/2024/a.jpg", True),
         ({"file_name": "a"}, "photos/a.jpg", True),
         ({"file_name": "2023/a.jpg"}, "photos/2024/a.jpg", False),
@@ -95,7 +96,7 @@ NAN, INF = float("nan"), float("inf")
             for box in (None, "abc", {}, 5, [], [1], [1, 2, 3], [1, 2, 3, 4, 5], [BOX, BOX])
         ),
         *((GOOD | {"bbox": [1, 2, wrong, 4]}, "bbox") for wrong in (None, "x", [3], NAN, INF, 1e300, 10**400)),
-        *((GOOD | {"bbox": box}, "no area") for box in ([1, 2, 0, 4], [1, 2, 3, 0], [1, 2, -3, 4], [0, 0, 0, 0])),
+        *((GOOD | {"bbox": box}, "no area") for box in ([1, 2, -3, 4], [1, 2, 0, -4])),
     ],
     ids=lambda v: f"{v!r:.60}",
 )
@@ -109,3 +110,39 @@ def test_json_that_is_no_list_is_one_line(tmp_path, refused, content):
     (tmp_path / "boxes.json").write_text(content)
     with refused(tmp_path / "boxes.json", "list"):
         read_detections(tmp_path / "boxes.json")
+
+
+@pytest.mark.parametrize("box", [[1, 2, 0, 4], [1, 2, 3, 0], [0, 0, 0, 0]])
+def test_an_empty_box_is_counted_and_left_out(detections, box):
+    file = detections(GOOD, GOOD | {"bbox": box}, {"file_name": "b.jpg", "bbox": box})
+    assert file.empty == 2
+    assert len(file.find(Path("a.jpg")).xyxy) == 1
+    assert file.match([Path("b.jpg")]) == ["b.jpg"]
+    assert file.find(Path("b.jpg")).xyxy.shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("names", "paths", "keys"),
+    [
+        (["a.jpg"], ["x/a.jpg", "x/b.jpg"], ["a.jpg", None]),
+        (["/data/x/a.jpg"], ["x/a.jpg"], ["/data/x/a.jpg"]),
+        (["y/a.jpg"], ["x/a.jpg"], ["y/a.jpg"]),
+        (["y/a.jpg"], ["x/a.jpg", "z/a.jpg"], [None, None]),
+        (["y/a.jpg", "z/a.jpg"], ["x/a.jpg"], [None]),
+        (["y/a.jpg"], ["x/a.jpg", "y/a.jpg"], [None, "y/a.jpg"]),
+    ],
+)
+def test_a_name_in_another_folder_is_taken_where_it_is_unique(detections, names, paths, keys):
+    file = detections(*({"file_name": name, "bbox": BOX} for name in names))
+    assert file.match([Path(path) for path in paths]) == keys
+
+
+def test_the_image_id_is_the_files_own(detections):
+    file = detections({"file_name": "a.jpg", "image_id": 7, "bbox": BOX}, {"image_id": 9, "bbox": BOX}, GOOD)
+    assert [file.image_id(key) for key in ("a.jpg", 9, "b.jpg", None)] == [7, 9, None, None]
+
+
+def test_which_boxes_meet_the_picture():
+    boxes = np.array([[-9, -9, 0, 0], [-9, -9, -0.5, 9], [63.4, 47.4, 99, 99], [63.5, 0, 99, 9], [0, 47.5, 9, 99]])
+    assert meet_picture(boxes, (48, 64)).tolist() == [True, False, True, False, False]
+    assert meet_picture(np.zeros((0, 4)), (48, 64)).shape == (0,)

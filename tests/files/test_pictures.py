@@ -161,7 +161,7 @@ JPEG, PNG = encoded(PHOTO, "JPEG"), encoded(PHOTO, "PNG")
         (JPEG[: len(JPEG) // 2], "truncated"),
         (PNG[: len(PNG) // 2], "truncated"),
         (PNG[:100], "cannot be read"),
-        (png_of_size(10_000, 10_000), "too large"),
+        (png_of_size(20_000, 15_001), "too large: 20000 x 15001, above 300 megapixels"),
         (png_of_size(30_000, 30_000), "too large"),
         (encoded(PHOTO, "TIFF")[:-3000], "cannot be read"),
     ],
@@ -182,6 +182,13 @@ def test_a_broken_picture_is_one_line(tmp_path, refused, content, reason, zipped
             source.write_bytes(content)
     with refused(name, reason):
         pictures.read(source)
+
+
+def test_the_largest_photos_are_read_and_pillows_limit_stays(tmp_path):
+    (tmp_path / "a.png").write_bytes(png_of_size(20_000, 15_000))
+    before = Image.MAX_IMAGE_PIXELS
+    assert pictures.read_size(PictureFile("a.png", tmp_path)) == ((20_000, 15_000),) * 2
+    assert before == Image.MAX_IMAGE_PIXELS
 
 
 def test_a_folder_is_no_picture(tmp_path, refused):

@@ -96,10 +96,7 @@ def show(
     """Draw labelled people on one sheet: with --flip, orange must still be the person's own left."""
     people = read_set(_chosen(find_splits(data, root), data, split)[0])
     sheet = people_sheet(people, np.unique(np.linspace(0, len(people) - 1, count).round().astype(np.int64)), flip)
-    try:
-        pictures.write_png(output, sheet)
-    except OSError as error:
-        raise InputError(output, f"cannot be written ({error})") from error
+    pictures.write_png(output, sheet)
     print(f"{output}: {min(count, len(people))} of {len(people)} of {people.name}")
 
 

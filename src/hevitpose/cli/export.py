@@ -26,16 +26,16 @@ def export(
     need("export")
     import numpy as np
 
-    from hevitpose.cli.predict import find_pictures
     from hevitpose.core import geometry
     from hevitpose.export.onnx import CHECKED_BATCHES, export_onnx
     from hevitpose.files import pictures
+    from hevitpose.files.jobs import find_pictures
     from hevitpose.models.weights import load_model
 
     source = find_weights(weights, "torch")
     size_hw = load_model(source)[1].input_size
     crops = []
-    for job in find_pictures(check):
+    for job in find_pictures(check).jobs:
         picture = pictures.read(job.path)
         box = geometry.crop_box(geometry.box_of_picture(picture.shape[:2]), 1.0, size_hw[1] / size_hw[0])
         crops.append(pictures.cut(picture, geometry.crop_matrix(box, size_hw), size_hw))

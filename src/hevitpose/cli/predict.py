@@ -1,24 +1,28 @@
 """`hevitpose predict`."""
 
 import json
+import os
 import sys
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 import typer
+from rich.console import Console
 
-from hevitpose.cli.progress import track
+from hevitpose.cli.progress import say, track
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import xyxy_from_xywh
 from hevitpose.core.person import Detections, Pose
 from hevitpose.core.skeleton import NOT_FLIPPED
 from hevitpose.files import atomic, pictures
-from hevitpose.files.detections import DetectionFile, keys_of, read_detections
-from hevitpose.files.results import pose_as_json, poses_as_coco
+from hevitpose.files.annotations import FARTHEST_PIXEL
+from hevitpose.files.detections import NOBODY, meet_picture, read_detections
+from hevitpose.files.jobs import Job, PictureList, find_pictures, image_ids, refuse_overwriting
+from hevitpose.files.results import pose_as_json, poses_as_coco, poses_as_csv
 from hevitpose.inference.estimator import MIN_SCORE, Item, PoseEstimator
 from hevitpose.inference.network import DEFAULT, Runtime
 
@@ -27,23 +31,16 @@ Examples:\n
   hevitpose predict photo.jpg --draw\n
   hevitpose predict photos/ --draw --output out\n
   hevitpose predict photo.jpg --box 120,40,180,400 --box 310,60,170,390\n
-  hevitpose predict photos/ --boxes detections.json --format coco --output results.json
+  hevitpose predict photos/ --boxes detections.json --format coco --output results.json\n
+  hevitpose predict photos/ --format csv --output results.csv
 """
 SOME_SKIPPED = 3
-
-
-@dataclass(frozen=True)
-class Job:
-    """A picture to read, and the name of its results below the output folder, without suffix."""
-
-    path: Path
-    target: str
-    in_folder: bool
+SUFFIX = {"coco": "json", "csv": "csv"}
 
 
 def predict(
     paths: Annotated[list[Path], typer.Argument(help="Pictures, and folders of pictures.", show_default=False)],
-    output: Annotated[Path, typer.Option(help="Folder for the results; a file with --format coco.")] = Path("out"),
+    output: Annotated[Path, typer.Option(help="Folder for the results; a file with --format coco, csv.")] = Path("out"),
     draw: Annotated[bool, typer.Option("--draw", help="Also write each picture with its skeletons, as PNG.")] = False,
     box: Annotated[
         list[str] | None, typer.Option(help="x,y,w,h of a person, in pixels; again for each person.", metavar="X,Y,W,H")
@@ -51,7 +48,7 @@ def predict(
     boxes: Annotated[Path | None, typer.Option(help="People's boxes, as COCO detections (JSON).")] = None,
     padding: Annotated[float | None, typer.Option(help="Grows every box; as in training (1.25) by default.")] = None,
     format: Annotated[
-        Literal["json", "coco"], typer.Option(help="json: one file a picture. coco: COCO results, one file.")
+        Literal["json", "coco", "csv"], typer.Option(help="json: one file a picture. coco, csv: one file in all.")
     ] = "json",
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Keypoints that score less are absent.")] = MIN_SCORE,
     flip_test: Annotated[
@@ -60,28 +57,32 @@ def predict(
     model: Annotated[str, typer.Option(help="Weights that ship, or a file (.onnx, .safetensors).")] = DEFAULT,
     runtime: Annotated[Runtime | None, typer.Option(help="ONNX Runtime unless the file says otherwise.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures in memory, and people at a time.")] = 8,
-    threads: Annotated[int | None, typer.Option(min=1, help="All processor cores by default.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="All processor cores by default, and at most.")] = None,
 ) -> None:
     """Find the keypoints of people in pictures.
 
     Without boxes a picture is taken to show one person: the whole picture is looked at first, then the part round the
     joints found. Several people need a box each (--box, --boxes).
 
-    A picture in a folder that cannot be read is skipped, and the exit status is then 3.
+    A picture that cannot be read is left out, and the exit status is then 1, or 3 where it lies in a folder.
     """
     if box and boxes:
         raise InputError("--boxes", "cannot be used together with --box")
     if padding is not None and not 0.1 <= padding <= 10:
         raise InputError(f"--padding {padding}", "must lie between 0.1 and 10")
-    if format == "coco" and output.suffix != ".json":
-        raise InputError(output, "--format coco writes one file: --output FILE.json")
-    jobs = find_pictures(paths)
-    refuse_overwriting(jobs, output, draw)
-    detections = _given_boxes(box, boxes)
+    folder = output if format == "json" else output.parent
+    if format != "json" and (output.suffix != f".{SUFFIX[format]}" or output.is_dir()):
+        raise InputError(output, f"--format {format} writes one file: --output FILE.{SUFFIX[format]}")
+    found = find_pictures(paths, folder if draw or format == "json" else None)
+    jobs = found.jobs
+    if draw or format == "json":
+        refuse_overwriting(paths, jobs, folder, draw)
+    given, ids = _boxes_of(jobs, box, boxes)
+    atomic.refuse_unwritable(folder)
     estimator = PoseEstimator.from_pretrained(
         model,
         runtime=runtime,
-        threads=threads,
+        threads=threads and min(threads, os.cpu_count() or 1),
         min_score=min_score,
         padding=padding,
         flip_test=flip_test,
@@ -90,106 +91,99 @@ def predict(
     if flip_test and not estimator.network.facts.skeleton.flips:
         print(f"note: {NOT_FLIPPED}", file=sys.stderr)
     failed: list[Job] = []
-    reading: deque[tuple[Job, pictures.Picture]] = deque()
-
-    def items() -> Iterator[Item]:
-        for job in track(jobs, "pictures"):
-            try:
-                picture = pictures.read(job.path)
-            except InputError as error:
-                print(f"{'warning: skipped ' if job.in_folder else 'error: '}{error}", file=sys.stderr)
-                failed.append(job)
-                continue
-            reading.append((job, picture))
-            given = detections.find(job.path) if isinstance(detections, DetectionFile) else detections
-            yield Item(picture, given)
-
-    done: list[tuple[Job, Pose]] = []
-    for found in estimator.stream(items()):
-        job, picture = reading.popleft()
-        pose = replace(found, file=str(job.path))
-        done.append((job, pose))
+    reading: deque[tuple[int, pictures.Picture]] = deque()
+    done: list[Pose] = []
+    done_ids: list[int] = []
+    for nameless in estimator.stream(_read(jobs, given, box, reading, failed)):
+        number, picture = reading.popleft()
+        pose = replace(nameless, file=str(jobs[number].path))
+        done.append(pose)
+        done_ids.append(ids[number])
         if draw:
-            write_drawing((output.parent if format == "coco" else output) / f"{job.target}.png", picture, pose)
+            write_drawing(folder / f"{jobs[number].target}.png", picture, pose)
         if format == "json":
             text = json.dumps(pose_as_json(pose, estimator.network.name), indent=1)
-            atomic.write(output / f"{job.target}.json", text + "\n")
-    if format == "coco":
-        ids = image_ids([job.path for job, _ in done])
-        atomic.write(output, json.dumps(poses_as_coco([pose for _, pose in done], ids)) + "\n")
-    report(done, len(failed), output)
+            atomic.write(folder / f"{jobs[number].target}.json", text + "\n")
+    if done and format == "coco":
+        atomic.write(output, json.dumps(poses_as_coco(done, done_ids)) + "\n")
+    if done and format == "csv":
+        atomic.write(output, poses_as_csv(done))
+    report(done, output)
+    report_left_out(found, failed, folder)
     if any(not job.in_folder for job in failed):
         sys.exit(1)
-    if failed:
+    if failed or found.heic:
         sys.exit(SOME_SKIPPED)
 
 
-def find_pictures(paths: list[Path]) -> list[Job]:
-    """The pictures named, and those below the folders named, each with a result name of its own.
-
-    Raises InputError where a path does not exist or a folder holds no picture.
-    """
-    found: list[tuple[Path, Path, bool]] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in pictures.SUFFIXES and p.is_file())
-            if not inside:
-                raise InputError(path, "no picture in this folder")
-            found += [(p, p.relative_to(path), True) for p in inside]
-        elif path.exists():
-            found.append((path, Path(path.name), False))
-        else:
-            raise InputError(path, "no such file or folder")
-    # photo.jpg gives photo.json, but beside a photo.png it gives photo.jpg.json.
-    stems = Counter(str(name.with_suffix("")).lower() for _, name, _ in found)
-    jobs = [
-        Job(
-            path,
-            name.as_posix() if stems[str(name.with_suffix("")).lower()] > 1 else name.with_suffix("").as_posix(),
-            inside,
-        )
-        for path, name, inside in found
-    ]
-    for target, count in Counter(job.target.lower() for job in jobs).items():
-        if count > 1:
-            raise InputError(
-                target, "several pictures have this name, and their results would too: name them one by one"
-            )
-    return jobs
+def _boxes_of(jobs: list[Job], box: list[str] | None, boxes: Path | None) -> tuple[list[Detections | None], list[int]]:
+    """The boxes of each picture, None where it is to be taken whole, and its image id."""
+    paths = [job.path for job in jobs]
+    if boxes is None:
+        given = _typed_boxes(box) if box else None
+        return [given] * len(jobs), image_ids(paths, [None] * len(jobs))
+    file = read_detections(boxes)
+    keys = file.match(paths)
+    missing = keys.count(None)
+    if file.of and missing == len(keys):
+        raise InputError(boxes, f"has no box for {paths[0] if len(paths) == 1 else 'any of these pictures'}")
+    if missing:
+        print(f"note: {missing} of {len(keys)} pictures have no box in {boxes}", file=sys.stderr)
+    if file.empty:
+        print(f"note: {file.empty} boxes without width or height in {boxes} were left out", file=sys.stderr)
+    known = [file.image_id(key) for key in keys]
+    return [NOBODY if key is None else file.of[key] for key in keys], image_ids(paths, known)
 
 
-def refuse_overwriting(jobs: list[Job], output: Path, draw: bool) -> None:
-    """Raise InputError where a drawing would replace one of the pictures."""
-    sources = {job.path.resolve() for job in jobs}
-    folder = output.parent if output.suffix == ".json" else output
-    for job in jobs:
-        if draw and (folder / f"{job.target}.png").resolve() in sources:
-            raise InputError(folder / f"{job.target}.png", "is one of the pictures: choose another --output")
-
-
-def _given_boxes(box: list[str] | None, boxes: Path | None) -> Detections | DetectionFile | None:
-    if boxes:
-        return read_detections(boxes)
-    if not box:
-        return None
+def _typed_boxes(box: list[str]) -> Detections:
     xyxy = []
     for text in box:
         try:
-            values = [float(v) for v in text.split(",")]
+            values = np.array([float(v) for v in text.split(",")])
         except ValueError:
-            values = []
-        if len(values) != 4 or not np.isfinite(values).all() or values[2] <= 0 or values[3] <= 0:
-            raise InputError(f"--box {text}", "must be x,y,w,h in pixels with w and h above 0")
+            values = np.zeros(0)
+        if len(values) != 4 or not (abs(values) < FARTHEST_PIXEL).all() or not (values[2:] > 0).all():
+            raise InputError(f"--box {text}", f"must be x,y,w,h in pixels below {FARTHEST_PIXEL:.0f}, w and h above 0")
         xyxy.append(xyxy_from_xywh(values))
     return Detections(np.array(xyxy), np.ones(len(xyxy)))
 
 
-def image_ids(paths: list[Path]) -> list[int]:
-    """COCO's image id of each picture: the number that its name ends with, or its place where these are not unique."""
-    numbers = [keys_of(path)[-1] for path in paths]
-    if all(isinstance(n, int) for n in numbers) and len(set(numbers)) == len(numbers):
-        return [int(n) for n in numbers]
-    return list(range(1, len(paths) + 1))
+def _read(
+    jobs: list[Job],
+    given: list[Detections | None],
+    box: list[str] | None,
+    reading: deque[tuple[int, pictures.Picture]],
+    failed: list[Job],
+) -> Iterator[Item]:
+    """The pictures, each also appended to `reading` with its place; those that cannot be used go to `failed`."""
+    console = Console(stderr=True)
+    for number, job in enumerate(track(jobs, "pictures", console)):
+        try:
+            picture = pictures.read(job.path)
+            people = _on_picture(job, given[number], picture, box, console)
+        except InputError as error:
+            say(console, f"{'warning: skipped ' if job.in_folder else 'error: '}{error}")
+            failed.append(job)
+            continue
+        reading.append((number, picture))
+        yield Item(picture, people)
+
+
+def _on_picture(
+    job: Job, people: Detections | None, picture: pictures.Picture, box: list[str] | None, console: Console
+) -> Detections | None:
+    """The people whose boxes meet the picture; a file's others are told of, one of `box` raises InputError."""
+    if people is None:
+        return None
+    height, width = picture.shape[:2]
+    meets = meet_picture(people.xyxy, (height, width))
+    if meets.all():
+        return people
+    if box:
+        raise InputError(job.path, f"--box {box[meets.argmin()]} lies outside of its {width} x {height} pixels")
+    count = (~meets).sum()
+    say(console, f"warning: {job.path}: skipped boxes outside of its {width} x {height} pixels: {count}")
+    return Detections(people.xyxy[meets], people.scores[meets])
 
 
 def write_drawing(path: Path, picture: pictures.Picture, pose: Pose) -> None:
@@ -199,19 +193,28 @@ def write_drawing(path: Path, picture: pictures.Picture, pose: Pose) -> None:
     pictures.write_png(path, draw(picture, pose))
 
 
-def report(done: list[tuple[Job, Pose]], failed: int, output: Path) -> None:
+def report(done: list[Pose], output: Path) -> None:
     """One picture: its joints. Several: how many people in each. Then where the results are."""
     if len(done) == 1:
-        _, pose = done[0]
+        (pose,) = done
         for number, person in enumerate(pose.people, start=1):
             print(f"{pose.file}: person {number}, score {person.score:.2f}")
             for name, (x, y), score in zip(pose.skeleton.keypoints, person.keypoints, person.scores, strict=True):
                 place = f"{x:8.1f} {y:8.1f}" if np.isfinite(x) else f"{'absent':>17}"
                 print(f"  {name:16} {place}   {score:.2f}")
-    for _, pose in done:
+    for pose in done:
         if len(done) > 1 or not pose.people:
             print(f"{pose.file}: {len(pose.people)} {'person' if len(pose.people) == 1 else 'people'}")
-    if failed:
-        print(f"{failed} of {len(done) + failed} pictures could not be read", file=sys.stderr)
     if done:
         print(f"results: {output}")
+
+
+def report_left_out(found: PictureList, failed: list[Job], folder: Path) -> None:
+    """How many pictures of the folders have no result, on standard error."""
+    if skipped := sum(job.in_folder for job in failed):
+        total = sum(job.in_folder for job in found.jobs)
+        print(f"{skipped} of {total} pictures in folders were skipped", file=sys.stderr)
+    if found.heic:
+        print(f"{found.heic} pictures in HEIC were left out: convert them to JPEG", file=sys.stderr)
+    if found.results:
+        print(f"note: {found.results} pictures in {folder}, the folder of the results, were left out", file=sys.stderr)

@@ -82,9 +82,14 @@ class _TimeLeft:
         return f"{timedelta(seconds=round(seconds))} left"
 
 
-def track(items: Sequence[T], what: str) -> Iterable[T]:
-    """The items, with a bar on a terminal where there are several."""
-    console = Console(stderr=True)
+def track(items: Sequence[T], what: str, console: Console | None = None) -> Iterable[T]:
+    """The items, with a bar on a terminal where there are several; lines said on the same console stay above it."""
+    console = console or Console(stderr=True)
     if len(items) < 2 or not console.is_terminal:
         return items
     return rich_progress.track(items, description=what, console=console)
+
+
+def say(console: Console, line: str) -> None:
+    """Print a line as it is, however long."""
+    console.print(line, soft_wrap=True, markup=False, emoji=False, highlight=False)

@@ -2,17 +2,50 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
+
+from hevitpose.core.errors import InputError
 
 
 def write(path: Path, content: bytes | str) -> None:
-    """Put `content` at `path` in one step: a reader, or a crash, sees the old file or the new one."""
+    """Put `content` at `path` in one step: a reader, or a crash, sees the old file or the new one.
+
+    Raises InputError where the system refuses.
+    """
     data = content.encode() if isinstance(content, str) else content
     write_with(path, lambda temporary: temporary.write_bytes(data))
 
 
 def write_with(path: Path, writer: Callable[[Path], object]) -> None:
-    """Let `writer` make a temporary file beside `path`, flush it to the disk and move it to `path`."""
+    """Let `writer` make a temporary file beside `path`, flush it to the disk and move it to `path`.
+
+    Raises InputError where the system refuses.
+    """
+    try:
+        _write_with(path, writer)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Raise InputError where no file can be made in `folder`, or `folder` itself cannot; leaves nothing behind."""
+    made: list[Path] = []
+    try:
+        made += [one for one in (folder, *folder.parents) if not one.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    finally:
+        for one in made:
+            with suppress(OSError):
+                one.rmdir()
+
+
+def _write_with(path: Path, writer: Callable[[Path], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -28,3 +61,9 @@ def write_with(path: Path, writer: Callable[[Path], object]) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    # A folder to be made where a file lies: "File exists" would not say what is wrong.
+    reason = "a file is where a folder is needed" if isinstance(error, FileExistsError) else error.strerror or error
+    return InputError(path, f"cannot be written ({reason})")

@@ -65,7 +65,7 @@ def _seen_from(folder: Path, path: Path) -> str:
 def write_coco(people: LabelledPeople, path: Path) -> None:
     """Write a COCO keypoint file with the sizes of the upright pictures. Raises InputError."""
     sizes = [pictures.read_size(file)[0] for file in people.pictures]
-    _write(path, json.dumps(as_coco(people, path.parent, sizes)))
+    atomic.write(path, json.dumps(as_coco(people, path.parent, sizes)))
 
 
 def write_yolo(sets: Sequence[LabelledPeople], folder: Path) -> None:
@@ -91,7 +91,7 @@ def write_yolo(sets: Sequence[LabelledPeople], folder: Path) -> None:
     }
     # What JSON writes on a line is YAML, but for its keys, which would be texts.
     lines = [f"{key}: {json.dumps(value)}".replace('{"0": ', "{0: ") for key, value in table.items()]
-    _write(folder / "data.yaml", "\n".join(lines) + "\n")
+    atomic.write(folder / "data.yaml", "\n".join(lines) + "\n")
 
 
 def _write_yolo_set(people: LabelledPeople, folder: Path, name: str) -> None:
@@ -110,12 +110,5 @@ def _write_yolo_set(people: LabelledPeople, folder: Path, name: str) -> None:
             numbers = [*((corner + sides / 2) / size_wh), *(sides / size_wh)]
             triples = [f"{x:.7g} {y:.7g} {v}" for (x, y), v in zip(joints, people.visibility[n], strict=True)]
             lines.append(" ".join(["0", *(f"{number:.7g}" for number in numbers), *triples]))
-        _write(folder / "images" / name / own.name, pictures.read_bytes(file))
-        _write(folder / "labels" / name / f"{own.stem}.txt", "".join(f"{line}\n" for line in lines))
-
-
-def _write(path: Path, content: str | bytes) -> None:
-    try:
-        atomic.write(path, content)
-    except OSError as error:
-        raise InputError(path, f"cannot be written ({error})") from error
+        atomic.write(folder / "images" / name / own.name, pictures.read_bytes(file))
+        atomic.write(folder / "labels" / name / f"{own.stem}.txt", "".join(f"{line}\n" for line in lines))

@@ -90,7 +90,7 @@ def _mapped(folder: Path, name: str, shape: tuple[int, ...], count: int) -> tupl
             if not path.exists():
                 atomic.write_with(path, partial(_empty_array, shape=array_shape, dtype=dtype))
             arrays.append(open_memmap(path, "r+"))
-    except (OSError, ValueError) as error:
+    except (InputError, OSError, ValueError) as error:
         raise InputError(folder, f"crops cannot be kept there ({error})") from error
     pixels, done = arrays
     return pixels, done

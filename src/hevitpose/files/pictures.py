@@ -28,6 +28,8 @@ SUFFIXES = frozenset(
     | {".webp"}
 )
 """What is taken for a picture in a folder."""
+MAX_MEGAPIXELS = 300
+"""Larger ones would need gigabytes; Pillow's own limit is below what cameras take."""
 PROGRAMS = ("EPS",)
 """Formats that are programs: Pillow would have Ghostscript run them."""
 _UPRIGHT = {
@@ -41,7 +43,7 @@ _UPRIGHT = {
 }
 """What turns a picture of this EXIF orientation upright."""
 _ON_THEIR_SIDE = (5, 6, 7, 8)
-_FILTERING_WARNINGS = Lock()
+_CHANGING_PROCESS = Lock()
 
 
 def read(source: PictureFile | str | PathLike[str]) -> Picture:
@@ -107,8 +109,8 @@ def _one_line_errors(file: PictureFile) -> Iterator[None]:
         raise InputError(str(file), "is a folder") from error
     except UnidentifiedImageError as error:
         raise InputError(str(file), "not a picture in a known format") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(str(file), f"picture too large to be read safely ({error})") from error
+    except Image.DecompressionBombError as error:
+        raise InputError(str(file), f"picture too large: {error}") from error
     except Exception as error:  # On a broken file the decoders of Pillow and of zipfile raise nearly every type.
         raise InputError(str(file), f"cannot be read as a picture ({' '.join(str(error).split())})") from error
 
@@ -128,12 +130,18 @@ def _archive(path: Path) -> ZipFile:
 
 
 def _identified(content: Path | BytesIO) -> Image.Image:
-    """The picture with its header read. Raises DecompressionBombWarning where it is too large."""
-    # Filters of warnings belong to the process: threads that change them must take turns.
-    with _FILTERING_WARNINGS, warnings.catch_warnings():
+    """The picture with its header read. Raises DecompressionBombError where it is too large."""
+    # Filters of warnings and Pillow's limit belong to the process: threads that change them must take turns.
+    with _CHANGING_PROCESS, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        image = Image.open(content)
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image = Image.open(content)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+    if image.width * image.height > MAX_MEGAPIXELS * 1e6:
+        image.close()
+        raise Image.DecompressionBombError(f"{image.width} x {image.height}, above {MAX_MEGAPIXELS} megapixels")
     if image.format in PROGRAMS:
         image.close()
         raise UnidentifiedImageError

@@ -1,6 +1,8 @@
-"""Poses as JSON of our own schema (docs/results.md) and as COCO results."""
+"""Poses as JSON of our own schema (docs/results.md), as COCO results and as CSV."""
 
+import csv
 from collections.abc import Sequence
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -57,6 +59,18 @@ def poses_as_coco(poses: Sequence[Pose], image_ids: Sequence[int | str]) -> list
         for pose, image_id in zip(poses, image_ids, strict=True)
         for person in pose.people
     ]
+
+
+def poses_as_csv(poses: Sequence[Pose]) -> str:
+    """A line for each keypoint of each person, x and y empty where it is absent. People count from 1 in a picture."""
+    text = StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(("file", "person", "keypoint", "x", "y", "score"))
+    for pose in poses:
+        for number, person in enumerate(pose.people, start=1):
+            for name, (x, y), score in zip(pose.skeleton.keypoints, person.keypoints, person.scores, strict=True):
+                lines.writerow((pose.file, number, name, _rounded(x, 2), _rounded(y, 2), _rounded(score, 4)))
+    return text.getvalue()
 
 
 def _rounded(value: float, digits: int) -> float | None:

@@ -82,7 +82,7 @@ def number_of(path: Path) -> int | None:
 def meet_picture(boxes: Floats, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
     """(N,): which of the boxes (N, 4) share some of the picture's area."""
     picture = box_of_picture(size_hw)
-    return np.asarray((boxes[:, :2] < picture[2:]) & (boxes[:, 2:] > picture[:2])).all(axis=1)
+    return np.asarray(((boxes[:, :2] < picture[2:]) & (boxes[:, 2:] > picture[:2])).all(axis=1))
 
 
 def read_detections(path: Path) -> DetectionFile:

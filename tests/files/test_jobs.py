@@ -41,14 +41,14 @@ def test_which_pictures_there_are_and_what_their_results_are_called(paths, outpu
     ("paths", "folder", "draw", "words"),
     [
         (["x/a.jpg", "y/a.jpg"], "out", False, ["a.jpg", "run once for each folder, each with its own --output"]),
-        (["x/a.jpg", "y"], "x", True, ["x/a.png", "is one of the pictures"]),
+        (["x/a.png", "y"], "x", True, ["x/a.png", "is one of the pictures"]),
         (["y"], "y/../y", True, ["y", "drawings would lie among the pictures"]),
     ],
 )
 @pytest.mark.usefixtures("photos")
 def test_results_that_would_replace_something_are_refused(refused, paths, folder, draw, words):
     named = [Path(path) for path in paths]
-    jobs = find_pictures(named).jobs if len(words) else []
+    jobs = find_pictures(named).jobs
     with refused(*words):
         refuse_overwriting(named, jobs, Path(folder), draw)
 

@@ -62,6 +62,16 @@ def per_keypoint() -> str:
     return table(["keypoint", "PCKh@0.5, mpii_val", "PCKh@0.1, mpii_val", "PCK@0.2, lsp_val"], rows)
 
 
+def own_keypoints() -> str:
+    """The two trainings of docs/custom-keypoints.md."""
+    rows = []
+    for name, what in (("mouse", "mouse, 4 keypoints"), ("coco_people", "people, COCO's 17")):
+        found = result(f"custom_{name}")
+        figures = [figure for figure in ("PCKbox@0.05", "PCKbox@0.1", "AP", "AP50", "AR") if figure in found["scores"]]
+        rows += [[what, f"{found['persons']}", name, f"{found['scores'][name]['mean']:.1f}"] for name in figures]
+    return table(["set", "labelled, not trained on", "figure", "%"], rows)
+
+
 def errors() -> str:
     """The kinds of errors of the shipped weights by keypoint, left and right together."""
     kinds = result("hevitpose_t_people16.lsp_val")["errors"]
@@ -151,6 +161,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "training speed": training_speed,
     "network speed": network_speed,
     "errors": errors,
+    "own keypoints": own_keypoints,
     "calibration": calibration,
     "codecs": codecs,
     "paper": paper,

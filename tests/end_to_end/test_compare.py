@@ -70,6 +70,13 @@ def test_networks_are_compared_whatever_interrupts(hevitpose, monkeypatch):
 
 
 @pytest.mark.usefixtures("people")
+def test_several_processes_are_refused(hevitpose, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    status, _, errors = hevitpose(*COMMON, "--models", "t", "--budget", "1")
+    assert (status, errors) == (1, "error: torchrun: starts several processes: a comparison has one\n")
+
+
+@pytest.mark.usefixtures("people")
 @pytest.mark.parametrize(
     ("changes", "line"),
     [

@@ -26,6 +26,11 @@ def test_a_variant_changes_what_it_names_and_nothing_else():
     ("name", "variant", "message"),
     [
         ("resnet50", Variant(groups=(2, 2, 2)), "resnet50:groups=2-2-2: ResNet-50 has no variants"),
+        (
+            "efficientvit_m4",
+            Variant(embedding="conv7", shared_weights=False),
+            "efficientvit_m4:embedding=conv7:shared_weights=false: EfficientViT-M4 has only embedding",
+        ),
         ("b", Variant(groups=(3, 3, 3)), "b:groups=3-3-3: 128 channels do not divide into 3 groups of 2 heads"),
     ],
 )

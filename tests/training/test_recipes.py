@@ -138,6 +138,7 @@ def test_the_rows_of_table_5_are_its_rows():
     ("name", "model", "message"),
     [
         ("nothing", None, "--recipe nothing: no such recipe (known: paper, paper-coco, mpii, coco, mpii-mmpose, "),
+        ("mpii/", None, "--recipe mpii/: no network ''"),
         ("mpii/alexnet", None, "--recipe mpii/alexnet: no network 'alexnet' (known: t, s, b, "),
         ("mpii/b", "t", "--model t: the recipe mpii/b names its network"),
         ("paper", "t:depth=3", "--model t:depth=3: no such setting 'depth' (known: groups, reductions, heads, "),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -66,6 +67,8 @@ def compare(
     from hevitpose.training.hardware import Hardware
     from hevitpose.view.comparison import draw, markdown, table
 
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("torchrun", "starts several processes: a comparison has one")
     if "/" in recipe:
         raise InputError(f"--recipe {recipe}", "names a network: those that are compared stand in --models")
     epochs = parse_budget(budget, f"--budget {budget}")

@@ -176,10 +176,10 @@ def chosen(
 
 def named(name: str) -> Recipe:
     """The recipe `SET` of `RECIPES`, or `SET/NETWORK` with a network as `with_model` takes it. Raises InputError."""
-    base, _, model = name.partition("/")
+    base, slash, model = name.partition("/")
     if base not in RECIPES:
         raise InputError(f"--recipe {name}", f"no such recipe (known: {', '.join(RECIPES)}, each also SET/NETWORK)")
-    return with_model(RECIPES[base](), model, f"--recipe {name}") if model else RECIPES[base]()
+    return with_model(RECIPES[base](), model, f"--recipe {name}") if slash else RECIPES[base]()
 
 
 def with_model(recipe: Recipe, text: str, source: str) -> Recipe:

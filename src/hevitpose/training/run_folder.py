@@ -67,7 +67,7 @@ def draw_curve(history: list[dict[str, Any]], path: Path) -> None:
     left.plot(epochs, [row["loss"] for row in history], color="0.6", label="loss")
     left.set(xlabel="epoch", ylabel="loss (mean square error)", yscale="log")
     right = left.twinx()
-    for name in (key for key in history[-1] if "@" in key):
+    for name in (key for key in history[-1] if " " in key):
         rows = [row for row in history if row.get(name) is not None]
         right.plot([row["epoch"] for row in rows], [row[name] for row in rows], label=name)
     right.set(ylabel="score (%)", ylim=(0, 100))

@@ -21,6 +21,7 @@ HEAVY = {
     "onnx",
     "scipy",
     "onnxruntime",
+    "openvino",
     "yaml",
 }
 

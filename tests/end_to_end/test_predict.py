@@ -122,7 +122,7 @@ def test_a_broken_picture_that_was_named_is_an_error_and_the_rest_goes_on(hevitp
         ),
         (["HEIC"], "error: HEIC: no picture in this folder but 1 in HEIC: convert them to JPEG"),
         (["SKIER", "--padding", "0"], "error: --padding 0.0: must lie between 0.1 and 10"),
-        (["SKIER", "--model", "none"], "error: none: neither a weight file (.onnx, .safetensors) nor a name that"),
+        (["SKIER", "--model", "none"], "error: none: neither a weight file (.onnx, .xml, .safetensors) nor a"),
         (["EMPTY"], "error: EMPTY: no picture in this folder"),
     ],
 )
@@ -200,13 +200,14 @@ def test_options_do_what_they_say(hevitpose, skier):
     assert all(keypoint["x"] is not None for keypoint in person["keypoints"].values())
 
 
-def test_both_runtimes_write_the_same_joints(hevitpose, skier):
+def test_every_runtime_writes_the_same_joints(hevitpose, skier):
     results = []
-    for runtime in ("onnx", "torch"):
+    for runtime in ("torch", "onnx", "openvino"):
         hevitpose("predict", skier, "--runtime", runtime)
         keypoints = json.loads(Path("out/skier.json").read_text())["people"][0]["keypoints"].values()
         results.append(np.array([(k["x"] or 0, k["y"] or 0) for k in keypoints]))
-    assert results[0] == pytest.approx(results[1], abs=0.05)
+    assert results[1] == pytest.approx(results[0], abs=0.05)
+    assert results[2] == pytest.approx(results[0], abs=0.05)
 
 
 def test_image_ids_hold_whatever_else_is_in_the_folder(hevitpose, skier, tmp_path):

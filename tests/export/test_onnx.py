@@ -1,97 +1,111 @@
+import json
+
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
-import torch
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import Facts
-from hevitpose.core.heatmap import EDGES
+from hevitpose.core.facts import Facts, facts_from_metadata
+from hevitpose.core.heatmap import CODECS
 from hevitpose.core.skeleton import MPII16
-from hevitpose.export import onnx as export
-from hevitpose.inference.backends import open_onnx, open_torch, torch_backend
+from hevitpose.export import write
+from hevitpose.export.onnx import OUTPUTS, to_onnx
+from hevitpose.inference.backends import load_onnx, load_openvino, open_onnx, open_torch, torch_backend
+from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.models.hevitpose import HEViTPose, hevitpose_t
 from hevitpose.models.weights import half_precision, save_model
 
-FACTS = Facts("t", MPII16, (256, 256), 1.25)
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
-
-
-def unlike_identity(model):
-    """The network as if trained: no residual branch at zero, batch statistics of its own."""
-    torch.manual_seed(0)
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.weight, 0.5, 1.0)
-            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
-            torch.nn.init.normal_(module.running_mean, std=0.1)
-        elif isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
-            torch.nn.init.kaiming_normal_(module.weight)
-    model.head[-1].weight.data.mul_(0.01)
-    torch.nn.init.normal_(model.head[-1].bias, std=0.1)  # the graph drops a bias that is zero
-    return model.eval()
+FACTS = Facts("t", MPII16, (256, 256), 1.25, CODECS["udp"])
+SMALL = {"num_keypoints": 16, "channels": (32, 64, 96), "depths": (1, 1, 1)}
+LOADERS = {".onnx": load_onnx, ".xml": load_openvino}
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory, real_crops):
+def crops(real_crops):
+    return real_crops[:, ::2, ::2]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, crops, as_if_trained):
     folder = tmp_path_factory.mktemp("export")
-    model = unlike_identity(hevitpose_t())
-    save_model(folder / "t.safetensors", half_precision(model.state_dict()), FACTS)
-    difference = export.export_onnx(folder / "t.safetensors", folder / "t.onnx", real_crops)
-    return folder, difference
+    save_model(folder / "t.safetensors", half_precision(as_if_trained(hevitpose_t()).state_dict()), FACTS)
+    for suffix in LOADERS:
+        write.export(folder / "t.safetensors", folder / f"t{suffix}", crops)
+    write.export(folder / "t.safetensors", folder / "flipped.onnx", crops, flip_test=True)
+    return folder
 
 
-def test_the_onnx_file_holds_the_facts_and_the_same_network(files, real_crops):
-    folder, difference = files
-    onnx_run, facts = open_onnx(folder / "t.onnx")
-    torch_run, _ = open_torch(folder / "t.safetensors")
-    assert facts == FACTS
-    assert difference < export.MAX_DIFFERENCE
-    for batch in (real_crops[:1], real_crops, real_crops[:3, :, :192]):
-        ours, theirs = onnx_run(batch), torch_run(batch)
-        assert abs(ours - theirs).max() < 1e-4
-        assert EDGES.decode(ours, (256, 256))[0] == pytest.approx(EDGES.decode(theirs, (256, 256))[0], abs=0.05)
+@pytest.mark.parametrize("suffix", LOADERS)
+def test_the_file_gives_the_heatmaps_of_torch_and_decodes_them_as_the_codec_does(files, crops, suffix):
+    run, metadata = LOADERS[suffix](files / f"t{suffix}")
+    torch_run, _ = open_torch(files / "t.safetensors")
+    assert facts_from_metadata(metadata, "file") == FACTS
+    for batch in (crops[:1], crops, crops[:3, :, :96], crops[:2, :64, :160]):
+        keypoints, scores, heatmaps = run(batch, OUTPUTS)
+        expected = torch_run(batch)
+        assert abs(heatmaps - expected).max() < 1e-4
+        joints, peaks = FACTS.codec.decode(heatmaps, batch.shape[1:3])
+        assert keypoints == pytest.approx(joints, abs=1e-3)
+        assert scores == pytest.approx(peaks, abs=1e-6)
 
 
-def test_the_onnx_file_is_small(files):
-    folder, _ = files
-    assert (folder / "t.onnx").stat().st_size < 7e6
+def test_the_metadata_says_what_the_file_is(files):
+    metadata = onnxruntime.InferenceSession(files / "t.onnx").get_modelmeta().custom_metadata_map
+    facts, parity = (json.loads(metadata[key]) for key in ("hevitpose", "hevitpose.parity"))
+    assert facts["skeleton"]["keypoints"] == list(MPII16.keypoints)
+    assert metadata["hevitpose.version"] == "0.1.0"
+    assert 0 < parity["heatmaps"] <= write.MAX_DIFFERENCE
 
 
-def test_a_graph_that_differs_is_not_written(files, real_crops, monkeypatch, tmp_path):
-    folder, _ = files
-    damaged = onnx.load(folder / "t.onnx")
+def test_a_file_with_the_flip_test_gives_its_average_and_is_not_mirrored_again(files, crops):
+    plain, flipped = (PoseEstimator.from_pretrained(files / name) for name in ("t.onnx", "flipped.onnx"))
+    assert (flipped.network.facts.flip_test, plain.network.facts.flip_test) == (True, False)
+    run = plain.network.backend
+    average = FACTS.codec.flip_average(run(crops), run(crops[:, :, ::-1]), MPII16.mirror)
+    assert flipped.network.backend(crops) == pytest.approx(average, abs=1e-4)
+    assert PoseEstimator(flipped.network, flip_test=True).mirror is None
+    assert PoseEstimator(plain.network, flip_test=True).mirror == MPII16.mirror
+
+
+def test_weights_that_are_float16_are_stored_so(files):
+    assert (files / "t.onnx").stat().st_size < 7e6
+    assert (files / "t.bin").stat().st_size < 7e6
+
+
+def test_weights_that_are_not_stay_float32_unless_they_are_to_be_rounded(as_if_trained, crops, tmp_path):
+    save_model(tmp_path / "t.safetensors", as_if_trained(hevitpose_t()).state_dict(), FACTS)
+    sizes = []
+    for half in (False, True):
+        write.export(tmp_path / "t.safetensors", tmp_path / "t.onnx", crops, half=half)
+        sizes.append((tmp_path / "t.onnx").stat().st_size)
+    assert sizes[1] < 7e6 < 12e6 < sizes[0]
+
+
+@pytest.mark.parametrize("damage", [2e-4, np.nan])
+def test_a_graph_that_differs_is_not_written(files, crops, monkeypatch, tmp_path, damage):
+    damaged = onnx.load(files / "t.onnx")
     last = [node for node in damaged.graph.node if node.op_type == "Conv"][-1]
     bias = next(tensor for tensor in damaged.graph.initializer if tensor.name == last.input[2])
-    bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + np.float32(2e-4), bias.name))
-    monkeypatch.setattr(export, "to_onnx", lambda *_: damaged)
-    with pytest.raises(InputError, match=r"not written: heatmaps differ by 2.* from torch's"):
-        export.export_onnx(folder / "t.safetensors", tmp_path / "t.onnx", real_crops)
+    bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + np.float32(damage), bias.name))
+    monkeypatch.setattr(write, "to_onnx", lambda *_: damaged)
+    with pytest.raises(InputError, match=r"not written: heatmaps differ by (2.*e-04|nan), joints by .* from torch's"):
+        write.export(files / "t.safetensors", tmp_path / "t.onnx", crops)
     assert not list(tmp_path.iterdir())
 
 
 FORMS = [
     {"query_reduction": True, "reductions": (4, 2, 1)},
-    *(
-        pytest.param(switches, marks=pytest.mark.slow)
-        for switches in ({"relu_projection": True}, {"shared_weights": False}, {"embedding": "conv15-deconv4"})
-    ),
+    {"relu_projection": True},
+    {"shared_weights": False},
+    {"embedding": "conv15-deconv4"},
 ]
 
 
 @pytest.mark.parametrize("switches", FORMS, ids=str)
-def test_every_form_of_the_network_can_be_exported(switches, real_crops, tmp_path):
-    model = unlike_identity(HEViTPose(16, (32, 64, 96), (1, 1, 1), **switches))
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    (tmp_path / "x.onnx").write_bytes(export.to_onnx(model, FACTS).SerializeToString())
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+def test_every_form_of_the_network_can_be_exported(switches, real_crops, tmp_path, as_if_trained):
+    model = as_if_trained(HEViTPose(**SMALL | switches))
+    (tmp_path / "x.onnx").write_bytes(to_onnx(model, FACTS).SerializeToString())
     ours = open_onnx(tmp_path / "x.onnx")[0](real_crops[:2, :64, :96])
-    theirs = torch_backend(load_halved(model))(real_crops[:2, :64, :96])
-    assert abs(ours - theirs).max() < 1e-4 * max(1.0, abs(theirs).max())
-
-
-def load_halved(model):
-    """The network with the weights that an ONNX file stores as float16 rounded so."""
-    for parameter in model.parameters():
-        if parameter.numel() >= export.SMALLEST_HALF:
-            parameter.data = parameter.data.half().float()
-    return model
+    theirs = torch_backend(model)(real_crops[:2, :64, :96])
+    assert abs(ours - theirs).max() < 1e-4

@@ -1,16 +1,19 @@
 import shutil
+import sys
 
 import numpy as np
 import pytest
 
 from hevitpose.core.errors import InputError
+from hevitpose.core.facts import facts_from_metadata
 from hevitpose.core.skeleton import MPII16
+from hevitpose.inference.backends import load_onnx
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.network import DEFAULT, find_weights, load_network
 
 
-def test_the_shipped_weights_are_found_by_name_for_both_runtimes():
-    assert find_weights(DEFAULT).name == f"{DEFAULT}.onnx"
+def test_the_shipped_weights_are_found_by_name_for_every_runtime():
+    assert find_weights(DEFAULT).name == find_weights(DEFAULT, "openvino").name == f"{DEFAULT}.onnx"
     assert find_weights(DEFAULT, "torch").name == f"{DEFAULT}.safetensors"
     assert load_network(DEFAULT).facts.skeleton.keypoints == MPII16.keypoints
 
@@ -20,17 +23,26 @@ def test_the_shipped_weights_are_at_most_7_mb_a_file():
 
 
 @pytest.mark.parametrize("flip_test", [False, True])
-def test_both_runtimes_find_the_same_joints_on_real_crops(real_crops, flip_test):
+def test_every_runtime_finds_the_same_joints_on_real_crops(real_crops, flip_test):
     boxes = [[-0.5, -0.5, 255.5, 255.5]]
     poses = [
         PoseEstimator.from_pretrained(DEFAULT, runtime=runtime, padding=1.0, flip_test=flip_test)(
             list(real_crops), [boxes] * len(real_crops)
         )
-        for runtime in ("onnx", "torch")
+        for runtime in ("torch", "onnx", "openvino")
     ]
-    for a, b in zip(*poses, strict=True):
-        assert a.people[0].all_keypoints == pytest.approx(b.people[0].all_keypoints, abs=0.05)
-        assert a.people[0].scores == pytest.approx(b.people[0].scores, abs=1e-3)
+    for truth, *others in zip(*poses, strict=True):
+        for other in others:
+            assert other.people[0].all_keypoints == pytest.approx(truth.people[0].all_keypoints, abs=0.05)
+            assert other.people[0].scores == pytest.approx(truth.people[0].scores, abs=1e-3)
+
+
+def test_the_shipped_graph_decodes_as_prediction_does(real_crops):
+    run, metadata = load_onnx(find_weights(DEFAULT))
+    keypoints, scores, heatmaps = run(real_crops, ("keypoints", "scores", "heatmaps"))
+    joints, peaks = facts_from_metadata(metadata, DEFAULT).codec.decode(heatmaps, real_crops.shape[1:3])
+    assert keypoints == pytest.approx(joints, abs=0.01)
+    assert scores == pytest.approx(peaks, abs=1e-6)
 
 
 def test_threads_do_not_change_the_answer(real_crops):
@@ -51,13 +63,28 @@ def test_weights_that_are_not_there(name, runtime, reason):
         load_network(name, runtime)
 
 
-@pytest.mark.parametrize(("suffix", "reason"), [(".onnx", "cannot be loaded"), (".safetensors", "cannot be read")])
-def test_broken_weights_are_one_line(tmp_path, suffix, reason):
+@pytest.mark.parametrize(
+    ("suffix", "runtime", "reason"),
+    [
+        (".onnx", "onnx", "cannot be loaded"),
+        (".onnx", "openvino", "cannot be loaded"),
+        (".xml", "openvino", "cannot be loaded"),
+        (".safetensors", "torch", "cannot be read"),
+    ],
+)
+def test_broken_weights_are_one_line(tmp_path, capfd, suffix, runtime, reason):
     path = tmp_path / f"broken{suffix}"
     path.write_bytes(np.random.default_rng(0).bytes(1000))
     with pytest.raises(InputError, match=reason) as error:
-        load_network(path)
+        load_network(path, runtime)
     assert "\n" not in str(error.value)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_runtime_that_is_not_installed_is_one_line_that_names_the_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(InputError, match=r'^openvino: is not installed: pip install "hevitpose\[openvino\]"$'):
+        load_network(DEFAULT, "openvino")
 
 
 def test_an_onnx_file_of_another_program_is_refused(tmp_path):

@@ -13,6 +13,7 @@ EXTRAS = {
     "train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "matplotlib", "scipy"),
     "baselines": ("torch", "timm"),
     "export": ("torch", "onnx", "onnxscript"),
+    "openvino": ("openvino",),
 }
 
 

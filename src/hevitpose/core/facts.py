@@ -35,7 +35,10 @@ NetworkName = Literal[
 
 @dataclass(frozen=True)
 class Facts:
-    """Which network the weights are for (a `NetworkName`, and its variant), their keypoints, crops and heatmaps."""
+    """Which network the weights are for (a `NetworkName`, and its variant), their keypoints, crops and heatmaps.
+
+    `flip_test`: the file's graph averages with the mirrored crop itself.
+    """
 
     architecture: NetworkName
     skeleton: Skeleton
@@ -43,6 +46,7 @@ class Facts:
     padding: float
     codec: Codec = EDGES
     variant: Variant = PLAIN
+    flip_test: bool = False
 
     def to_json(self) -> dict[str, Any]:
         facts = asdict(self)
@@ -72,6 +76,7 @@ def facts_from_metadata(metadata: Mapping[str, str], source: str | PathLike[str]
             float(facts["padding"]),
             Codec(**facts["codec"]) if "codec" in facts else EDGES,
             parse_variant(str(facts.get("variant", "")), str(source)),
+            bool(facts.get("flip_test", False)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(source, f"not weights of hevitpose (its metadata: {type(error).__name__} {error})") from error

@@ -1,7 +1,6 @@
-"""What runs a network: ONNX Runtime or torch, behind one signature. Torch is imported only where it is used."""
+"""What runs a network: ONNX Runtime, OpenVINO or torch, behind one signature, each imported where it is used."""
 
-from collections.abc import Callable
-from os import PathLike
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,20 +8,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import Facts, facts_from_metadata
+from hevitpose.core.facts import KEY, Facts, facts_from_metadata
 
 if TYPE_CHECKING:
     import torch
 
 Backend = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """RGB crops (N, H, W, 3) to heatmaps (N, K, h, w)."""
+Run = Callable[[NDArray[np.uint8], Sequence[str]], list[NDArray[np.float32]]]
+"""RGB crops (N, H, W, 3) to the named outputs of a file: keypoints (N, K, 2), scores (N, K), heatmaps."""
 
 
-def open_onnx(path: str | PathLike[str], threads: int | None = None) -> tuple[Backend, Facts]:
-    """The network of an ONNX file that hevitpose exported. `threads`: within one call; all cores by default.
+def open_onnx(path: Path, threads: int | None = None) -> tuple[Backend, Facts]:
+    """The network of an ONNX file that hevitpose exported, by ONNX Runtime. Raises InputError.
 
-    Raises InputError where ONNX Runtime cannot load the file.
+    `threads`: within one call; all cores by default.
     """
+    run, metadata = load_onnx(path, threads)
+    return heatmaps_of(run), facts_from_metadata(metadata, path)
+
+
+def open_openvino(path: Path, threads: int | None = None) -> tuple[Backend, Facts]:
+    """The network of an ONNX file or OpenVINO's .xml that hevitpose exported, by OpenVINO. Raises InputError."""
+    run, metadata = load_openvino(path, threads)
+    return heatmaps_of(run), facts_from_metadata(metadata, path)
+
+
+def heatmaps_of(run: Run) -> Backend:
+    """The heatmaps alone."""
+    return lambda crops: run(crops, ["heatmaps"])[0]
+
+
+def load_onnx(path: Path, threads: int | None = None) -> tuple[Run, Mapping[str, str]]:
+    """What ONNX Runtime makes of a file, and the file's metadata. Raises InputError where it cannot load it."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -33,13 +51,41 @@ def open_onnx(path: str | PathLike[str], threads: int | None = None) -> tuple[Ba
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors have no public root
         raise InputError(path, f"cannot be loaded as a network ({str(error).splitlines()[0]})") from error
-    name = session.get_inputs()[0].name
+    crops_name = session.get_inputs()[0].name
 
-    def run(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        heatmaps: NDArray[np.float32] = session.run(None, {name: np.ascontiguousarray(crops)})[0]
-        return heatmaps
+    def run(crops: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[np.float32]]:
+        outputs: list[NDArray[np.float32]] = session.run(names, {crops_name: np.ascontiguousarray(crops)})
+        return outputs
 
-    return run, facts_from_metadata(session.get_modelmeta().custom_metadata_map, path)
+    return run, session.get_modelmeta().custom_metadata_map
+
+
+def load_openvino(path: Path, threads: int | None = None) -> tuple[Run, Mapping[str, str]]:
+    """What OpenVINO makes of a file, in float32, and the facts in the file's metadata.
+
+    Raises InputError where it cannot load it, or is not installed.
+    """
+    try:
+        import openvino
+        from openvino.frontend import FrontEndManager
+    except ImportError as error:
+        raise InputError("openvino", 'is not installed: pip install "hevitpose[openvino]"') from error
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    if threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = str(threads)
+    try:
+        frontend = FrontEndManager().load_by_framework("ir" if path.suffix == ".xml" else "onnx")
+        model = frontend.convert(frontend.load(str(path)))
+        request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+    except Exception as error:  # OpenVINO's errors have no public root
+        raise InputError(path, f"cannot be loaded as a network ({str(error).strip().splitlines()[-1]})") from error
+
+    def run(crops: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[np.float32]]:
+        outputs = request.infer({0: np.ascontiguousarray(crops)})
+        return [outputs[name].copy() for name in names]
+
+    place = ["framework", KEY]  # where OpenVINO puts the metadata of an ONNX file
+    return run, {KEY: model.get_rt_info(place).astype(str)} if model.has_rt_info(place) else {}
 
 
 def open_torch(path: Path, threads: int | None = None, device: str = "cpu") -> tuple[Backend, Facts]:

@@ -65,8 +65,8 @@ class PoseEstimator:
         self.network = network
         self.min_score = min_score
         self.padding = network.facts.padding if padding is None else padding
-        skeleton = network.facts.skeleton
-        self.mirror = skeleton.mirror if flip_test and skeleton.flips else None
+        facts = network.facts
+        self.mirror = facts.skeleton.mirror if flip_test and facts.skeleton.flips and not facts.flip_test else None
         self.batch_size = batch_size
 
     @classmethod

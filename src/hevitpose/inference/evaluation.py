@@ -117,7 +117,8 @@ def in_labels(people: LabelledPeople, joints: Floats, keypoint_scores: Floats) -
 
 def find_labelled(network: Network, people: LabelledPeople, crops: Crops, flip_test: bool, batch_size: int) -> Found:
     """Look for every person in its own crop, also mirrored with `flip_test`, if the skeleton can be."""
-    mirror = people.skeleton.mirror if flip_test and people.skeleton.flips else None
+    flips = flip_test and people.skeleton.flips and not network.facts.flip_test
+    mirror = people.skeleton.mirror if flips else None
     return in_labels(people, *find_joints(network.backend, crops, batch_size, mirror, network.facts.codec))
 
 

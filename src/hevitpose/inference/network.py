@@ -8,10 +8,15 @@ from typing import Literal
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import Facts
-from hevitpose.inference.backends import Backend, open_onnx, open_torch
+from hevitpose.inference.backends import Backend, open_onnx, open_openvino, open_torch
 
-Runtime = Literal["onnx", "torch"]
-SUFFIXES: dict[Runtime, str] = {"onnx": ".onnx", "torch": ".safetensors"}
+Runtime = Literal["onnx", "openvino", "torch"]
+SUFFIXES: dict[Runtime, tuple[str, ...]] = {
+    "onnx": (".onnx",),
+    "openvino": (".xml", ".onnx"),
+    "torch": (".safetensors",),
+}
+"""Of the files that a runtime runs. A file that several run is run by the first of them unless told otherwise."""
 DEFAULT = "hevitpose_t_people16"
 
 
@@ -27,28 +32,34 @@ class Network:
 def load_network(
     name: str | PathLike[str], runtime: Runtime | None = None, threads: int | None = None, device: str = "cpu"
 ) -> Network:
-    """The network of a file (.onnx, .safetensors) or of a shipped name, which ONNX Runtime runs unless told otherwise.
+    """The network of a file (.onnx, .xml, .safetensors) or of a shipped name, which ONNX Runtime runs by default.
 
     `threads`: within one call, all cores by default; `device`: of torch. Raises InputError where the file is missing,
-    broken, of another runtime or not written by hevitpose.
+    broken, of another runtime or not written by hevitpose, or where the runtime is not installed.
     """
     path = find_weights(name, runtime)
-    backend, facts = open_onnx(path, threads) if path.suffix == ".onnx" else open_torch(path, threads, device)
+    match runtime or next(each for each, suffixes in SUFFIXES.items() if path.suffix in suffixes):
+        case "onnx":
+            backend, facts = open_onnx(path, threads)
+        case "openvino":
+            backend, facts = open_openvino(path, threads)
+        case "torch":
+            backend, facts = open_torch(path, threads, device)
     return Network(path.stem, backend, facts)
 
 
 def find_weights(name: str | PathLike[str], runtime: Runtime | None = None) -> Path:
     """The weight file of this name or path. Raises InputError where there is none, or not for that runtime."""
     path = Path(name)
-    if path.suffix in SUFFIXES.values():
-        if runtime is not None and SUFFIXES[runtime] != path.suffix:
-            raise InputError(path, f"is not a file for the runtime {runtime} ({SUFFIXES[runtime]})")
+    if any(path.suffix in suffixes for suffixes in SUFFIXES.values()):
+        if runtime is not None and path.suffix not in SUFFIXES[runtime]:
+            raise InputError(path, f"is not a file for the runtime {runtime} ({', '.join(SUFFIXES[runtime])})")
         if not path.is_file():
             raise InputError(path, "no such file")
         return path
     folder = Path(str(resources.files("hevitpose"))) / "weights"
-    path = folder / f"{name}{SUFFIXES[runtime or 'onnx']}"
+    path = folder / f"{name}{SUFFIXES[runtime or 'onnx'][-1]}"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in folder.glob("*.onnx")))
-        raise InputError(name, f"neither a weight file (.onnx, .safetensors) nor a name that ships ({known})")
+        raise InputError(name, f"neither a weight file (.onnx, .xml, .safetensors) nor a name that ships ({known})")
     return path

@@ -1,0 +1,92 @@
+"""An ONNX graph while it is being built."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import ArrayLike, NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 18
+SMALLEST_HALF = 1024
+"""Tensors of fewer numbers stay float32: they weigh nothing."""
+
+
+class Graph:
+    """Nodes and constants. Each of its functions returns the name of the value that it adds."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, NDArray[Any]] = {}
+        self._names: dict[tuple[Any, ...], str] = {}
+
+    def constant(self, value: ArrayLike, dtype: type[np.generic] = np.float32) -> str:
+        """A constant array; the same array twice is one."""
+        array = np.asarray(value, dtype=dtype)
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._names:
+            self._names[key] = f"constant_{len(self.constants)}"
+            self.constants[self._names[key]] = array
+        return self._names[key]
+
+    def integers(self, *values: int) -> str:
+        return self.constant(values, np.int64)
+
+    def weight(self, weight: NDArray[np.float32], scale: NDArray[np.float32] | None = None) -> str:
+        """A weight; a large one whose numbers are float16, or float16 times its scale, is stored as such.
+
+        A runtime casts and scales it once, when it loads the file.
+        """
+        half = as_half(weight, scale) if weight.size >= SMALLEST_HALF else None
+        if half is None:
+            return self.constant(weight)
+        stored = self.op("Cast", self.constant(half, np.float16), to=TensorProto.FLOAT)
+        return stored if scale is None else self.op("Mul", stored, self.constant(scale))
+
+    def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """A node of one output."""
+        return self.ops(kind, *inputs, outputs=1, **attributes)[0]
+
+    def ops(self, kind: str, *inputs: str, outputs: int, **attributes: Any) -> list[str]:
+        """A node of several outputs."""
+        name = f"{kind.lower()}_{len(self.nodes)}"
+        names = [name] if outputs == 1 else [f"{name}_{i}" for i in range(outputs)]
+        self.nodes.append(helper.make_node(kind, list(inputs), names, name, **attributes))
+        return names
+
+    def splice(self, nodes: Sequence[onnx.NodeProto], names: Mapping[str, str]) -> dict[str, str]:
+        """Nodes of another graph, its inputs and constants called `names` here; what all its values are called."""
+        known = {"": "", **names}
+        for node in nodes:
+            known |= {output: f"spliced_{output}" for output in node.output}
+            copied = onnx.NodeProto()
+            copied.CopyFrom(node)
+            copied.name = f"spliced_{node.name}"
+            copied.input[:] = [known[name] for name in node.input]
+            copied.output[:] = [known[name] for name in node.output]
+            self.nodes.append(copied)
+        return known
+
+    def rename(self, value: str, name: str) -> None:
+        """Give an output its name."""
+        self.nodes.append(helper.make_node("Identity", [value], [name], name))
+
+    def model(
+        self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto], name: str
+    ) -> onnx.ModelProto:
+        """The graph as a file holds it. Raises onnx.checker.ValidationError."""
+        constants = [numpy_helper.from_array(array, name) for name, array in self.constants.items()]
+        graph = helper.make_graph(self.nodes, name, inputs, outputs, constants)
+        model = helper.make_model(graph, producer_name="hevitpose", opset_imports=[helper.make_opsetid("", OPSET)])
+        model.ir_version = 8  # the one of opset 18: a newer one would shut out runtimes for nothing
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+
+def as_half(weight: NDArray[np.float32], scale: NDArray[np.float32] | None) -> NDArray[np.float16] | None:
+    """The float16 numbers of which a weight, divided by its scale, consists; None where it does not."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        trained = weight if scale is None else np.where(scale == 0, 0, weight / scale)
+        half = trained.astype(np.float16)
+    return half if np.allclose(half, trained, rtol=1e-6, atol=1e-9) else None

@@ -1,0 +1,102 @@
+"""From a weight file to one that prediction runs without torch, written only where both give the same."""
+
+import json
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from torch import nn
+
+from hevitpose.core.errors import InputError
+from hevitpose.core.facts import Facts
+from hevitpose.export.onnx import OUTPUTS, add_metadata, to_onnx
+from hevitpose.files import atomic
+from hevitpose.inference.backends import Backend, Run, load_onnx, load_openvino, torch_backend
+from hevitpose.models.weights import half_precision, load_into, load_model
+
+MAX_DIFFERENCE, MAX_JOINT_DIFFERENCE = 1e-4, 0.05
+"""Heatmaps (about 0 to 1) of the file and of torch, and joints in pixels of the crop, may differ by this."""
+SEEN = 0.1
+"""Joints of a lower score are not compared: in a flat heatmap the peak may lie anywhere."""
+CHECKED_BATCHES = (1, 2, 7)
+PARITY = "hevitpose.parity"
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The largest differences between a file and torch, on crops of which torch saw so many `joints`."""
+
+    heatmaps: float
+    joints_px: float
+    joints: int
+
+
+def export(weights: Path, path: Path, crops: NDArray[np.uint8], flip_test: bool = False, half: bool = False) -> Parity:
+    """Write the network of a safetensors file as `path`: ONNX, or OpenVINO's form where it ends in .xml.
+
+    `crops` (7 or more, H, W, 3) are real ones; batches of 1, 2 and 7 of them are compared. With `flip_test` the graph
+    averages with the mirrored crop. With `half` all weights are rounded to float16 first; those that are stored so
+    lose nothing. Raises InputError, and writes nothing, where heatmaps differ from torch's by more than 1e-4 or joints
+    by more than 0.05 pixels.
+    """
+    model, facts = load_model(weights)
+    if half:
+        load_into(model, half_precision(model.state_dict()), str(weights))
+    facts = replace(facts, flip_test=flip_test)
+    return write_checked(to_onnx(model.eval(), facts), path, reference(model, facts), facts, crops)
+
+
+def reference(model: nn.Module, facts: Facts) -> Backend:
+    """The network as torch runs it, with the flip test where the facts say so."""
+    run = torch_backend(model)
+
+    def run_both(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        both = facts.codec.flip_average(run(crops), run(crops[:, :, ::-1]), facts.skeleton.mirror)
+        return both.astype(np.float32)
+
+    return run_both if facts.flip_test else run
+
+
+def write_checked(
+    proto: onnx.ModelProto, path: Path, expected: Backend, facts: Facts, crops: NDArray[np.uint8]
+) -> Parity:
+    """Write a graph that does what `expected` does, with its parity in its metadata. Raises InputError."""
+    write, load = (write_openvino, load_openvino) if path.suffix == ".xml" else (onnx.save, load_onnx)
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder, path.name)
+        write(proto, draft)
+        parity = compare(load(draft)[0], expected, facts, crops)
+        if not (parity.heatmaps <= MAX_DIFFERENCE and parity.joints_px <= MAX_JOINT_DIFFERENCE):
+            differences = f"heatmaps differ by {parity.heatmaps:.1e}, joints by {parity.joints_px:.2f} pixels"
+            raise InputError(path, f"not written: {differences} from torch's")
+        add_metadata(proto, PARITY, json.dumps(asdict(parity)))
+        write(proto, draft)
+        for file in sorted(Path(folder).iterdir()):
+            atomic.write(path.with_name(file.name), file.read_bytes())
+    return parity
+
+
+def compare(run: Run, expected: Backend, facts: Facts, crops: NDArray[np.uint8]) -> Parity:
+    """How far a file is from what is expected of it, in batches of 1, 2 and 7."""
+    heatmap_errors, joint_errors = [0.0], [0.0]
+    joints = 0
+    for count in CHECKED_BATCHES:
+        keypoints, _, heatmaps = run(crops[:count], OUTPUTS)
+        their_heatmaps = expected(crops[:count])
+        their_joints, their_scores = facts.codec.decode(their_heatmaps, crops.shape[1:3])
+        heatmap_errors.append(abs(heatmaps - their_heatmaps).max())
+        seen = their_scores >= SEEN
+        joint_errors += abs(keypoints - their_joints)[seen].max(axis=-1).tolist()
+        joints = max(joints, int(seen.sum()))
+    return Parity(float(np.max(heatmap_errors)), float(np.max(joint_errors)), joints)
+
+
+def write_openvino(proto: onnx.ModelProto, path: Path) -> None:
+    """The graph as OpenVINO's .xml, with its weights in a .bin beside it."""
+    import openvino
+
+    model = openvino.Core().read_model(proto.SerializeToString(), b"")
+    openvino.save_model(model, path, compress_to_fp16=False)

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from hevitpose.export.fuse import STEPS, fuse
-from hevitpose.models.baselines import SimpleBaseline
+from hevitpose.models.baselines import Baseline
 from hevitpose.models.hevitpose import HEViTPose, hevitpose_b, hevitpose_s, hevitpose_t
 
 SMALL = {"num_keypoints": 5, "channels": (32, 64, 96), "depths": (1, 1, 1)}
@@ -71,11 +71,11 @@ class Strided(nn.Module):
         self.conv, self.norm = nn.Conv2d(3, 8, 3, stride=8, padding=1), nn.BatchNorm2d(8)
 
     def forward(self, pictures):
-        return (self.norm(self.conv(pictures)),)
+        return self.norm(self.conv(pictures))
 
 
 def test_another_backbone_keeps_its_form_under_a_fused_head(as_if_trained):
-    model = as_if_trained(SimpleBaseline(Strided(), 8, 5))
+    model = as_if_trained(Baseline(Strided(), 8, 5))
     fused = fuse(model)
     assert difference(model, fused, 64, 96) < 1e-5
     assert not any(isinstance(module, nn.BatchNorm2d | nn.ConvTranspose2d) for module in fused.modules())

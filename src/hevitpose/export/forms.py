@@ -3,6 +3,7 @@
 Each says twice what it does, in torch (`forward`) and in ONNX nodes (`emit`).
 """
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -41,13 +42,31 @@ class Upsampling(nn.Module):
             for low in (0, 1)
             for right in (0, 1)
         )
+        convolutions = (nn.Conv2d, nn.ConvTranspose2d)
+        *_, self.channels = (layer.out_channels for layer in (deconv, *tail) if isinstance(layer, convolutions))
 
     def forward(self, x: Tensor) -> Tensor:
         return F.pixel_shuffle(torch.stack([phase(x) for phase in self.phases], dim=2).flatten(1, 2), 2)
 
     def emit(self, graph: Graph, x: str) -> str:
-        phases = graph.op("Concat", *(emit(graph, phase, x) for phase in self.phases), axis=1)
-        return graph.op("DepthToSpace", phases, blocksize=2, mode="DCR")
+        """Columns first, then rows, which stay in one piece: half the time of DepthToSpace in ONNX Runtime."""
+        phases = [emit(graph, phase, x) for phase in self.phases]
+        size = graph.op("Shape", x)
+        row_size = _scaled_and_shifted(graph, size, (0, 0, 2, 2, 3), (1, 0, 1, 0, 2), (0, self.channels, 0, 1, 0))
+        rows = []
+        for left, right in (phases[:2], phases[2:]):
+            pair = graph.op("Reshape", graph.op("Concat", left, right, axis=1), graph.integers(0, 2, -1))
+            rows.append(graph.op("Reshape", graph.op("Transpose", pair, perm=[0, 2, 1]), row_size))
+        double_size = _scaled_and_shifted(graph, size, (0, 0, 2, 3), (1, 0, 2, 2), (0, self.channels, 0, 0))
+        return graph.op("Reshape", graph.op("Concat", *rows, axis=3), double_size)
+
+
+def _scaled_and_shifted(
+    graph: Graph, sizes: str, chosen: Sequence[int], scale: Sequence[int], shift: Sequence[int]
+) -> str:
+    """Some of the sizes, each times a number and plus another."""
+    picked = graph.op("Gather", sizes, graph.integers(*chosen))
+    return graph.op("Add", graph.op("Mul", picked, graph.integers(*scale)), graph.integers(*shift))
 
 
 def phase_of(deconv: nn.ConvTranspose2d, low: int, right: int) -> nn.Conv2d:

@@ -16,7 +16,8 @@ SMALLEST_HALF = 1024
 class Graph:
     """Nodes and constants. Each of its functions returns the name of the value that it adds."""
 
-    def __init__(self) -> None:
+    def __init__(self, half: bool = True) -> None:
+        self.half = half
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, NDArray[Any]] = {}
         self._names: dict[tuple[Any, ...], str] = {}
@@ -34,11 +35,11 @@ class Graph:
         return self.constant(values, np.int64)
 
     def weight(self, weight: NDArray[np.float32], scale: NDArray[np.float32] | None = None) -> str:
-        """A weight; a large one whose numbers are float16, or float16 times its scale, is stored as such.
+        """A weight; with `half` a large one whose numbers are float16, or float16 times its scale, is stored as such.
 
         A runtime casts and scales it once, when it loads the file.
         """
-        half = as_half(weight, scale) if weight.size >= SMALLEST_HALF else None
+        half = as_half(weight, scale) if self.half and weight.size >= SMALLEST_HALF else None
         if half is None:
             return self.constant(weight)
         stored = self.op("Cast", self.constant(half, np.float16), to=TensorProto.FLOAT)
@@ -69,8 +70,10 @@ class Graph:
         return known
 
     def rename(self, value: str, name: str) -> None:
-        """Give an output its name."""
-        self.nodes.append(helper.make_node("Identity", [value], [name], name))
+        """Give a value its name."""
+        for node in self.nodes:
+            for names in (node.input, node.output):
+                names[:] = [name if each == value else each for each in names]
 
     def model(
         self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto], name: str

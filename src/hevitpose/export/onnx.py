@@ -10,7 +10,6 @@ from torch import nn
 from hevitpose.core.facts import KEY, Facts
 from hevitpose.export.decode import decode, flip_average, mirror
 from hevitpose.export.emit import emit
-from hevitpose.export.fuse import fuse
 from hevitpose.export.graph import Graph
 from hevitpose.export.traced import trace
 from hevitpose.models.hevitpose import HEViTPose
@@ -19,16 +18,19 @@ from hevitpose.models.input import MEAN, STD
 OUTPUTS = ("keypoints", "scores", "heatmaps")
 
 
-def to_onnx(model: nn.Module, facts: Facts) -> onnx.ModelProto:
-    """The graph of a network, for any batch and sides that are multiples of 32, with its facts in the metadata."""
-    graph, k = Graph(), facts.skeleton.num_keypoints
+def to_onnx(model: nn.Module, facts: Facts, half: bool = True) -> onnx.ModelProto:
+    """The graph of a fused network, for any batch and sides that are multiples of 32, its facts in the metadata.
+
+    `half`: weights that lose nothing by it are stored as float16.
+    """
+    graph, k = Graph(half), facts.skeleton.num_keypoints
     pixels = graph.op("Transpose", "crops", perm=[0, 3, 1, 2])
     if facts.flip_test:
         pixels = graph.op("Concat", pixels, mirror(graph, pixels, axis=3), axis=0)
     mean, deviation = (graph.constant([[[255 * value]] for value in values]) for values in (MEAN, STD))
     numbers = graph.op("Cast", pixels, to=TensorProto.FLOAT)
     normal = graph.op("Div", graph.op("Sub", numbers, mean), deviation)
-    heatmaps = network(graph, fuse(model), normal)
+    heatmaps = network(graph, model, normal)
     if facts.flip_test:
         heatmaps, of_mirrored = graph.ops("Split", heatmaps, outputs=2, axis=0, num_outputs=2)
         heatmaps = flip_average(graph, heatmaps, of_mirrored, facts.skeleton.mirror, facts.codec)
@@ -49,11 +51,11 @@ def to_onnx(model: nn.Module, facts: Facts) -> onnx.ModelProto:
     return proto
 
 
-def network(graph: Graph, fused: nn.Module, x: str) -> str:
-    """The heatmaps of a fused network, from normalised RGB (N, 3, H, W)."""
-    if not isinstance(fused, HEViTPose):
-        return trace(graph, fused, x)
-    for part in (fused.embedding, *fused.stages, fused.head):
+def network(graph: Graph, model: nn.Module, x: str) -> str:
+    """The heatmaps of a network, from normalised RGB (N, 3, H, W)."""
+    if not isinstance(model, HEViTPose):
+        return trace(graph, model, x)
+    for part in (model.embedding, *model.stages, model.head):
         x = emit(graph, part, x)
     return x
 

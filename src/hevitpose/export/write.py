@@ -12,6 +12,7 @@ from torch import nn
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import Facts
+from hevitpose.export.fuse import fuse
 from hevitpose.export.onnx import OUTPUTS, add_metadata, to_onnx
 from hevitpose.files import atomic
 from hevitpose.inference.backends import Backend, Run, load_onnx, load_openvino, torch_backend
@@ -46,7 +47,7 @@ def export(weights: Path, path: Path, crops: NDArray[np.uint8], flip_test: bool 
     if half:
         load_into(model, half_precision(model.state_dict()), str(weights))
     facts = replace(facts, flip_test=flip_test)
-    return write_checked(to_onnx(model.eval(), facts), path, reference(model, facts), facts, crops)
+    return write_checked(to_onnx(fuse(model), facts), path, reference(model.eval(), facts), facts, crops)
 
 
 def reference(model: nn.Module, facts: Facts) -> Backend:

@@ -3,17 +3,27 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from hevitpose.cli.common import need
+from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
+from hevitpose.core.person import LabelledPeople
+from hevitpose.core.skeleton import Skeleton
+from hevitpose.files import pictures
+from hevitpose.files.datasets import Metric, find_split, find_splits
+from hevitpose.files.jobs import find_pictures
+from hevitpose.inference.evaluation import refuse_unmeasurable
 from hevitpose.inference.network import find_weights
 
 EXAMPLES = """
 Examples:\n
   hevitpose export runs/train/last.safetensors --check photos/ --output mine.onnx\n
   hevitpose export hevitpose_t_people16 --check photos/ --output flipped.onnx --flip-test\n
-  hevitpose export runs/train/last.safetensors --check photos/ --output mine.xml --format openvino
+  hevitpose export runs/train/last.safetensors --check photos/ --output mine.xml --format openvino\n
+  hevitpose export hevitpose_t_people16 --check photos/ --output t_int8.onnx --int8 --calibrate people16 --score lsp_val
 """
 SUFFIX = {"onnx": ".onnx", "openvino": ".xml"}
 
@@ -29,28 +39,59 @@ def export(
     half: Annotated[
         bool, typer.Option("--half", help="Round weights to float16: half the size. Weights that ship are so.")
     ] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Dense convolutions in 8 bits, where the score allows it.")
+    ] = False,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(help="For --int8: people whose crops give the ranges of values (a data set, or a file)."),
+    ] = None,
+    score: Annotated[
+        str | None, typer.Option(help="For --int8: validation set for the score in float and in 8 bits.")
+    ] = None,
+    max_loss: Annotated[float, typer.Option(help="For --int8: points of the score that may be lost.")] = 0.5,
+    root: Annotated[Path | None, typer.Option(help="Folder of the data's files.")] = None,
 ) -> None:
     """Write a network in the form in which it predicts: uint8 RGB crops (N, H, W, 3) in; keypoints (N, K, 2) in pixels
     of the crop, scores (N, K) and heatmaps out.
 
-    The file is run on real pictures beside the original first, and not written when they differ.
+    The file is run on real pictures beside the original first, and not written when they differ. With --int8 it is
+    scored beside the original, and not written when it loses more than half a point.
     """
     need("export")
     if output.suffix != SUFFIX[format]:
         raise InputError(output, f"--format {format} writes files that end in {SUFFIX[format]}")
     if format == "openvino":
         need("openvino")
-    import numpy as np
-
-    from hevitpose.core import geometry
-    from hevitpose.export.write import CHECKED_BATCHES
     from hevitpose.export.write import export as write_export
-    from hevitpose.files import pictures
-    from hevitpose.files.jobs import find_pictures
     from hevitpose.models.weights import load_model
 
     source = find_weights(weights, "torch")
-    size_hw = load_model(source)[1].input_size
+    if int8:
+        people = people_for_int8(calibrate, score, root, load_model(source)[1].skeleton, weights)
+    crops = crops_of(check, load_model(source)[1].input_size)
+    if int8:
+        from hevitpose.export.quantize import export_int8
+
+        cost = export_int8(source, output, crops, *people, max_loss, flip_test)
+        print(
+            f"{output}: {output.stat().st_size / 1e6:.2f} MB, {cost.metric} on {cost.data} ({cost.persons} persons) "
+            f"{cost.int8_score:.2f} in 8 bits, {cost.float_score:.2f} in float; heatmaps differ from torch's by "
+            f"{cost.difference.mean_heatmaps:.4f} in the mean, {cost.difference.joints} joints by "
+            f"{cost.difference.mean_joints_px:.2f} pixels"
+        )
+        return
+    parity = write_export(source, output, crops, flip_test, half)
+    print(
+        f"{output}: {output.stat().st_size / 1e6:.2f} MB, heatmaps within {parity.heatmaps:.1e} of torch's, "
+        f"{parity.joints} joints within {parity.joints_px:.4f} pixels"
+    )
+
+
+def crops_of(check: list[Path], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """Seven crops of whole pictures."""
+    from hevitpose.export.write import CHECKED_BATCHES
+
     crops = []
     for job in find_pictures(check).jobs:
         picture = pictures.read(job.path)
@@ -58,8 +99,19 @@ def export(
         crops.append(pictures.cut(picture, geometry.crop_matrix(box, size_hw), size_hw))
     while len(crops) < max(CHECKED_BATCHES):  # few pictures: their mirror images and then copies fill the batch
         crops += [crop[:, ::-1] for crop in crops]
-    parity = write_export(source, output, np.stack(crops[: max(CHECKED_BATCHES)]), flip_test, half)
-    print(
-        f"{output}: {output.stat().st_size / 1e6:.2f} MB, heatmaps within {parity.heatmaps:.1e} of torch's, "
-        f"{parity.joints} joints within {parity.joints_px:.4f} pixels"
-    )
+    return np.stack(crops[: max(CHECKED_BATCHES)])
+
+
+def people_for_int8(
+    calibrate: str | None, score: str | None, root: Path | None, skeleton: Skeleton, weights: str
+) -> tuple[LabelledPeople, LabelledPeople, Metric]:
+    """Those who give the ranges of values, those who are scored, and how. Raises InputError."""
+    if calibrate is None or score is None:
+        raise InputError("--int8", "needs people for the ranges of values and for the score: --calibrate, --score")
+    split = find_split(score, root)
+    people = split.read()
+    metric = split.metric or "pck_box"
+    if people.skeleton.keypoints != skeleton.keypoints:
+        raise InputError(score, f"has other keypoints than {weights}")
+    refuse_unmeasurable(people, metric)
+    return find_splits(calibrate, root)[0].read(), people, metric

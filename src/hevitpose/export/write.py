@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -28,11 +29,13 @@ PARITY = "hevitpose.parity"
 
 @dataclass(frozen=True)
 class Parity:
-    """The largest differences between a file and torch, on crops of which torch saw so many `joints`."""
+    """The largest and the mean differences between a file and torch, on crops of which torch saw so many `joints`."""
 
     heatmaps: float
     joints_px: float
     joints: int
+    mean_heatmaps: float
+    mean_joints_px: float
 
 
 def export(weights: Path, path: Path, crops: NDArray[np.uint8], flip_test: bool = False, half: bool = False) -> Parity:
@@ -65,7 +68,7 @@ def write_checked(
     proto: onnx.ModelProto, path: Path, expected: Backend, facts: Facts, crops: NDArray[np.uint8]
 ) -> Parity:
     """Write a graph that does what `expected` does, with its parity in its metadata. Raises InputError."""
-    write, load = (write_openvino, load_openvino) if path.suffix == ".xml" else (onnx.save, load_onnx)
+    write, load = writer(path), loader(path)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder, path.name)
         write(proto, draft)
@@ -75,24 +78,40 @@ def write_checked(
             raise InputError(path, f"not written: {differences} from torch's")
         add_metadata(proto, PARITY, json.dumps(asdict(parity)))
         write(proto, draft)
-        for file in sorted(Path(folder).iterdir()):
-            atomic.write(path.with_name(file.name), file.read_bytes())
+        publish(Path(folder), path)
     return parity
+
+
+def writer(path: Path) -> Callable[[onnx.ModelProto, Path], None]:
+    """What writes a graph in the form that the path's suffix says."""
+    return write_openvino if path.suffix == ".xml" else onnx.save
+
+
+def loader(path: Path) -> Callable[[Path], tuple[Run, Mapping[str, str]]]:
+    """What loads such a file."""
+    return load_openvino if path.suffix == ".xml" else load_onnx
+
+
+def publish(folder: Path, path: Path) -> None:
+    """Put the files of a folder beside `path`."""
+    for file in sorted(folder.iterdir()):
+        atomic.write(path.with_name(file.name), file.read_bytes())
 
 
 def compare(run: Run, expected: Backend, facts: Facts, crops: NDArray[np.uint8]) -> Parity:
     """How far a file is from what is expected of it, in batches of 1, 2 and 7."""
-    heatmap_errors, joint_errors = [0.0], [0.0]
-    joints = 0
+    heatmap_errors: list[NDArray[np.float32]] = []
+    joint_errors: list[NDArray[np.float64]] = []
     for count in CHECKED_BATCHES:
         keypoints, _, heatmaps = run(crops[:count], OUTPUTS)
         their_heatmaps = expected(crops[:count])
         their_joints, their_scores = facts.codec.decode(their_heatmaps, crops.shape[1:3])
-        heatmap_errors.append(abs(heatmaps - their_heatmaps).max())
-        seen = their_scores >= SEEN
-        joint_errors += abs(keypoints - their_joints)[seen].max(axis=-1).tolist()
-        joints = max(joints, int(seen.sum()))
-    return Parity(float(np.max(heatmap_errors)), float(np.max(joint_errors)), joints)
+        heatmap_errors.append(abs(heatmaps - their_heatmaps).ravel())
+        joint_errors.append(abs(keypoints - their_joints)[their_scores >= SEEN].max(axis=-1))
+    of_heatmaps, of_joints = np.concatenate(heatmap_errors), np.concatenate(joint_errors)
+    joints = joint_errors[-1].size
+    means = float(of_heatmaps.mean()), float(of_joints.mean()) if joints else 0.0
+    return Parity(float(of_heatmaps.max()), float(of_joints.max(initial=0.0)), joints, *means)
 
 
 def write_openvino(proto: onnx.ModelProto, path: Path) -> None:

@@ -1,0 +1,210 @@
+"""What 8 bits gain, by runtime, batch and threads; where the time goes; what each kind of layers does alone.
+
+    python benchmarks/int8.py t_int8.onnx --data people16 --sample lsp_val --root data/people16 \\
+        --output results/benchmark_int8.json
+
+The file is one that `hevitpose export hevitpose_t_people16 --int8` wrote. Every form is measured in turn, round after
+round, and compared with float32 of the same round: by the processor's time on one thread, else by the clock.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.quantization import QuantType
+
+from hevitpose.export.fuse import fuse
+from hevitpose.export.onnx import to_onnx
+from hevitpose.export.quantize import INT8, in_eight_bits, quantized, spread
+from hevitpose.files import atomic
+from hevitpose.files.crops import cut_people
+from hevitpose.files.datasets import find_split, find_splits
+from hevitpose.files.provenance import provenance
+from hevitpose.inference.network import DEFAULT, find_weights
+from hevitpose.models.weights import load_model
+
+FLOAT = "float32"
+Pixels = NDArray[np.uint8]
+
+
+def onnx_session(path: Path, threads: int, profile: str = "") -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # Else threads of the form before wait for work, spinning, while the next one is measured.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, profile
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def by_onnx(path: Path, threads: int) -> Callable[[Pixels], Any]:
+    session = onnx_session(path, threads)
+    return lambda crops: session.run(["keypoints", "heatmaps"], {"crops": crops})
+
+
+def by_openvino(path: Path, threads: int) -> Callable[[Pixels], Any]:
+    import openvino
+
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": str(threads)}
+    request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
+    return lambda crops: request.infer({0: crops})
+
+
+RUNTIMES = {"ONNX Runtime": by_onnx, "OpenVINO": by_openvino}
+
+
+def measure(forms: dict[str, Path], runtime: str, crops: Pixels, threads: int, rounds: int) -> list[dict[str, Any]]:
+    """Medians, each form with its ratio to float32."""
+    clock = time.process_time if threads == 1 else time.perf_counter
+    runs = {name: RUNTIMES[runtime](path, threads) for name, path in forms.items()}
+    times: dict[str, list[float]] = {name: [] for name in forms}
+    for i in range(rounds + 2):
+        for name, run in runs.items():
+            begin = clock()
+            run(crops)
+            if i >= 2:
+                times[name].append(clock() - begin)
+    return [
+        {
+            "form": name,
+            "runtime": runtime,
+            "batch": len(crops),
+            "threads": threads,
+            "milliseconds": round(1000 * statistics.median(times[name]), 2),
+            "ratio": round(statistics.median(np.divide(times[name], times[FLOAT]).tolist()), 3),
+        }
+        for name in forms
+    ]
+
+
+def profile(path: Path, crops: Pixels, folder: Path, runs: int = 30) -> dict[str, float]:
+    """Milliseconds of each kind of node in ONNX Runtime on one thread, the slowest kind first."""
+    session = onnx_session(path, 1, str(folder / "profile"))
+    for _ in range(runs):
+        session.run(["keypoints", "heatmaps"], {"crops": crops})
+    kinds = Counter[str]()
+    for event in json.loads(Path(session.end_profiling()).read_text()):
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            kinds[event["args"]["op_name"]] += event["dur"]
+    return {kind: round(spent / runs / 1000, 2) for kind, spent in kinds.most_common()}
+
+
+def layer_kinds(proto: onnx.ModelProto) -> dict[str, list[str]]:
+    """Nodes by what they are in HEViTPose, ReLUs with the convolutions before them."""
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
+    convolutions = [node for node in proto.graph.node if node.op_type == "Conv"]
+    chosen = set(in_eight_bits(proto))
+    kinds: dict[str, list[str]] = {}
+    for node in convolutions:
+        _, inputs, *kernel = shapes[node.input[1]]
+        if node.name in chosen:
+            kind = "head, transposed convolutions" if kernel == [2, 2] else "1x1 convolutions, and depthwise between"
+        elif len(kernel) == 1:
+            kind = "attention, projections of tokens"
+        elif inputs == 3:
+            kind = "stem"
+        elif inputs == 1:
+            kind = "depthwise between residual sums"
+        else:
+            kind = "head, last convolutions" if kernel == [1, 1] else "attention, spatial reductions"
+        kinds.setdefault(kind, []).append(node.name)
+        kinds[kind] += [n.name for n in proto.graph.node if n.op_type == "Relu" and n.input[0] == node.output[0]]
+    return kinds
+
+
+def layer_forms(proto: onnx.ModelProto, crops: Pixels, folder: Path) -> dict[str, Path]:
+    """Float32, each kind of layers alone in 8 bits, those that the library chooses, and these with something else."""
+    kinds, chosen = layer_kinds(proto), in_eight_bits(proto)
+    sums = [node.name for node in proto.graph.node if node.op_type == "Add"]
+    tried: dict[str, tuple[list[str], dict[str, Any]]] = {f"alone: {kind}": (kinds[kind], {}) for kind in kinds}
+    tried["chosen"] = (chosen, {})
+    tried["chosen, 8-bit weights"] = (chosen, {"reduce_range": False})
+    tried["chosen, signed activations"] = (chosen, {"activation_type": QuantType.QInt8})
+    between = kinds["depthwise between residual sums"]
+    tried["chosen, depthwise and all sums"] = (
+        [*chosen, *between, *sums],
+        {"op_types_to_quantize": ["Conv", "Relu", "Add"]},
+    )
+    tried["all convolutions"] = ([node for nodes in kinds.values() for node in nodes], {})
+    forms = {FLOAT: folder / "float32.onnx"}
+    onnx.save(proto, forms[FLOAT])
+    for i, (name, (nodes, options)) in enumerate(tried.items()):
+        forms[name] = folder / f"{i}.onnx"
+        cache = folder / f"ranges{len(options.get('op_types_to_quantize', ()))}.json"
+        onnx.save(quantized(proto, crops, nodes, calibration_cache_path=cache, **options), forms[name])
+    return forms
+
+
+def errors(forms: dict[str, Path], crops: Pixels) -> dict[str, tuple[float, float]]:
+    """Mean differences from float32 of heatmaps, and of joints in pixels."""
+    results = {name: by_onnx(path, 1)(crops) for name, path in forms.items()}
+    joints, heatmaps = results[FLOAT]
+    return {
+        name: (
+            round(float(abs(of_maps - heatmaps).mean()), 5),
+            round(float(np.linalg.norm(of_joints - joints, axis=-1).mean()), 3),
+        )
+        for name, (of_joints, of_maps) in results.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--data", required=True, help="people for the ranges of values")
+    parser.add_argument("--sample", required=True, help="people on whom layer kinds are compared")
+    parser.add_argument("--root", type=Path)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--rounds", type=int, default=40)
+    options = parser.parse_args()
+    model, facts = load_model(find_weights(DEFAULT, "torch"))
+    proto = to_onnx(fuse(model), facts, half=False)
+
+    def crops_of(split: Any, count: int) -> Pixels:
+        people = split.read()
+        return cut_people(people.subset(spread(len(people), count)), facts.input_size, facts.padding).pixels
+
+    sample = crops_of(find_split(options.sample, options.root), 32)
+    metadata = {entry.key: entry.value for entry in onnx.load(options.file).metadata_props}
+    result: dict[str, Any] = {"file": json.loads(metadata[INT8]), "megabytes": options.file.stat().st_size / 1e6}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        forms = layer_forms(proto, crops_of(find_splits(options.data, options.root)[0], 24), folder)
+        both = {FLOAT: forms[FLOAT], "int8": options.file}
+        result["rows"] = [
+            row
+            for runtime in RUNTIMES
+            for batch in (1, 8)
+            for threads in (1, 2)
+            for row in measure(both, runtime, sample[:batch], threads, options.rounds // (1 if batch == 1 else 3))
+        ]
+        result["profile"] = {form: profile(path, sample[:1], folder) for form, path in both.items()}
+        result["layers"] = layer_rows(forms, sample, options.rounds // 2)
+    result["provenance"] = provenance()
+    print(json.dumps(result, indent=1))
+    if options.output:
+        atomic.write(options.output, json.dumps(result, indent=1) + "\n")
+
+
+def layer_rows(forms: dict[str, Path], sample: Pixels, rounds: int) -> Sequence[dict[str, Any]]:
+    """Of each form what it costs, and its time against float32 in each runtime."""
+    ratios = {runtime: [row["ratio"] for row in measure(forms, runtime, sample[:1], 1, rounds)] for runtime in RUNTIMES}
+    return [
+        {"form": form, "heatmaps": heatmaps, "joints_px": joints} | {name: ratios[name][i] for name in RUNTIMES}
+        for i, (form, (heatmaps, joints)) in enumerate(errors(forms, sample).items())
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,10 @@
 """What 8 bits gain, by runtime, batch and threads; where the time goes; what each kind of layers does alone.
 
     python benchmarks/int8.py t_int8.onnx --data people16 --sample lsp_val --root data/people16 \\
-        --output results/benchmark_int8.json
+        --evaluations openvino.json lsp_val.json --output results/benchmark_int8.json
 
-The file is one that `hevitpose export hevitpose_t_people16 --int8` wrote. Every form is measured in turn, round after
+The file is one that `hevitpose export hevitpose_t_people16 --int8` wrote; what `hevitpose evaluate --output` wrote of
+it on another set, or by another runtime, is kept beside its own score. Every form is measured in turn, round after
 round, and compared with float32 of the same round: by the processor's time on one thread, else by the clock, where
 rounds in which other programs took more than 5 % of the processor's time do not count, if five others are left.
 """
@@ -16,16 +17,17 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
-from fusion import QUIET, processor_time
 from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType
 
+from fusion import QUIET, processor_time
 from hevitpose.export.fuse import fuse
 from hevitpose.export.onnx import to_onnx
 from hevitpose.export.quantize import INT8, in_eight_bits, quantized, spread
@@ -175,12 +177,21 @@ def errors(forms: dict[str, Path], crops: Pixels) -> dict[str, tuple[float, floa
     }
 
 
+def evaluation(path: Path) -> dict[str, Any]:
+    """The main figure of what `hevitpose evaluate --output` wrote."""
+    found = json.loads(path.read_text())
+    metric = found["metric"]
+    score, command = found["scores"][metric]["mean"], found["provenance"]["command"]
+    return {"data": found["data"], "metric": metric, "score": score, "command": command.partition(" --output")[0]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("file", type=Path)
     parser.add_argument("--data", required=True, help="people for the ranges of values")
     parser.add_argument("--sample", required=True, help="people on whom layer kinds are compared")
     parser.add_argument("--root", type=Path)
+    parser.add_argument("--evaluations", type=Path, nargs="*", default=[], help="other scores of the file")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--rounds", type=int, default=24)
     options = parser.parse_args()
@@ -194,6 +205,7 @@ def main() -> None:
     sample = crops_of(find_split(options.sample, options.root), 32)
     metadata = {entry.key: entry.value for entry in onnx.load(options.file).metadata_props}
     result: dict[str, Any] = {"file": json.loads(metadata[INT8]), "megabytes": options.file.stat().st_size / 1e6}
+    result["evaluations"] = [evaluation(path) for path in options.evaluations]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         forms = layer_forms(proto, crops_of(find_splits(options.data, options.root)[0], 16), folder)
@@ -208,6 +220,7 @@ def main() -> None:
         result["profile"] = {form: profile(path, sample[:1], folder) for form, path in both.items()}
         result["layers"] = layer_rows(forms, sample, options.rounds // 2)
     result["provenance"] = provenance()
+    result["provenance"]["versions"]["openvino"] = version("openvino")
     print(json.dumps(result, indent=1))
     if options.output:
         atomic.write(options.output, json.dumps(result, indent=1) + "\n")

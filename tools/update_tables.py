@@ -144,6 +144,62 @@ def codecs() -> str:
     return table(header, rows)
 
 
+def int8_speed() -> str:
+    """Milliseconds of the shipped network in float32 and in 8 bits."""
+    rows = result("benchmark_int8")["rows"]
+    lines = []
+    for exact, int8 in zip(rows[::2], rows[1::2], strict=True):
+        times = [f"{form['milliseconds']:.1f}" for form in (exact, int8)]
+        lines.append([exact["runtime"], f"{exact['batch']}", f"{exact['threads']}", *times, f"{int8['ratio']:.2f}"])
+    return table(["runtime", "batch", "threads", "float32, ms", "int8, ms", "ratio"], lines)
+
+
+def int8_scores() -> str:
+    """What the shipped network finds in float32 and in 8 bits."""
+    found = result("benchmark_int8")
+    file, exact = found["file"], {}
+    for name, metric in (("mpii_val", "PCKh@0.5"), ("lsp_val", "PCK@0.2")):
+        exact[name] = result(f"hevitpose_t_people16.{name}")["scores"][metric]["mean"]
+    figures = [(f"{file['metric']}, {file['data']}", "ONNX Runtime", file["float_score"], file["int8_score"])]
+    for row in found["evaluations"]:
+        runtime = "OpenVINO" if "--runtime openvino" in row["command"] else "ONNX Runtime"
+        figures.append((f"{row['metric']}, {row['data']}", runtime, exact[row["data"]], row["score"]))
+    megabytes = (ROOT / "src/hevitpose/weights/hevitpose_t_people16.onnx").stat().st_size / 1e6
+    figures.append(("file, MB", "", megabytes, found["megabytes"]))
+    rows = [[name, runtime, f"{before:.1f}", f"{after:.1f}"] for name, runtime, before, after in figures]
+    return table(["figure", "runtime", "float32", "int8"], rows)
+
+
+def int8_profile() -> str:
+    """Milliseconds of the slowest kinds of nodes in both forms."""
+    exact, int8 = result("benchmark_int8")["profile"].values()
+    to_and_fro = ("QuantizeLinear", "DequantizeLinear", "Transpose", "ReorderInput", "ReorderOutput")
+    kinds = {
+        "convolutions in float": ("Conv",),
+        "convolutions in 8 bits": ("QLinearConv",),
+        "to 8 bits and back, other orders": to_and_fro,
+        "softmax": ("Softmax",),
+        "products of attention": ("FusedMatMul", "MatMul"),
+    }
+    named = {kind for group in kinds.values() for kind in group}
+    kinds["all else"] = tuple(kind for kind in exact | int8 if kind not in named)
+    rows = [
+        [name, *(f"{sum(form.get(kind, 0) for kind in group):.1f}" for form in (exact, int8))]
+        for name, group in kinds.items()
+    ]
+    rows.append(["**all**", *(f"**{sum(form.values()):.1f}**" for form in (exact, int8))])
+    return table(["ms", "float32", "int8"], rows)
+
+
+def int8_layers() -> str:
+    """What each kind of layers costs and gains alone, and what else was tried."""
+    rows = []
+    for row in result("benchmark_int8")["layers"][1:]:
+        ratios = [f"{row[runtime]:.2f}" for runtime in ("ONNX Runtime", "OpenVINO")]
+        rows.append([row["form"], f"{1e4 * row['heatmaps']:.1f}", f"{row['joints_px']:.2f}", *ratios])
+    return table(["in 8 bits", "heatmaps, 1e-4", "joints, px", "time, ONNX Runtime", "time, OpenVINO"], rows)
+
+
 def of_paper(number: int) -> str:
     """The paper's table of this number, its costs as benchmarks/paper_costs.py counted them."""
     costs = {(row["network"], row["keypoints"]): row for row in result("paper_costs")["rows"] if row["side"] == 256}
@@ -165,6 +221,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "calibration": calibration,
     "codecs": codecs,
     "paper": paper,
+    "int8 scores": int8_scores,
+    "int8 speed": int8_speed,
+    "int8 profile": int8_profile,
+    "int8 layers": int8_layers,
     **{f"paper {number}": partial(of_paper, number) for number in KEYS},
 }
 

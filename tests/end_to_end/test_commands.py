@@ -100,6 +100,12 @@ def test_from_training_to_an_onnx_file_that_is_evaluated(hevitpose, skier):
     status, printed, _ = hevitpose("export", "run/last.safetensors", "--output", "run/t.onnx", "--check", skier)
     assert status == 0
     assert printed.startswith("run/t.onnx: ")
+    in_8_bits = ["--int8", "--calibrate", "people.json", "--score", "people.toml/val", "--max-loss", "100"]
+    status, printed, _ = hevitpose(
+        "export", "run/last.safetensors", "--output", "run/int8.onnx", "--check", skier, *in_8_bits
+    )
+    assert status == 0
+    assert re.match(r"run/int8.onnx: 4.* MB, PCKh@0.5 on val \(8 persons\) .* in 8 bits, .* in float; ", printed)
     scores = []
     for weights in ("run/last.safetensors", "run/t.onnx"):
         status, printed, _ = hevitpose(
@@ -218,6 +224,10 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
         (
             ["export", "none.safetensors", "--output", "x.onnx", "--check", "photo.png"],
             "error: none.safetensors: no such",
+        ),
+        (
+            ["export", "hevitpose_t_people16", "--output", "x.onnx", "--check", "photo.png", "--int8"],
+            "error: --int8: needs people for the ranges of values and for the score: --calibrate, --score",
         ),
     ],
 )

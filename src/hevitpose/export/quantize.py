@@ -122,8 +122,9 @@ def quantized(exact: onnx.ModelProto, crops: NDArray[np.uint8], nodes: list[str]
     """The graph with these nodes in 8 bits, ranges averaged over `crops`, other weights in float16.
 
     Activations are unsigned, weights symmetric, each output channel with its own scale. Weights have 7 bits: without
-    VNNI a processor adds products in pairs of 16 bits, which overflow where both factors have 8. `options`: instead,
-    as `quantize_static` of ONNX Runtime has them.
+    VNNI a processor adds products in pairs of 16 bits, which overflow where both factors have 8 (projections of tokens
+    then err six times as much); where nothing overflows the eighth bit gains nothing. `options`: instead of those
+    here, as `quantize_static` of ONNX Runtime has them.
     """
     with tempfile.TemporaryDirectory() as folder:
         source, draft = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
@@ -143,9 +144,9 @@ def in_eight_bits(proto: onnx.ModelProto) -> list[str]:
     """The nodes that gain by 8 bits: wide dense convolutions of maps, depthwise ones between them, ReLUs behind both.
 
     Float stays what gains nothing, as benchmarks/int8.py measures: attention, whose small products stand between norms
-    and softmax (those cannot be in 8 bits, and turning tokens to and fro costs what products gain), and depthwise
-    convolutions between residual sums. So do the stem, whose outputs have the widest range, and the last convolution,
-    whose outputs are the heatmaps: no single layers cost more.
+    and softmax (those cannot be in 8 bits, and turning tokens to and fro costs what products gain), depthwise
+    convolutions between residual sums, and the stem. So does the last convolution: its outputs are the heatmaps, of
+    which 8 bits leave 256 values.
     """
     shapes = {tensor.name: tensor.dims for tensor in proto.graph.initializer}
     nodes: list[str] = []

@@ -15,6 +15,7 @@ from typing import Any
 from hevitpose.core.facts import NetworkName
 from hevitpose.core.variant import Variant, spelled
 from hevitpose.models.cost import Cost
+from hevitpose.view.comparison import markdown
 from hevitpose.view.table_text import text
 from hevitpose.view.tables import KEYS, paper_table
 
@@ -211,6 +212,51 @@ def of_paper(number: int) -> str:
     return text(paper_table(number, ROOT / "results", stored), "md")
 
 
+def peaks() -> str:
+    """What the processor of the benchmarks can do."""
+    found = result("benchmark_roofline")["peaks"]
+    units = {name: "GB/s" if name == "memory copy" else "GOP/s" if "int8" in name else "GFLOP/s" for name in found}
+    return table([f"{name}, {unit}" for name, unit in units.items()], [[f"{value:.1f}" for value in found.values()]])
+
+
+def roofline() -> str:
+    """Milliseconds of each kind of node before and after fusing, and what they reach after it."""
+    forms: dict[str, dict[str, dict[str, Any]]] = {}
+    for each in result("benchmark_roofline")["networks"]:
+        for row in each["kinds"]:
+            forms.setdefault(each["network"], {}).setdefault(row["kind"], {})[each["form"]] = row
+    none = {"milliseconds": 0.0, "gflop": 0.0, "megabytes": 0.0}
+
+    def line(name: str, kind: str, before: dict[str, float], after: dict[str, float]) -> list[str]:
+        milliseconds = max(after["milliseconds"], 1e-6)
+        per_second = after["gflop"] * 1e3 / milliseconds, after["megabytes"] / milliseconds
+        return [name, kind, *(f"{x:.1f}" for x in (before["milliseconds"], after["milliseconds"], *per_second))]
+
+    rows = []
+    for name, kinds in forms.items():
+        pairs = {kind: (of.get("as trained", none), of.get("as it predicts", none)) for kind, of in kinds.items()}
+        rows += [line(name, kind, *pair) for kind, pair in pairs.items()]
+        sums = [{key: sum(pair[i][key] for pair in pairs.values()) for key in none} for i in (0, 1)]
+        rows.append([f"**{cell}**" for cell in line(name, "all", *sums)])
+    return table(["network", "kind of node", "as trained, ms", "as it predicts, ms", "GFLOP/s", "GB/s"], rows)
+
+
+def fusion() -> str:
+    """What each step of the inference form gains alone: time over that of the training form in the same round."""
+    found = result("benchmark_fusion")["rows"]
+    columns = list(dict.fromkeys((row["network"], row["batch"]) for row in found))
+    ratio = {(row["network"], row["batch"], row["form"]): f"{row['ratio']:.2f}" for row in found}
+    names = list(dict.fromkeys(row["form"] for row in found))
+    header = ["form", *(f"{network}, batch {batch}" for network, batch in columns)]
+    return table(header, [[name, *(ratio[*column, name] for column in columns)] for name in names])
+
+
+def compared(folder: str) -> str:
+    """The runs of hevitpose compare in results/folder."""
+    files = sorted((ROOT / "results" / folder).glob("*.json"))
+    return markdown([json.loads(file.read_text()) for file in files])
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "weights": weights,
     "per keypoint": per_keypoint,
@@ -220,6 +266,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "own keypoints": own_keypoints,
     "calibration": calibration,
     "codecs": codecs,
+    "comparison": partial(compared, "compare"),
+    "open questions": partial(compared, "open_questions"),
+    "peaks": peaks,
+    "roofline": roofline,
+    "fusion": fusion,
     "paper": paper,
     "int8 scores": int8_scores,
     "int8 speed": int8_speed,

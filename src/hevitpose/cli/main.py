@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from hevitpose.cli import compare, data, evaluate, export, figure, info, predict, replay, runs, submit, table, train
+from hevitpose.cli import (
+    benchmark,
+    compare,
+    data,
+    evaluate,
+    export,
+    figure,
+    info,
+    predict,
+    replay,
+    runs,
+    submit,
+    table,
+    train,
+)
 from hevitpose.cli.common import extra_of
 from hevitpose.core.errors import InputError
 
@@ -16,6 +30,7 @@ app.command(epilog=train.EXAMPLES)(train.train)
 app.command(epilog=compare.EXAMPLES)(compare.compare)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=export.EXAMPLES)(export.export)
+app.command(epilog=benchmark.EXAMPLES)(benchmark.benchmark)
 app.command(epilog=info.EXAMPLES)(info.info)
 app.command(epilog=table.EXAMPLES)(table.table)
 app.command(epilog=figure.EXAMPLES)(figure.figure)

@@ -82,12 +82,11 @@ def measure(
 
 
 def figures(measured: Measurement, batch: int, reference: Measurement | None = None) -> dict[str, Any]:
-    """Milliseconds of a run (median, 95th percentile), images/s, MB, share of quiet turns.
+    """Milliseconds of a run (median, 95th percentile), images/s, MB, share of quiet turns; of those, if there are any.
 
     `ratio`: the median, over the rounds, of the time in terms of the reference's in the same round.
     """
-    seconds = [second for turn in measured.rounds for second in turn.seconds]
-    medians = [statistics.median(turn.seconds) for turn in measured.rounds]
+    seconds = [second for turn in quiet_ones(measured.rounds) for second in turn.seconds]
     found = {
         "p50_ms": round(1000 * float(np.percentile(seconds, 50)), 3),
         "p95_ms": round(1000 * float(np.percentile(seconds, 95)), 3),
@@ -97,9 +96,16 @@ def figures(measured: Measurement, batch: int, reference: Measurement | None = N
         "quiet": round(statistics.fmean(turn.quiet for turn in measured.rounds), 2),
     }
     if reference is not None:
-        theirs = [statistics.median(turn.seconds) for turn in reference.rounds]
-        found["ratio"] = round(statistics.median(a / b for a, b in zip(medians, theirs, strict=True)), 3)
+        rounds = list(zip(measured.rounds, reference.rounds, strict=True))
+        both_quiet = [(own, theirs) for own, theirs in rounds if own.quiet and theirs.quiet]
+        medians = [[statistics.median(turn.seconds) for turn in both] for both in both_quiet or rounds]
+        found["ratio"] = round(statistics.median(own / theirs for own, theirs in medians), 3)
     return found
+
+
+def quiet_ones(turns: Sequence[Turn]) -> Sequence[Turn]:
+    """The quiet turns, or all where there is none."""
+    return [turn for turn in turns if turn.quiet] or turns
 
 
 def run_for(

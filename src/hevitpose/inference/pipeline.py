@@ -1,6 +1,9 @@
 """What each step from a picture's file to its drawing takes."""
 
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,6 +34,18 @@ def pipeline_ms(estimator: PoseEstimator, photo: Path, people: int, draw: Draw, 
         raise InputError(photo, "shows nobody whose box could be taken")
     boxes = spread(found[0].box, people, picture.shape[:2])
     return median_ms(steps(estimator, photo, boxes, draw), rounds)
+
+
+def command_s(photo: Path, runs: int) -> float:
+    """Median seconds from the start of `hevitpose predict PHOTO` to its end, after one run that warms the disk."""
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "hevitpose", "predict", str(photo), "--output", folder]
+        for _ in range(runs + 1):
+            begin = time.perf_counter()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            seconds.append(time.perf_counter() - begin)
+    return round(statistics.median(seconds[1:]), 3)
 
 
 def steps(estimator: PoseEstimator, photo: Path, boxes: Floats, draw: Draw) -> dict[str, Callable[[], object]]:

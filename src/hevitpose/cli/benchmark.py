@@ -15,6 +15,7 @@ from hevitpose.cli.common import need
 from hevitpose.cli.compare import show
 from hevitpose.core.errors import InputError
 from hevitpose.files import atomic
+from hevitpose.inference.backends import FRONTENDS
 from hevitpose.inference.network import DEFAULT, Runtime
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def of_models(
     seconds: float,
 ) -> tuple[dict[str, Any], bool]:
     """What is written about the networks, and whether one of them could not be measured at all."""
-    need("export")
+    if any(Path(name).suffix not in FRONTENDS for name in names):
+        need("export")
     if "openvino" in runtimes:
         need("openvino")
     from hevitpose.export.measurable import measurable, why_not

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -170,8 +170,9 @@ class Worker:
     def turn(self) -> Turn:
         """One turn of the form, which also updates `memory`."""
         assert self.process.stdin is not None  # noqa: S101 - it was made with a pipe
-        self.process.stdin.write("turn\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # that there is no answer says it too
+            self.process.stdin.write("turn\n")
+            self.process.stdin.flush()
         answer = self._answer()
         self.memory = answer["memory"]
         return Turn(answer["seconds"], answer["processor"])
@@ -291,4 +292,5 @@ RUNNERS: Mapping[Runtime, Callable[[Form | None], Callable[[], object]]] = {
 
 
 if __name__ == "__main__":
-    work(sys.argv[1])
+    with suppress(KeyboardInterrupt):
+        work(sys.argv[1])

@@ -15,6 +15,7 @@ from typing import Any
 from hevitpose.core.facts import NetworkName
 from hevitpose.core.variant import Variant, spelled
 from hevitpose.models.cost import Cost
+from hevitpose.view.benchmark import pipeline_table
 from hevitpose.view.comparison import markdown
 from hevitpose.view.table_text import text
 from hevitpose.view.tables import KEYS, paper_table
@@ -113,6 +114,53 @@ def training_speed() -> str:
     speed = {(row["what"], row["size"]): f"{row['images_per_second']:.1f}" for row in rows}
     names = list(dict.fromkeys(row["what"] for row in rows))
     return table(["images/s", *map(str, sizes)], [[name, *(speed[name, size] for size in sizes)] for name in names])
+
+
+def runtimes() -> str:
+    """Milliseconds of each network in each runtime, and the ratio to the reference."""
+    rows = result("benchmark_runtime")["rows"]
+    cells = {
+        (row["title"], row["runtime"], row["threads"]): f"{row['p50_ms']:.1f} ({row['ratio']:.2f})" for row in rows
+    }
+    memory = {(row["title"], row["runtime"]): f"{row['memory_mb']:.0f}" for row in rows}
+    columns = list(dict.fromkeys((row["runtime"], row["threads"]) for row in rows))
+    shown = [
+        [
+            title,
+            *(cells.get((title, *column), "-") for column in columns),
+            *(memory.get((title, runtime), "-") for runtime in TITLES),
+        ]
+        for title in dict.fromkeys(row["title"] for row in rows)
+    ]
+    times = [f"{TITLES[runtime]}, {threads} thread{'s' * (threads > 1)}" for runtime, threads in columns]
+    return table(["network", *times, *(f"MB, {title}" for title in TITLES.values())], shown)
+
+
+TITLES = {"onnx": "ONNX Runtime", "openvino": "OpenVINO"}
+WANTED = (
+    ("HEViTPose-B", "ResNet-50", 0.75),
+    ("HEViTPose-B", "HRNet-W32", 0.6),
+    ("HEViTPose-T", "MobileNetV2", 1.0),
+)
+"""Networks whose times are compared, and the ratio that was aimed at."""
+
+
+def speed_ratios() -> str:
+    """Ours in terms of others."""
+    found = result("benchmark_runtime")["rows"]
+    columns = list(dict.fromkeys((row["runtime"], row["threads"]) for row in found))
+    ratios = {(row["title"], row["runtime"], row["threads"]): row["ratio"] for row in found}
+    rows = [
+        [f"{ours} / {theirs}", f"{wanted:.2f}", *(f"{ratios[ours, *c] / ratios[theirs, *c]:.2f}" for c in columns)]
+        for ours, theirs, wanted in WANTED
+    ]
+    times = [f"{TITLES[runtime]}, {threads} thread{'s' * (threads > 1)}" for runtime, threads in columns]
+    return table(["ratio of times", "aimed at", *times], rows)
+
+
+def pipeline() -> str:
+    """Milliseconds of the steps of prediction."""
+    return table(*pipeline_table(result("benchmark_pipeline")["pipeline"]))
 
 
 def paper() -> str:
@@ -271,6 +319,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "peaks": peaks,
     "roofline": roofline,
     "fusion": fusion,
+    "runtimes": runtimes,
+    "speed ratios": speed_ratios,
+    "pipeline": pipeline,
     "paper": paper,
     "int8 scores": int8_scores,
     "int8 speed": int8_speed,

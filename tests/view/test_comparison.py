@@ -51,7 +51,7 @@ def test_a_figure_for_each_set_shows_who_has_a_score(tmp_path, monkeypatch):
     assert "T" in (tmp_path / "mpii.svg").read_text()
     (lsp, label), (mpii, _) = drawn
     assert label == "PCK@0.2 (%), lsp"
-    assert [(b.name, b.accuracy, b.gflops, b.parameters) for b in lsp] == [
+    assert [(b.name, b.accuracy, b.cost, b.parameters) for b in lsp] == [
         ("T", 42.0, pytest.approx(1.746), pytest.approx(3.214)),
         ("S", 50.04, pytest.approx(1.746), pytest.approx(3.214)),
     ]

@@ -70,7 +70,7 @@ def test_bubbles_stand_at_cost_and_accuracy_with_the_area_of_their_parameters():
     (axes,) = figure.axes
     cloud = next(each for each in axes.collections if isinstance(each, PathCollection))
     by_size = sorted(BUBBLES, key=lambda b: -b.parameters)  # the small ones on top
-    np.testing.assert_allclose(cloud.get_offsets(), [(b.gflops, b.accuracy) for b in by_size])
+    np.testing.assert_allclose(cloud.get_offsets(), [(b.cost, b.accuracy) for b in by_size])
     areas = cloud.get_sizes()
     np.testing.assert_allclose(areas / areas[0], [b.parameters / by_size[0].parameters for b in by_size])
     assert written(figure) == [b.name for b in BUBBLES]

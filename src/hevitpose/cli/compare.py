@@ -118,9 +118,9 @@ def run(
     return result
 
 
-def show(header: list[str], rows: list[list[str]]) -> None:
-    """The table on the terminal."""
-    grid = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+def show(header: list[str], rows: list[list[str]], tight: bool = False) -> None:
+    """The table on the terminal; `tight`: of many columns."""
+    grid = Table(box=None if tight else SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in header:
         first = name == header[0]
         grid.add_column(name, justify="left" if first else "right", no_wrap=first)

@@ -1,33 +1,36 @@
 """The `hevitpose` command: one file a sub-command, one line an error."""
 
 import sys
-from importlib.metadata import version
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from hevitpose.cli import compare, data, evaluate, export, figure, info, predict, replay, runs, submit, table, train
-from hevitpose.cli.common import extra_of
 from hevitpose.core.errors import InputError
 
+COMMANDS = (
+    "predict",
+    "train",
+    "compare",
+    "evaluate",
+    "export",
+    "benchmark",
+    "info",
+    "table",
+    "figure",
+    "replay",
+    "runs",
+    "submit",
+    "data",
+)
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command(epilog=predict.EXAMPLES)(predict.predict)
-app.command(epilog=train.EXAMPLES)(train.train)
-app.command(epilog=compare.EXAMPLES)(compare.compare)
-app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
-app.command(epilog=export.EXAMPLES)(export.export)
-app.command(epilog=info.EXAMPLES)(info.info)
-app.command(epilog=table.EXAMPLES)(table.table)
-app.command(epilog=figure.EXAMPLES)(figure.figure)
-app.command(epilog=replay.EXAMPLES)(replay.replay)
-app.command(epilog=runs.EXAMPLES)(runs.runs)
-app.command(epilog=submit.EXAMPLES)(submit.submit)
-app.add_typer(data.app, name="data")
 
 
 def show_version(wanted: bool) -> None:
     """Print the version and stop."""
     if wanted:
+        from importlib.metadata import version
+
         print(f"hevitpose {version('hevitpose')}")
         raise typer.Exit
 
@@ -41,14 +44,29 @@ def hevitpose(
     """Human pose estimation with HEViTPose."""
 
 
+def add_commands(arguments: list[str]) -> None:
+    """Give `app` the command that is called, or all where none is: importing the others would take half a second."""
+    app.registered_commands.clear()
+    app.registered_groups.clear()
+    for name in arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS:
+        module = import_module(f"hevitpose.cli.{name}")
+        if isinstance(group := getattr(module, "app", None), typer.Typer):
+            app.add_typer(group, name=name)
+        else:
+            app.command(epilog=module.EXAMPLES)(getattr(module, name))
+
+
 def main() -> None:
     """Run the command line; an unusable input is one line on standard error and exit status 1."""
+    add_commands(sys.argv[1:])
     try:
         app()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as error:
+        from hevitpose.cli.common import extra_of
+
         extra = extra_of(error.name or "")
         if extra is None:
             raise

@@ -19,6 +19,9 @@ Refinement = Literal["none", "quarter", "dark"]
 BLUR_SIGMA = 2.0
 BLUR_REACH = 5
 """DARK smooths the heatmap by a Gaussian of 11 cells before it takes derivatives, of this sigma (OpenCV's for 11)."""
+_BLUR = np.exp(-((np.arange(15) - np.arange(5)[:, None] - BLUR_REACH) ** 2) / (2 * BLUR_SIGMA**2))
+_BLUR *= abs(np.arange(15) - np.arange(5)[:, None] - BLUR_REACH) <= BLUR_REACH
+"""Smooths 15 cells to the 5 in their middle."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +116,7 @@ def _quarter(heatmaps: NDArray[np.floating], x: NDArray[np.intp], y: NDArray[np.
 
 def _dark(heatmaps: NDArray[np.floating], x: NDArray[np.intp], y: NDArray[np.intp]) -> Floats:
     """Newton's step from the peak to the maximum of the smoothed map's logarithm (DARK, equations 4 to 9)."""
-    kernel = np.exp(-(np.arange(-BLUR_REACH, BLUR_REACH + 1) ** 2) / (2 * BLUR_SIGMA**2))
-    windows = np.lib.stride_tricks.sliding_window_view(_around(heatmaps, x, y, BLUR_REACH + 2), (11, 11), axis=(-2, -1))
-    smooth = np.einsum("...ij,i,j->...", windows, kernel, kernel)
+    smooth = _BLUR @ _around(heatmaps, x, y, BLUR_REACH + 2) @ _BLUR.T
     log = np.log(np.maximum(smooth, 1e-10))  # (..., 5, 5), the peak in the middle
     first = np.stack([log[..., 2, 3] - log[..., 2, 1], log[..., 3, 2] - log[..., 1, 2]], axis=-1) / 2
     xx = (log[..., 2, 4] - 2 * log[..., 2, 2] + log[..., 2, 0]) / 4

@@ -6,6 +6,7 @@ Left and right are the person's own, not the viewer's.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import inf
 from typing import Any, Literal
 
@@ -99,6 +100,7 @@ def side_of(name: str) -> Literal["left", "right"] | None:
     return _mirrored(name)[1]
 
 
+@lru_cache(maxsize=1024)
 def _mirrored(name: str) -> tuple[str, Literal["left", "right"] | None]:
     """The lower-case name with its side exchanged, and that side: a whole word, else either end of a word."""
     words = [word.lower() for word in _WORDS.findall(name)]

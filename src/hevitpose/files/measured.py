@@ -26,19 +26,19 @@ class Measured:
 
 
 def find_measured(folder: Path) -> list[Measured]:
-    """Every score in the JSON files of `folder` and of the folders in it; none where there is no such folder.
+    """Every score in the JSON files of `folder` and of the folders in it, or in one file; none where there is neither.
 
     Read are evaluations (`hevitpose evaluate --output`) and compared runs (one JSON object a run: `network`, `data`,
     `epochs`, `scores` by set and metric). Other files are left out. Raises InputError where a file is no JSON.
     """
     found: list[Measured] = []
-    for path in sorted(folder.rglob("*.json")):
+    for path in [folder] if folder.is_file() else sorted(folder.rglob("*.json")):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(path, f"cannot be read as JSON ({error})") from error
         if isinstance(content, dict) and isinstance(content.get("scores"), dict):
-            found += _scores(content, path.relative_to(folder).as_posix())
+            found += _scores(content, (path.relative_to(folder) if path != folder else Path(path.name)).as_posix())
     return found
 
 

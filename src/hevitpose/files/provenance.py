@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("hevitpose", "numpy", "onnxruntime", "pillow", "torch")
+PACKAGES = ("hevitpose", "numpy", "onnxruntime", "openvino", "pillow", "torch")
 
 
 def provenance() -> dict[str, Any]:

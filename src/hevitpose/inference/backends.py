@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,17 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.facts import KEY, Facts, facts_from_metadata
 
 if TYPE_CHECKING:
+    import onnxruntime
+    import openvino
     import torch
 
 Backend = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """RGB crops (N, H, W, 3) to heatmaps (N, K, h, w)."""
 Run = Callable[[NDArray[np.uint8], Sequence[str]], list[NDArray[np.float32]]]
 """RGB crops (N, H, W, 3) to the named outputs of a file: keypoints (N, K, 2), scores (N, K), heatmaps."""
+OpenVINOPrecision = Literal["f32", "bf16"]
+FRONTENDS = {".onnx": "onnx", ".xml": "ir", ".tflite": "tflite", ".pb": "tf"}
+"""OpenVINO's readers, by suffix."""
 
 
 def open_onnx(path: Path, threads: int | None = None) -> tuple[Backend, Facts]:
@@ -41,16 +46,7 @@ def heatmaps_of(run: Run) -> Backend:
 
 def load_onnx(path: Path, threads: int | None = None) -> tuple[Run, Mapping[str, str]]:
     """What ONNX Runtime makes of a file, and the file's metadata. Raises InputError where it cannot load it."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors have no public root
-        raise InputError(path, f"cannot be loaded as a network ({str(error).splitlines()[0]})") from error
+    session = onnx_session(path, threads)
     crops_name = session.get_inputs()[0].name
 
     def run(crops: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[np.float32]]:
@@ -60,8 +56,39 @@ def load_onnx(path: Path, threads: int | None = None) -> tuple[Run, Mapping[str,
     return run, session.get_modelmeta().custom_metadata_map
 
 
+def onnx_session(path: Path, threads: int | None = None) -> "onnxruntime.InferenceSession":
+    """A file in ONNX Runtime, on the processor. Raises InputError where it cannot load it."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors have no public root
+        raise InputError(path, f"cannot be loaded as a network ({str(error).splitlines()[0]})") from error
+
+
 def load_openvino(path: Path, threads: int | None = None) -> tuple[Run, Mapping[str, str]]:
     """What OpenVINO makes of a file, in float32, and the facts in the file's metadata.
+
+    Raises InputError where it cannot load it, or is not installed.
+    """
+    compiled, metadata = compile_openvino(path, threads)
+    request = compiled.create_infer_request()
+
+    def run(crops: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[np.float32]]:
+        outputs = request.infer({0: np.ascontiguousarray(crops)})
+        return [outputs[name].copy() for name in names]
+
+    return run, metadata
+
+
+def compile_openvino(
+    path: Path, threads: int | None = None, precision: OpenVINOPrecision = "f32"
+) -> tuple["openvino.CompiledModel", Mapping[str, str]]:
+    """A file in OpenVINO, on the processor, and the facts in its metadata.
 
     Raises InputError where it cannot load it, or is not installed.
     """
@@ -70,22 +97,17 @@ def load_openvino(path: Path, threads: int | None = None) -> tuple[Run, Mapping[
         from openvino.frontend import FrontEndManager
     except ImportError as error:
         raise InputError("openvino", 'is not installed: pip install "hevitpose[openvino]"') from error
-    settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = str(threads)
     try:
-        frontend = FrontEndManager().load_by_framework("ir" if path.suffix == ".xml" else "onnx")
+        frontend = FrontEndManager().load_by_framework(FRONTENDS[path.suffix])
         model = frontend.convert(frontend.load(str(path)))
-        request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+        compiled = openvino.Core().compile_model(model, "CPU", settings)
     except Exception as error:  # OpenVINO's errors have no public root
         raise InputError(path, f"cannot be loaded as a network ({str(error).strip().splitlines()[-1]})") from error
-
-    def run(crops: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[np.float32]]:
-        outputs = request.infer({0: np.ascontiguousarray(crops)})
-        return [outputs[name].copy() for name in names]
-
     place = ["framework", KEY]  # where OpenVINO puts the metadata of an ONNX file
-    return run, {KEY: model.get_rt_info(place).astype(str)} if model.has_rt_info(place) else {}
+    return compiled, {KEY: model.get_rt_info(place).astype(str)} if model.has_rt_info(place) else {}
 
 
 def open_torch(path: Path, threads: int | None = None, device: str = "cpu") -> tuple[Backend, Facts]:

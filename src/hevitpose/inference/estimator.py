@@ -146,14 +146,9 @@ class PoseEstimator:
         self, items: Sequence[Item], owners: Sequence[int], boxes: Floats, padding: float
     ) -> tuple[Floats, Floats]:
         """Joints (N, K, 2) in picture pixels and scores (N, K) in boxes (N, 4) of the pictures `owners`."""
-        height, width = self.network.facts.input_size
-        matrices = geometry.crop_matrix(geometry.crop_box(boxes, padding, width / height), (height, width))
-        pixels = np.empty((len(owners), height, width, 3), dtype=np.uint8)
-        for row, owner in enumerate(owners):
-            pixels[row] = pictures.cut(items[owner].picture, matrices[row], (height, width))
-        return find_joints(
-            self.network.backend, Crops(pixels, matrices), self.batch_size, self.mirror, self.network.facts.codec
-        )
+        facts = self.network.facts
+        crops = cut_boxes([items[owner].picture for owner in owners], boxes, padding, facts.input_size)
+        return find_joints(self.network.backend, crops, self.batch_size, self.mirror, facts.codec)
 
     def _person(
         self, joints: Floats, scores: Floats, box: Floats, box_score: float, size_hw: tuple[int, int]
@@ -164,6 +159,16 @@ class PoseEstimator:
         # The mean of what was found times the detector's score, as in COCO's top-down protocol.
         score = float(box_score * scores[present].mean()) if present.any() else 0.0
         return Person(np.where(present[:, None], joints, np.nan), scores, box, score, joints)
+
+
+def cut_boxes(of: Sequence[Picture], boxes: Floats, padding: float, size_hw: tuple[int, int]) -> Crops:
+    """A crop of `size_hw` for each box (N, 4), padded, out of its picture, of which there is one for each box."""
+    height, width = size_hw
+    matrices = geometry.crop_matrix(geometry.crop_box(boxes, padding, width / height), size_hw)
+    pixels = np.empty((len(of), height, width, 3), dtype=np.uint8)
+    for row, (picture, matrix) in enumerate(zip(of, matrices, strict=True)):
+        pixels[row] = pictures.cut(picture, matrix, size_hw)
+    return Crops(pixels, matrices)
 
 
 def box_of_joints(joints: Floats) -> Floats:

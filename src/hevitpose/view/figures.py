@@ -46,10 +46,10 @@ AREA_OF_MILLION = 5.0
 
 @dataclass(frozen=True)
 class Bubble:
-    """A network's place: operations in 10^9, accuracy in percent, parameters in millions."""
+    """A network's place: its cost (operations in 10^9, or time), accuracy in percent, parameters in millions."""
 
     name: str
-    gflops: float
+    cost: float
     accuracy: float
     parameters: float
 
@@ -91,16 +91,18 @@ def write_figure(figure: "Figure", path: Path) -> None:
 
 
 @styled()
-def accuracy_over_cost(bubbles: Sequence[Bubble], accuracy: str) -> "Figure":
-    """Figure 1: a bubble a network, its area the parameters; HEViTPose in vermilion. `accuracy` names the axis."""
+def accuracy_over_cost(
+    bubbles: Sequence[Bubble], accuracy: str, cost: str = "GFLOPs, the paper's counting"
+) -> "Figure":
+    """Figure 1: a bubble a network, its area the parameters; HEViTPose in vermilion. The texts name the axes."""
     figure = _new_figure(2.75)
     axes = figure.subplots()
     colours = [VERMILION if b.name.startswith("HEViTPose") else BLUE for b in bubbles]
-    x, y, million = (np.array(v) for v in zip(*((b.gflops, b.accuracy, b.parameters) for b in bubbles), strict=True))
+    x, y, million = (np.array(v) for v in zip(*((b.cost, b.accuracy, b.parameters) for b in bubbles), strict=True))
     order = np.argsort(-million, kind="stable")  # so that no bubble hides a smaller one
     areas, shown = AREA_OF_MILLION * million[order], [colours[n] for n in order]
     axes.scatter(x[order], y[order], areas, shown, alpha=0.6, edgecolors="white", linewidths=0.5)
-    axes.set(xlabel="GFLOPs, the paper's counting", ylabel=accuracy)
+    axes.set(xlabel=cost, ylabel=accuracy)
     axes.set_xlim(0, 1.08 * x.max())
     room = 0.12 * (np.ptp(y) or 1.0)
     axes.set_ylim(y.min() - room, y.max() + room)
@@ -172,7 +174,7 @@ def _write_names(figure: "Figure", axes: "Axes", bubbles: Sequence[Bubble], colo
     to_points = 72 / figure.dpi
     texts = [axes.text(0, 0, b.name, color=colour, fontsize=7) for b, colour in zip(bubbles, colours, strict=True)]
     sizes = np.array([[t.get_window_extent().width, t.get_window_extent().height] for t in texts]) * to_points
-    centres = axes.transData.transform([(b.gflops, b.accuracy) for b in bubbles]) * to_points
+    centres = axes.transData.transform([(b.cost, b.accuracy) for b in bubbles]) * to_points
     radii = np.array([sqrt(AREA_OF_MILLION * b.parameters / pi) for b in bubbles])
     frame = axes.get_window_extent()
     low, high = (np.array(corner) * to_points for corner in (frame.min, frame.max))

@@ -1,0 +1,100 @@
+"""What each step from a picture's file to its drawing takes."""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from hevitpose.core import geometry
+from hevitpose.core.errors import InputError
+from hevitpose.core.geometry import Floats
+from hevitpose.core.person import Pose
+from hevitpose.files import pictures
+from hevitpose.files.pictures import Picture
+from hevitpose.inference.estimator import PoseEstimator, cut_boxes
+
+Draw = Callable[[Picture, Pose], Picture]
+NETWORK, HEATMAPS, ALL = "network", "heatmaps to joints", "all in one"
+
+
+def pipeline_ms(estimator: PoseEstimator, photo: Path, people: int, draw: Draw, rounds: int) -> dict[str, float]:
+    """Median milliseconds of each step for a picture with so many people, and of all in one.
+
+    The one person found in `photo` stands for all: their box is shifted across the picture. Raises InputError where
+    nobody is found.
+    """
+    picture = pictures.read(photo)
+    found = estimator(picture).people
+    if not found:
+        raise InputError(photo, "shows nobody whose box could be taken")
+    boxes = spread(found[0].box, people, picture.shape[:2])
+    return median_ms(steps(estimator, photo, boxes, draw), rounds)
+
+
+def command_s(photo: Path, runs: int) -> float:
+    """Median seconds from the start of `hevitpose predict PHOTO` to its end, after one run that warms the disk."""
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "hevitpose", "predict", str(photo), "--output", folder]
+        for _ in range(runs + 1):
+            begin = time.perf_counter()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            seconds.append(time.perf_counter() - begin)
+    return round(statistics.median(seconds[1:]), 3)
+
+
+def steps(estimator: PoseEstimator, photo: Path, boxes: Floats, draw: Draw) -> dict[str, Callable[[], object]]:
+    """The steps, each with what those before it gave."""
+    facts, backend, batch = estimator.network.facts, estimator.network.backend, estimator.batch_size
+    picture = pictures.read(photo)
+    pose = estimator(picture, boxes)
+
+    def cut() -> list[Picture]:
+        crops = cut_boxes([picture] * len(boxes), boxes, estimator.padding, facts.input_size)
+        back.append(geometry.inverse(crops.matrices))
+        return [crops.pixels[start : start + batch] for start in range(0, len(boxes), batch)]
+
+    back: list[Floats] = []
+    batches = cut()
+    heatmaps = np.concatenate([backend(pixels) for pixels in batches])
+
+    def find() -> Floats:
+        return geometry.transform(back[0], facts.codec.decode(heatmaps, facts.input_size)[0])
+
+    return {
+        "read picture": lambda: pictures.read(photo),
+        "cut crops": cut,
+        NETWORK: lambda: [backend(pixels) for pixels in batches],
+        HEATMAPS: find,
+        "draw": lambda: draw(picture, pose),
+        ALL: lambda: draw(pictures.read(photo), estimator(photo, boxes)),
+    }
+
+
+def median_ms(steps: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median milliseconds of each step, all in turn, round after round, after one round to get warm."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(rounds + 1):
+        for name, step in steps.items():
+            begin = time.perf_counter()
+            step()
+            if number:
+                times[name].append(time.perf_counter() - begin)
+    return {name: round(1000 * statistics.median(own), 3) for name, own in times.items()}
+
+
+def spread(box: Floats, count: int, size_hw: tuple[int, ...]) -> Floats:
+    """`count` boxes (N, 4) of the size of a picture's one box, in even steps across the picture; one alone stays."""
+    if count == 1:
+        return box[None]
+    size = box[2:] - box[:2]
+    columns = int(np.ceil(np.sqrt(count)))
+    rows, places = np.divmod(np.arange(count), columns)
+    shares = np.stack([places, rows], axis=1) / (columns - 1)
+    corners = geometry.box_of_picture((size_hw[0], size_hw[1]))[:2] + np.maximum(size_hw[1::-1] - size, 0) * shares
+    return np.concatenate([corners, corners + size], axis=1)

@@ -1,0 +1,90 @@
+import json
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("once")
+QUICK = ("--size", "64", "--seconds", "0.1", "--threads", "1")
+
+
+@pytest.fixture
+def once(monkeypatch):
+    """On a busy machine too."""
+    monkeypatch.setattr("hevitpose.inference.benchmark.TRIES", 1)
+    monkeypatch.setattr("hevitpose.cli.benchmark.STARTS", 1)
+
+
+def test_networks_and_files_in_two_runtimes(hevitpose):
+    import onnx
+    from onnx import TensorProto, helper
+
+    info = helper.make_tensor_value_info
+    sides = [info(name, TensorProto.FLOAT, [1, 3, "height", "width"]) for name in ("pixels", "positive")]
+    graph = helper.make_graph([helper.make_node("Relu", ["pixels"], ["positive"])], "relu", sides[:1], sides[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    model.ir_version = 8
+    onnx.save(model, "relu.onnx")
+    Path("scores.json").write_text(json.dumps({"network": "t", "data": "d", "scores": {"v": {"AP": 80.0}}}))
+    status, printed, errors = hevitpose(
+        "benchmark", "--models", "t,relu.onnx", "--runtimes", "onnx,openvino", "--precisions", "fp32,bf16",
+        "--output", "b.json", "--plot", "b.png", "--accuracy", "scores.json", *QUICK,
+    )  # fmt: skip
+    assert status == 0, errors
+    assert "left out: bf16 in onnx: ONNX Runtime has no bfloat16 on processors" in errors.splitlines()
+    result = json.loads(Path("b.json").read_text())
+    rows = {(row["model"], row["runtime"]): row for row in result["rows"] if row["precision"] == "fp32"}
+    assert set(rows) == {(model, runtime) for model in ("t", "relu") for runtime in ("onnx", "openvino")}
+    for (model, _), row in rows.items():
+        assert (row["random"], row["batch"], row["threads"]) == (model == "t", 1, 1)
+        assert (row["ratio"] == 1) if model == "t" else (row["ratio"] < 0.5)
+        assert 0 < row["p50_ms"] <= row["p95_ms"]
+        assert str(row["title"]) in printed
+    assert rows["t", "onnx"]["memory_mb"] > 10
+    assert {"processor", "versions"} <= set(result["provenance"])
+    assert Path("b.png").exists()
+
+
+def test_torch_and_what_has_no_score(hevitpose):
+    status, printed, errors = hevitpose("benchmark", "--models", "t", "--runtimes", "torch", "--plot", "b.png", *QUICK)
+    assert status == 0, errors
+    assert "random weights" in printed
+    assert errors.splitlines()[-1] == "no figure: there is no score of HEViTPose-T in results/compare"
+    assert not Path("b.png").exists()
+
+
+def test_the_steps_of_prediction(hevitpose, skier):
+    status, printed, _ = hevitpose(
+        "benchmark", "--pipeline", skier, "--people", "2", "--threads", "1", "--output", "p.json"
+    )
+    result = json.loads(Path("p.json").read_text())
+    (row,) = result["pipeline"]
+    assert f"hevitpose predict skier.jpg: {result['command_s']:.2f} s" in printed
+    assert (status, row["people"]) == (0, 2)
+    assert 0 < row["heatmaps_share"] < row["others_share"]
+    assert f"{row['ms']['network']:.1f}" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ([], "--models: is needed, or else --pipeline, and not both"),
+        (["--models", "alexnet"], "--models alexnet: no network 'alexnet' (known: t, s, b, "),
+        (["--models", "none.onnx"], "none.onnx: no such file"),
+        (["--models", "t", "--runtimes", "tvm"], "--runtimes tvm: 'tvm' is none of onnx, openvino, torch"),
+        (["--models", "t", "--batch", "0"], "--batch 0: is no list of whole numbers above 0, as 1,2"),
+        (["--models", "t", "--reference", "b"], "--reference b: is none of --models"),
+        (["--pipeline", "none.jpg"], "none.jpg: no such file"),
+    ],
+)
+def test_bad_input_is_one_line(hevitpose, options, line):
+    status, printed, errors = hevitpose("benchmark", *options)
+    assert (status, printed) == (1, "")
+    assert errors.startswith(f"error: {line}")
+    assert errors.count("\n") == 1
+
+
+def test_a_file_that_cannot_be_run_is_left_out(hevitpose):
+    Path("broken.onnx").write_bytes(b"no graph")
+    status, _, errors = hevitpose("benchmark", "--models", "broken.onnx", *QUICK)
+    assert (status, errors.count("\n")) == (1, 1)
+    assert errors.startswith("left out: broken in onnx, batch 1: cannot be loaded as a network")

@@ -13,7 +13,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any, get_args
@@ -28,6 +28,7 @@ from hevitpose.files import atomic
 from hevitpose.files.provenance import provenance
 from hevitpose.models.networks import NETWORKS
 
+Event = dict[str, Any]
 SIDE = 1024
 COPIED_BYTES = 1 << 28
 KINDS = {
@@ -97,40 +98,55 @@ def seconds(function: Callable[[], object], repetitions: int = 7) -> float:
     return min(times)
 
 
-def profile(graph: bytes, threads: int, runs: int) -> list[dict[str, Any]]:
-    """Milliseconds (medians of the runs), GFLOP and MB of each kind of node at batch 1, the slowest first."""
+def profile(graphs: Mapping[str, bytes], threads: int, runs: int) -> dict[str, list[dict[str, Any]]]:
+    """Milliseconds (medians of the runs), GFLOP and MB of each kind of node at batch 1, the slowest first.
+
+    The graphs take turns. What the runtime has packed into its own layouts hides the shapes of the weights: operations
+    are those of the graph as written.
+    """
+    timed, counted = nodes(graphs, threads, runs, as_written=False), nodes(graphs, threads, 1, as_written=True)
+    return {name: by_kind(timed[name], counted[name]) for name in graphs}
+
+
+def by_kind(timed: list[list[Event]], counted: list[list[Event]]) -> list[dict[str, Any]]:
     kinds: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(("milliseconds", "gflop", "megabytes"), 0.0))
-    for of_node in nodes(graph, threads, runs, as_written=False):
+    for of_node in timed:
         row = kinds[KINDS.get(of_node[0]["args"]["op_name"], ELEMENTWISE)]
         row["milliseconds"] += statistics.median(event["dur"] for event in of_node) / 1e3
         row["megabytes"] += bytes_of(of_node[0]["args"]) / 1e6
-    # What the runtime has packed into its own layouts hides the shapes of the weights.
-    for of_node in nodes(graph, threads, 1, as_written=True):
+    for of_node in counted:
         kinds[KINDS.get(of_node[0]["args"]["op_name"], ELEMENTWISE)]["gflop"] += operations(of_node[0]["args"]) / 1e9
     ordered = sorted(kinds.items(), key=lambda item: -item[1]["milliseconds"])
     return [{"kind": kind} | {key: round(value, 3) for key, value in row.items()} for kind, row in ordered]
 
 
-def nodes(graph: bytes, threads: int, runs: int, as_written: bool) -> list[list[dict[str, Any]]]:
+def nodes(graphs: Mapping[str, bytes], threads: int, runs: int, as_written: bool) -> dict[str, list[list[Event]]]:
     """The profile's events of each node; `as_written`: nothing fused or packed."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.enable_profiling = True
-    if as_written:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.add_session_config_entry("session.disable_prepacking", "1")
+    crops = np.random.default_rng(0).integers(0, 256, (1, SIZE, SIZE, 3), dtype=np.uint8)
+    found = {}
     with tempfile.TemporaryDirectory() as folder:
-        options.profile_file_prefix = str(Path(folder, "profile"))
-        session = onnxruntime.InferenceSession(graph, options)
-        crops = np.random.default_rng(0).integers(0, 256, (1, SIZE, SIZE, 3), dtype=np.uint8)
+        sessions = {}
+        for number, (name, graph) in enumerate(graphs.items()):
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = threads
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(folder, str(number)))
+            # Else threads of one graph wait for work, spinning, while the next one is measured.
+            options.add_session_config_entry("session.force_spinning_stop", "1")
+            if as_written:
+                options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+                options.add_session_config_entry("session.disable_prepacking", "1")
+            sessions[name] = onnxruntime.InferenceSession(graph, options)
         for _ in range(runs):
-            session.run(None, {"crops": crops})
-        events = json.loads(Path(session.end_profiling()).read_text())
-    by_name: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for event in events:
-        if event["cat"] == "Node" and event["name"].endswith("_kernel_time"):
-            by_name[event["name"]].append(event)
-    return list(by_name.values())
+            for session in sessions.values():
+                session.run(None, {"crops": crops})
+        for name, session in sessions.items():
+            by_name: dict[str, list[Event]] = defaultdict(list)
+            for event in json.loads(Path(session.end_profiling()).read_text()):
+                if event["cat"] == "Node" and event["name"].endswith("_kernel_time"):
+                    by_name[event["name"]].append(event)
+            found[name] = list(by_name.values())
+    return found
 
 
 def shapes(args: dict[str, Any], side: str) -> list[tuple[str, list[int]]]:
@@ -167,13 +183,14 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     graphs = {name: forms(name) for name in options.networks}
+    print("graphs are made", flush=True)
     result: dict[str, Any] = {"size": SIZE, "threads": options.threads, "peaks": peaks(), "networks": []}
     print(result["peaks"], flush=True)
     for name, by_form in graphs.items():
-        for label, form in (("as trained", TORCHS), ("as it predicts", ALL)):
-            rows = profile(by_form[form], options.threads, options.runs)
-            result["networks"].append({"network": NETWORKS[name].title, "form": label, "kinds": rows})
-            print(NETWORKS[name].title, label, round(sum(row["milliseconds"] for row in rows), 1))
+        wanted = {"as trained": by_form[TORCHS], "as it predicts": by_form[ALL]}
+        for form, rows in profile(wanted, options.threads, options.runs).items():
+            result["networks"].append({"network": NETWORKS[name].title, "form": form, "kinds": rows})
+            print(NETWORKS[name].title, form, round(sum(row["milliseconds"] for row in rows), 1))
             for row in rows:
                 print(*row.values(), sep="  ", flush=True)
     if options.output:

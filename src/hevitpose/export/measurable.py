@@ -31,13 +31,15 @@ def measurable(text: str, runtimes: Iterable[Runtime], side: int, folder: Path) 
 
     A network, and a .safetensors file, is exported as it predicts for ONNX Runtime and OpenVINO. Raises InputError.
     """
+    from hevitpose.training.recipes import ROWS
+
     path = Path(text)
     if path.suffix in FRONTENDS:
         if not path.is_file():
             raise InputError(path, "no such file")
         able: list[Runtime] = ["openvino", "onnx"] if path.suffix == ".onnx" else ["openvino"]
         return Measurable(path.stem, path.stem, False, None, dict.fromkeys(able, path), is_int8(path))
-    if path.suffix == OWN or text.startswith("hevitpose_"):
+    if path.suffix == OWN or (text.startswith("hevitpose_") and text.partition(":")[0] not in ROWS):
         weights = find_weights(text, "torch")
         return exported(weights.stem, weights.stem, weights, runtimes, folder, random=False)
     weights, title = random_weights(text, side, folder)

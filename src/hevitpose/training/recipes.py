@@ -133,6 +133,8 @@ ROWS = {
     "hevitpose_t": "t",
     "hevitpose_s": "s",
     "hevitpose_b": "b",
+    "hevitpose_t_fast": "t:query_reduction=true",
+    "hevitpose_b_fast": "b:query_reduction=true",
     "b-g222": "b:groups=2-2-2",
     "b-g888": "b:groups=8-8-8",
     "b-r421": "b:reductions=4-2-1",
@@ -142,7 +144,10 @@ ROWS = {
     "efficientvit_m4-peow7": "efficientvit_m4:embedding=conv15-deconv4",
     "efficientvit_m4-peow3-twice": "efficientvit_m4:embedding=conv7-conv7",
 }
-"""Other names of networks, and the rows of tables 4 to 6 (row a of table 6 is `efficientvit_m4`, row c `b`)."""
+"""Other names of networks: those that are not the paper's (`_fast`), and the rows of tables 4 to 6.
+
+Row a of table 6 is `efficientvit_m4`, row c `b`.
+"""
 
 
 def skeleton_of(name: str) -> Skeleton:

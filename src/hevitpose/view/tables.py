@@ -157,7 +157,10 @@ def named(title: str) -> NetworkName:
 
 
 def network_of(text: str) -> tuple[NetworkName, Variant] | None:
-    """The network that a file of results names, by our name and variant or by the paper's; None for another."""
+    """The network that a file of results names, by our name and variant or by the paper's; None for another.
+
+    None too where the recipe was changed for it (`t:sigma=1`): its scores are not those of the network's row.
+    """
     from hevitpose.models.networks import NETWORKS
     from hevitpose.training.recipes import Recipe, with_model
 
@@ -166,7 +169,8 @@ def network_of(text: str) -> tuple[NetworkName, Variant] | None:
         recipe = with_model(Recipe(), names.get(text, text), text)
     except InputError:
         return None
-    return recipe.model, recipe.variant
+    changed = {change.partition("=")[0] for change in text.split(":")[1:]}
+    return (recipe.model, recipe.variant) if changed <= vars(recipe.variant).keys() else None
 
 
 def _differences(rows: list[Row]) -> list[str]:

@@ -69,6 +69,14 @@ def test_prediction_loads_no_torch():
     assert not loaded_by(code) & (HEAVY - {"onnxruntime"})
 
 
+def test_the_weights_that_ship_are_measured_without_torch():
+    code = (
+        "from pathlib import Path\nfrom hevitpose.export.measurable import measurable\n"
+        "measurable('hevitpose_t_people16', ['onnx'], 256, Path())"
+    )
+    assert not loaded_by(code) & (HEAVY - {"onnxruntime"})
+
+
 def test_the_command_line_starts_without_anything_heavy():
     assert not loaded_by("import hevitpose.cli.main") & HEAVY
 

@@ -15,7 +15,6 @@ from hevitpose.cli.common import need
 from hevitpose.cli.compare import show
 from hevitpose.core.errors import InputError
 from hevitpose.files import atomic
-from hevitpose.inference.backends import FRONTENDS
 from hevitpose.inference.network import DEFAULT, Runtime
 
 if TYPE_CHECKING:
@@ -96,7 +95,9 @@ def of_models(
     seconds: float,
 ) -> tuple[dict[str, Any], bool]:
     """What is written about the networks, and whether one of them could not be measured at all."""
-    if any(Path(name).suffix not in FRONTENDS for name in names):
+    from hevitpose.export.measurable import as_it_is
+
+    if not all(as_it_is(name, runtimes) for name in names):
         need("export")
     if "openvino" in runtimes:
         need("openvino")

@@ -9,7 +9,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.facts import Facts
 from hevitpose.inference.backends import FRONTENDS
 from hevitpose.inference.benchmark import Precision
-from hevitpose.inference.network import Runtime, find_weights
+from hevitpose.inference.network import Runtime, find_weights, shipped
 
 OWN = ".safetensors"
 
@@ -31,19 +31,24 @@ def measurable(text: str, runtimes: Iterable[Runtime], side: int, folder: Path) 
 
     A network, and a .safetensors file, is exported as it predicts for ONNX Runtime and OpenVINO. Raises InputError.
     """
-    from hevitpose.training.recipes import ROWS
-
-    path = Path(text)
-    if path.suffix in FRONTENDS:
+    path = as_it_is(text, runtimes)
+    if path is not None:
         if not path.is_file():
             raise InputError(path, "no such file")
         able: list[Runtime] = ["openvino", "onnx"] if path.suffix == ".onnx" else ["openvino"]
         return Measurable(path.stem, path.stem, False, None, dict.fromkeys(able, path), is_int8(path))
-    if path.suffix == OWN or (text.startswith("hevitpose_") and text.partition(":")[0] not in ROWS):
+    if Path(text).suffix == OWN or text in shipped():
         weights = find_weights(text, "torch")
         return exported(weights.stem, weights.stem, weights, runtimes, folder, random=False)
     weights, title = random_weights(text, side, folder)
     return exported(text, title, weights, runtimes, folder, random=True)
+
+
+def as_it_is(text: str, runtimes: Iterable[Runtime]) -> Path | None:
+    """The file that is measured without anything being made: a runtime's own, or that of weights that ship."""
+    if text in shipped() and "torch" not in runtimes:
+        return find_weights(text)
+    return Path(text) if Path(text).suffix in FRONTENDS else None
 
 
 def exported(

@@ -57,9 +57,17 @@ def find_weights(name: str | PathLike[str], runtime: Runtime | None = None) -> P
         if not path.is_file():
             raise InputError(path, "no such file")
         return path
-    folder = Path(str(resources.files("hevitpose"))) / "weights"
-    path = folder / f"{name}{SUFFIXES[runtime or 'onnx'][-1]}"
+    path = weights_folder() / f"{name}{SUFFIXES[runtime or 'onnx'][-1]}"
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in folder.glob("*.onnx")))
+        known = ", ".join(shipped())
         raise InputError(name, f"neither a weight file (.onnx, .xml, .safetensors) nor a name that ships ({known})")
     return path
+
+
+def shipped() -> list[str]:
+    """The names of the weights that ship."""
+    return sorted(file.stem for file in weights_folder().glob("*.onnx"))
+
+
+def weights_folder() -> Path:
+    return Path(str(resources.files("hevitpose"))) / "weights"

@@ -97,7 +97,8 @@ def paper_table(number: int, results: Path | None, count: Count = count) -> Tabl
     """Table 1 to 6. Scores measured here come from the folder `results`, if there is one. Raises InputError."""
     keypoints, metric, data = (17, "AP", "coco") if number == 3 else (16, "PCKh@0.5", "mpii")
     found = find_measured(results) if results else []
-    measured = [(each, network_of(each.network)) for each in found if each.metric == metric]
+    of_rows = [each for each in found if each.metric == metric and not changes_recipe(each.network)]
+    measured = [(each, network_of(each.network)) for each in of_rows]
     counted: dict[str, Cost] = {}
     rows = []
     for name, variant, cells in _printed(number):
@@ -157,10 +158,7 @@ def named(title: str) -> NetworkName:
 
 
 def network_of(text: str) -> tuple[NetworkName, Variant] | None:
-    """The network that a file of results names, by our name and variant or by the paper's; None for another.
-
-    None too where the recipe was changed for it (`t:sigma=1`): its scores are not those of the network's row.
-    """
+    """The network that a file of results names, by our name and variant or by the paper's; None for another."""
     from hevitpose.models.networks import NETWORKS
     from hevitpose.training.recipes import Recipe, with_model
 
@@ -169,8 +167,12 @@ def network_of(text: str) -> tuple[NetworkName, Variant] | None:
         recipe = with_model(Recipe(), names.get(text, text), text)
     except InputError:
         return None
-    changed = {change.partition("=")[0] for change in text.split(":")[1:]}
-    return (recipe.model, recipe.variant) if changed <= vars(recipe.variant).keys() else None
+    return recipe.model, recipe.variant
+
+
+def changes_recipe(text: str) -> bool:
+    """Whether more is changed for the network than the network, `t:sigma=1`: its scores are not those of its row."""
+    return not {change.partition("=")[0] for change in text.split(":")[1:]} <= vars(PLAIN).keys()
 
 
 def _differences(rows: list[Row]) -> list[str]:

@@ -229,6 +229,10 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
             ["export", "hevitpose_t_people16", "--output", "x.onnx", "--check", "photo.png", "--int8"],
             "error: --int8: needs people for the ranges of values and for the score: --calibrate, --score",
         ),
+        (
+            ["export", "hevitpose_t_people16", "--output", "x.onnx", "--check", "photo.png", "--score", "mpii_val"],
+            "error: --score: is for --int8",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_one_line_and_status_1(hevitpose, arguments, line, monkeypatch):

@@ -67,6 +67,8 @@ def export(
     from hevitpose.models.weights import load_model
 
     source = find_weights(weights, "torch")
+    if not int8 and (calibrate or score):
+        raise InputError("--calibrate" if calibrate else "--score", "is for --int8")
     if int8:
         people = people_for_int8(calibrate, score, root, load_model(source)[1].skeleton, weights)
     crops = crops_of(check, load_model(source)[1].input_size)

@@ -1,8 +1,10 @@
 """Make the files that ship from a run's best weights: safetensors, ONNX, card, curve, and their scores in results/.
 
-    python tools/release_weights.py RUN_FOLDER NAME --data people16 --commit COMMIT_OF_THE_RUN
+    python tools/release_weights.py RUN NAME --commit COMMIT_OF_THE_RUN --score mpii_val=mpii_val lsp_val=lsp_val
+    python tools/release_weights.py RUN NAME --keypoints coco17 --score coco_people=data/coco_people ...
 
-The data set's own validation sets are scored with flip test, in the boxes of the labels, by both runtimes.
+Each set is scored with flip test, in the boxes of the labels, by both runtimes. With --keypoints, only these of those
+that the run has learned are kept.
 """
 
 import argparse
@@ -12,34 +14,45 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
+from torch import nn
+
+from hevitpose.core.errors import InputError
+from hevitpose.core.facts import Facts
 from hevitpose.core.heatmap import Refinement
+from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
+from hevitpose.core.variant import spelled
 from hevitpose.files import atomic
-from hevitpose.files.datasets import find_dataset
 from hevitpose.files.runs import read_run
 from hevitpose.models import weights
+from hevitpose.models.networks import build_network
 from hevitpose.training.card import card
+from hevitpose.training.finetune import begin_with
 from hevitpose.training.run_folder import draw_curve
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "src" / "hevitpose" / "weights"
+SKELETONS = {"mpii16": MPII16, "coco17": COCO17}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("run", type=Path)
     parser.add_argument("name")
-    parser.add_argument("--data", required=True)
+    parser.add_argument("--score", nargs="+", required=True, metavar="NAME=DATA", help="as hevitpose evaluate takes it")
     parser.add_argument("--commit", required=True, help="that the run was made with")
     parser.add_argument("--note", help="what the recipe does not say of the run")
+    parser.add_argument("--keypoints", choices=SKELETONS, help="of those that the run has learned")
     parser.add_argument(
         "--refine", choices=get_args(Refinement), help="of the heatmaps' peaks, instead of the recipe's"
     )
     options = parser.parse_args()
 
-    dataset, run = find_dataset(options.data), read_run(options.run)
-    model, facts = weights.load_model(options.run / "best.safetensors")
+    run, best = read_run(options.run), options.run / "best.safetensors"
+    model, facts = weights.load_model(best)
+    if options.keypoints:
+        model, facts = only(SKELETONS[options.keypoints], best, facts)
     codec = replace(facts.codec, refine=options.refine or facts.codec.refine)
     file = SHIPPED / f"{options.name}.safetensors"
     weights.save_model(file, weights.half_precision(model.state_dict()), replace(facts, codec=codec))
@@ -48,15 +61,14 @@ def main() -> None:
     hevitpose("export", file, "--output", onnx, *(word for photo in photos for word in ("--check", photo)))
     draw_curve(run.history, ROOT / "docs" / f"{options.name}.png")
 
-    scores = {}
-    for split in dataset.validation:
+    scores: dict[str, Any] = {}
+    for name, _, data in (word.partition("=") for word in options.score):
         by_runtime = {}
-        for runtime in ("torch", "onnx"):
-            path = ROOT / "results" / f"{options.name}.{split.name}.json"
-            arguments = ("--model", options.name, "--runtime", runtime, "--output", path)
-            hevitpose("evaluate", "--data", f"{dataset.name}/{split.name}", *arguments)
-            by_runtime[runtime] = {k: v["mean"] for k, v in json.loads(path.read_text())["scores"].items()}
-        scores[split.name] = by_runtime
+        for path in (file, onnx):
+            output = ROOT / "results" / f"{options.name}.{name}.json"
+            hevitpose("evaluate", "--data", data, "--model", path, "--output", output)
+            by_runtime[path.suffix] = {k: v["mean"] for k, v in json.loads(output.read_text())["scores"].items()}
+        scores[name] = {"torch": by_runtime[".safetensors"], "onnx": by_runtime[".onnx"]}
     contents = card(run, file, scores) | {
         "use": "research only, as the terms of the training data are",
         "note": options.note,
@@ -64,6 +76,15 @@ def main() -> None:
         "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (file, onnx)},
     }
     atomic.write(SHIPPED / f"{options.name}.json", json.dumps(contents, indent=1) + "\n")
+
+
+def only(skeleton: Skeleton, trained: Path, facts: Facts) -> tuple[nn.Module, Facts]:
+    """The network of a weight file with these keypoints alone. Raises InputError where it has not all of them."""
+    network = build_network(facts.architecture, skeleton.num_keypoints, facts.variant)
+    match = begin_with(network, trained, spelled(facts.architecture, facts.variant), skeleton)
+    if None in match.rows:
+        raise InputError(trained, f"has not learned all keypoints of {skeleton.name}")
+    return network, replace(facts, skeleton=skeleton)
 
 
 def hevitpose(*arguments: object) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import facts_from_metadata
 from hevitpose.core.skeleton import MPII16
+from hevitpose.inference import network
 from hevitpose.inference.backends import load_onnx
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.network import DEFAULT, find_weights, load_network
@@ -103,3 +104,14 @@ def test_an_onnx_file_of_another_program_is_refused(tmp_path):
 def test_a_renamed_copy_of_the_weights_works(tmp_path):
     shutil.copy(find_weights(DEFAULT), tmp_path / "mine.onnx")
     assert load_network(tmp_path / "mine.onnx").name == "mine"
+
+
+def test_a_shipped_file_that_is_not_that_of_its_card_is_refused(tmp_path, monkeypatch):
+    for suffix in (".onnx", ".json"):
+        shutil.copy(find_weights(DEFAULT).with_suffix(suffix), tmp_path)
+    monkeypatch.setattr(network, "weights_folder", lambda: tmp_path)
+    assert find_weights(DEFAULT) == tmp_path / f"{DEFAULT}.onnx"
+    with (tmp_path / f"{DEFAULT}.onnx").open("ab") as file:
+        file.write(b"0")
+    with pytest.raises(InputError, match=r"\.onnx: is not the file that its card names"):
+        load_network(DEFAULT)

@@ -1,5 +1,7 @@
 """A network ready to run, from a file or by the name of one that ships."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from importlib import resources
 from os import PathLike
@@ -49,7 +51,10 @@ def load_network(
 
 
 def find_weights(name: str | PathLike[str], runtime: Runtime | None = None) -> Path:
-    """The weight file of this name or path. Raises InputError where there is none, or not for that runtime."""
+    """The weight file of this name or path; one that ships must be the one that its card names.
+
+    Raises InputError where there is none, or not for that runtime, or where it is not that of the card.
+    """
     path = Path(name)
     if any(path.suffix in suffixes for suffixes in SUFFIXES.values()):
         if runtime is not None and path.suffix not in SUFFIXES[runtime]:
@@ -61,6 +66,9 @@ def find_weights(name: str | PathLike[str], runtime: Runtime | None = None) -> P
     if not path.is_file():
         known = ", ".join(shipped())
         raise InputError(name, f"neither a weight file (.onnx, .xml, .safetensors) nor a name that ships ({known})")
+    card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    if hashlib.sha256(path.read_bytes()).hexdigest() != card["sha256"][path.name]:
+        raise InputError(path, "is not the file that its card names: install hevitpose again")
     return path
 
 

@@ -1,0 +1,103 @@
+"""Trained networks on the Hugging Face Hub, by its own mixin."""
+
+import json
+from os import PathLike
+from pathlib import Path
+from typing import Any, Self
+
+from huggingface_hub import ModelCard, PyTorchModelHubMixin, constants
+from torch import Tensor, nn
+
+from hevitpose.core.errors import InputError
+from hevitpose.core.facts import KEY, facts_from_metadata
+from hevitpose.models import weights
+from hevitpose.models.networks import build_network, title_of
+
+README = """---
+{{ card_data }}
+---
+
+# {{ title }}, {{ keypoints }} keypoints
+
+A network for human pose estimation or other keypoints, trained with hevitpose; input {{ size }}.
+The paper: {{ paper_url }}
+
+```python
+from hevitpose import PoseEstimator
+from hevitpose.models.hub import HubNetwork
+
+HubNetwork.from_pretrained("USER/NAME").save("network.safetensors")
+pose = PoseEstimator.from_pretrained("network.safetensors")("photo.jpg")
+```
+
+Terms of the training data: {{ terms }}
+"""
+
+
+class HubNetwork(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="hevitpose",
+    license="other",
+    pipeline_tag="keypoint-detection",
+    tags=["pose-estimation", "hevitpose"],
+    paper_url="https://arxiv.org/abs/2311.13615",
+    model_card_template=README,
+):
+    """A network with what its weight file says of itself; `model.safetensors` on the Hub is such a file too.
+
+    `save_pretrained`, `push_to_hub` and `from_pretrained` are the mixin's. What is not safetensors is never loaded.
+
+        HubNetwork.from_file("runs/mine/best.safetensors").push_to_hub("me/my-pose")
+        HubNetwork.from_pretrained("me/my-pose").save("my-pose.safetensors")
+    """
+
+    def __init__(self, facts: dict[str, Any], terms: str = "not stated") -> None:
+        """`facts` as `Facts.to_json` gives them, `terms` of the training data. Raises InputError."""
+        super().__init__()
+        self.facts, self.terms = facts_from_metadata({KEY: json.dumps(facts)}, "config.json"), terms
+        self.network = build_network(self.facts.architecture, self.facts.skeleton.num_keypoints, self.facts.variant)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Heatmaps (N, K, H / 4, W / 4) of normalised pictures (N, 3, H, W)."""
+        heatmaps: Tensor = self.network(pixels)
+        return heatmaps
+
+    @classmethod
+    def from_file(cls, path: str | PathLike[str]) -> Self:
+        """The network of a weight file (.safetensors), with the terms of the card beside it. Raises InputError."""
+        source = Path(path)
+        tensors, facts = weights.load_model(source)
+        cards = [card for card in (source.with_suffix(".json"), source.with_name("card.json")) if card.is_file()]
+        terms = json.loads(cards[0].read_text(encoding="utf-8")).get("terms") if cards else None
+        hub_network = cls(facts.to_json(), terms or "not stated")
+        hub_network.network = tensors
+        return hub_network.eval()
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the weight file that every command takes."""
+        weights.save_model(Path(path), self.network.state_dict(), self.facts)
+
+    def generate_model_card(self, *_: Any, **more: Any) -> ModelCard:
+        """The README of a repository; `more` goes into its template."""
+        height, width = self.facts.input_size
+        said = {
+            "title": title_of(self.facts.architecture, self.facts.variant),
+            "keypoints": self.facts.skeleton.num_keypoints,
+            "size": f"{height} x {width}",
+            "terms": self.terms,
+        }
+        return super().generate_model_card(**said | more)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        self.save(save_directory / constants.SAFETENSORS_SINGLE_FILE)
+
+    @classmethod
+    def _load_as_safetensor(cls, model: Any, model_file: str, map_location: str, strict: bool) -> Any:  # noqa: ARG003
+        tensors, _ = weights.load(Path(model_file))
+        weights.load_into(model.network, tensors, model_file)
+        return model.eval().to(map_location)
+
+    @classmethod
+    def _load_as_pickle(cls, model: Any, model_file: str, map_location: str, strict: bool) -> Any:  # noqa: ARG003
+        raise InputError(model_file, "is not safetensors, and nothing else is loaded")

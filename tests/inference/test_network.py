@@ -46,6 +46,11 @@ def test_the_shipped_graph_decodes_as_prediction_does(real_crops):
     assert scores == pytest.approx(peaks, abs=1e-6)
 
 
+def test_a_quick_start_does_not_change_the_answer(real_crops):
+    usual, quick = (load_network(DEFAULT, quick_start=quick).backend(real_crops[:2]) for quick in (False, True))
+    assert quick == pytest.approx(usual, abs=1e-5)
+
+
 def test_threads_do_not_change_the_answer(real_crops):
     one, two = (load_network(DEFAULT, threads=n).backend(real_crops[:2]) for n in (1, 2))
     assert one == pytest.approx(two, abs=1e-5)

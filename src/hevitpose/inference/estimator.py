@@ -81,9 +81,14 @@ class PoseEstimator:
         padding: float | None = None,
         flip_test: bool = False,
         batch_size: int = 8,
+        quick_start: bool = False,
     ) -> "PoseEstimator":
-        """The estimator of weights that ship, or of a file (.onnx, .safetensors). Raises InputError."""
-        return cls(load_network(name, runtime, threads, device), min_score, padding, flip_test, batch_size)
+        """The estimator of weights that ship, or of a file (.onnx, .safetensors). Raises InputError.
+
+        `quick_start` is for a picture or two: ready sooner, and slower at each.
+        """
+        network = load_network(name, runtime, threads, device, quick_start)
+        return cls(network, min_score, padding, flip_test, batch_size)
 
     @overload
     def __call__(self, source: Source, boxes: ArrayLike | None = None) -> Pose: ...

@@ -32,17 +32,22 @@ class Network:
 
 
 def load_network(
-    name: str | PathLike[str], runtime: Runtime | None = None, threads: int | None = None, device: str = "cpu"
+    name: str | PathLike[str],
+    runtime: Runtime | None = None,
+    threads: int | None = None,
+    device: str = "cpu",
+    quick_start: bool = False,
 ) -> Network:
     """The network of a file (.onnx, .xml, .safetensors) or of a shipped name, which ONNX Runtime runs by default.
 
-    `threads`: within one call, all cores by default; `device`: of torch. Raises InputError where the file is missing,
-    broken, of another runtime or not written by hevitpose, or where the runtime is not installed.
+    `threads`: within one call, all cores by default; `device`: of torch; `quick_start`: of ONNX Runtime (`open_onnx`).
+    Raises InputError where the file is missing, broken, of another runtime or not written by hevitpose, or where the
+    runtime is not installed.
     """
     path = find_weights(name, runtime)
     match runtime or next(each for each, suffixes in SUFFIXES.items() if path.suffix in suffixes):
         case "onnx":
-            backend, facts = open_onnx(path, threads)
+            backend, facts = open_onnx(path, threads, quick_start)
         case "openvino":
             backend, facts = open_openvino(path, threads)
         case "torch":

@@ -136,7 +136,7 @@ def train(
     print(*(f"{name}: {value}" for name, value in history[-1].items()), sep="\n")
     for name, of_set in scores.items():
         metric = of_set["metric"]
-        print(f"best weights, flip test, {name} {metric}: {of_set['scores'][metric]['mean']}")
+        print(f"best weights, {name} {metric}: {of_set['scores'][metric]['mean']}")
     print(f"everything is in {out} (docs/training.md)")
 
 

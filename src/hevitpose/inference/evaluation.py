@@ -117,9 +117,14 @@ def in_labels(people: LabelledPeople, joints: Floats, keypoint_scores: Floats) -
 
 def find_labelled(network: Network, people: LabelledPeople, crops: Crops, flip_test: bool, batch_size: int) -> Found:
     """Look for every person in its own crop, also mirrored with `flip_test`, if the skeleton can be."""
-    flips = flip_test and people.skeleton.flips and not network.facts.flip_test
-    mirror = people.skeleton.mirror if flips else None
+    mirror = flip_partners(network, people, flip_test)
     return in_labels(people, *find_joints(network.backend, crops, batch_size, mirror, network.facts.codec))
+
+
+def flip_partners(network: Network, people: LabelledPeople, flip_test: bool) -> tuple[int, ...] | None:
+    """The mirror partners for a flip test, None where there is to be none or the network's graph has its own."""
+    flips = flip_test and people.skeleton.flips and not network.facts.flip_test
+    return people.skeleton.mirror if flips else None
 
 
 def find_detected(
@@ -149,6 +154,8 @@ def find_detected(
         notes.append(f"{strangers} pictures of {source} are not in {people.name}")
     if empty := int((counts[np.unique(people.picture_of)] == 0).sum()):
         notes.append(f"{empty} pictures with labelled people have no box in {source}")
+    if detections.empty:
+        notes.append(f"{detections.empty} boxes without width or height in {source} were left out")
     boxes = in_boxes(people, np.repeat(np.arange(len(counts)), counts), [one for one in of_pictures if len(one.scores)])
     found = find_piecewise(network, boxes, flip_test, batch_size, told)
     box_scores = np.concatenate([one.scores for one in of_pictures])
@@ -161,7 +168,7 @@ def find_piecewise(
 ) -> Found:
     """As `find_labelled`, with the crops of so many persons in memory at a time. Raises InputError."""
     joints, scores = np.empty_like(people.keypoints), np.empty(people.visibility.shape)
-    mirror = people.skeleton.mirror if flip_test and people.skeleton.flips else None
+    mirror = flip_partners(network, people, flip_test)
     for start in range(0, len(people), PERSONS_AT_A_TIME):
         part = np.arange(start, min(start + PERSONS_AT_A_TIME, len(people)))
         crops = cut_people(people.subset(part), network.facts.input_size, network.facts.padding)

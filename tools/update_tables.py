@@ -33,23 +33,72 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+SETS = {"mpii_val": "PCKh@0.5", "lsp_val": "PCK@0.2", "coco_people": "AP"}
+
+
+def score_of(name: str, figure: str) -> str:
+    """A figure of the result of this name, or a dash where there is none."""
+    path = ROOT / "results" / f"{name}.json"
+    return f"{json.loads(path.read_text())['scores'][figure]['mean']:.1f}" if path.is_file() else "-"
+
+
 def weights() -> str:
     """The weights that ship and their scores."""
     rows = []
-    for path in sorted((ROOT / "src/hevitpose/weights").glob("*.json")):
+    for path in sorted((ROOT / "src/hevitpose/weights").glob("*.json"), reverse=True):
         card = json.loads(path.read_text())
-        scores = {name: result(f"{path.stem}.{name}") for name in ("mpii_val", "lsp_val")}
         rows.append(
             [
                 f"`{path.stem}`",
+                f"{len(card['keypoints'])}",
                 f"{card['parameters'] / 1e6:.2f} M",
                 f"{card['paper_operations'] / 1e9:.2f}",
                 "x".join(map(str, card["input_size"])),
-                f"{scores['mpii_val']['scores']['PCKh@0.5']['mean']:.1f}",
-                f"{scores['lsp_val']['scores']['PCK@0.2']['mean']:.1f}",
+                *(score_of(f"{path.stem}.{name}", figure) for name, figure in SETS.items()),
             ]
         )
-    return table(["weights", "parameters", "GFLOPs", "input", "PCKh@0.5, mpii_val", "PCK@0.2, lsp_val"], rows)
+    header = ["weights", "keypoints", "parameters", "GFLOPs", "input"]
+    return table(header + [f"{figure}, {name}" for name, figure in SETS.items()], rows)
+
+
+LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+FOUND = {
+    "HEViTPose-T (ours)": ("hevitpose_t_people16", "hevitpose_t_people16", "hevitpose_t_coco17"),
+    "MoveNet Lightning": ("movenet_lightning",) * 3,
+    "MoveNet Thunder": ("movenet_thunder",) * 3,
+}
+"""The results, in results/peers, of each set of `SETS`."""
+
+
+def peers_found() -> str:
+    """The limb joints and COCO's AP of ours and of MoveNet."""
+    rows = []
+    for title, names in FOUND.items():
+        cells = []
+        for name, (data, figure) in zip(names, SETS.items(), strict=True):
+            scores = result(f"peers/{name}.{data}")["scores"][figure]
+            limbs = [v for k, v in scores.get("per_keypoint", {}).items() if k.endswith(LIMBS)]
+            cells.append(f"{sum(limbs) / len(limbs) if limbs else scores['mean']:.1f}")
+        rows.append([title, *cells])
+    header = [f"{figure}, {name}" for name, figure in SETS.items()]
+    return table(["network", *(f"{cell}, limbs" for cell in header[:2]), header[2]], rows)
+
+
+def input_sizes() -> str:
+    """What the same weights find in crops of other sizes."""
+    found = result("training_log")["sizes"]
+    return table(
+        ["input", *(f"{row['size']}" for row in found)], [["PCK@0.2", *(f"{r['lsp_val']:.1f}" for r in found)]]
+    )
+
+
+def training_runs() -> str:
+    """The runs of the training log and what came of them."""
+    rows = [
+        [row["run"], row["from"], row["epochs"], *(f"{row[name]:.1f}" for name in ("lsp_val", "mpii_val"))]
+        for row in result("training_log")["runs"]
+    ]
+    return table(["run", "begun with", "epochs", "PCK@0.2, lsp_val", "PCKh@0.5, mpii_val"], rows)
 
 
 def per_keypoint() -> str:
@@ -209,13 +258,11 @@ def int8_speed() -> str:
 def int8_scores() -> str:
     """What the shipped network finds in float32 and in 8 bits."""
     found = result("benchmark_int8")
-    file, exact = found["file"], {}
-    for name, metric in (("mpii_val", "PCKh@0.5"), ("lsp_val", "PCK@0.2")):
-        exact[name] = result(f"hevitpose_t_people16.{name}")["scores"][metric]["mean"]
+    file = found["file"]
     figures = [(f"{file['metric']}, {file['data']}", "ONNX Runtime", file["float_score"], file["int8_score"])]
     for row in found["evaluations"]:
         runtime = "OpenVINO" if "--runtime openvino" in row["command"] else "ONNX Runtime"
-        figures.append((f"{row['metric']}, {row['data']}", runtime, exact[row["data"]], row["score"]))
+        figures.append((f"{row['metric']}, {row['data']}", runtime, row["float_score"], row["score"]))
     megabytes = (ROOT / "src/hevitpose/weights/hevitpose_t_people16.onnx").stat().st_size / 1e6
     figures.append(("file, MB", "", megabytes, found["megabytes"]))
     rows = [[name, runtime, f"{before:.1f}", f"{after:.1f}"] for name, runtime, before, after in figures]
@@ -310,6 +357,9 @@ def compared(folder: str) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "weights": weights,
+    "peers found": peers_found,
+    "input sizes": input_sizes,
+    "training runs": training_runs,
     "per keypoint": per_keypoint,
     "training speed": training_speed,
     "network speed": network_speed,

@@ -86,7 +86,7 @@ def test_from_training_to_an_onnx_file_that_is_evaluated(hevitpose, skier):
     left = {file.name for file in Path("run").iterdir()}
     assert left >= {"best.safetensors", "last.safetensors", "curve.png", "keypoints.csv", "worst_val.png", "log.csv"}
     scores, card = (json.loads(Path("run", name).read_text()) for name in ("scores.json", "card.json"))
-    assert f"flip test, val PCKh@0.5: {scores['val']['scores']['PCKh@0.5']['mean']}" in printed
+    assert f"best weights, val PCKh@0.5: {scores['val']['scores']['PCKh@0.5']['mean']}" in printed
     assert (card["data"], card["scores"]["val"], card["device"]) == ("people: 8 persons", scores["val"], "cpu")
     status, _, errors = hevitpose(*arguments)
     assert (status, errors.splitlines()[-1]) == (

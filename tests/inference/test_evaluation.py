@@ -211,7 +211,9 @@ def test_people_are_looked_for_in_detected_boxes(two_pictures):
 
 def test_pictures_without_a_box_are_counted_and_none_at_all_is_refused(two_pictures):
     box = Detections(np.array([[-0.5, -0.5, 63.5, 63.5]]), np.ones(1))
-    found, notes = find_detected(knows(two_pictures), two_pictures, DetectionFile({9: box}, empty=2), "d.json", False, 2)
+    found, notes = find_detected(
+        knows(two_pictures), two_pictures, DetectionFile({9: box}, empty=2), "d.json", False, 2
+    )
     assert found.picture_of.tolist() == [1]
     assert notes == [
         "1 pictures with labelled people have no box in d.json",

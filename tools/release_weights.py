@@ -1,4 +1,4 @@
-"""Make the files that ship from a run's best weights: safetensors, ONNX, card, curve, and their scores in results/.
+"""Make the files that ship from a run's weights: safetensors, ONNX, card, curve, and their scores in results/.
 
     python tools/release_weights.py RUN NAME --commit COMMIT_OF_THE_RUN --score mpii_val=mpii_val lsp_val=lsp_val
     python tools/release_weights.py RUN NAME --keypoints coco17 --score coco_people=data/coco_people ...
@@ -43,16 +43,17 @@ def main() -> None:
     parser.add_argument("--score", nargs="+", required=True, metavar="NAME=DATA", help="as hevitpose evaluate takes it")
     parser.add_argument("--commit", required=True, help="that the run was made with")
     parser.add_argument("--note", help="what the recipe does not say of the run")
+    parser.add_argument("--last", action="store_true", help="the weights of the run's end, not of its best epoch")
     parser.add_argument("--keypoints", choices=SKELETONS, help="of those that the run has learned")
     parser.add_argument(
         "--refine", choices=get_args(Refinement), help="of the heatmaps' peaks, instead of the recipe's"
     )
     options = parser.parse_args()
 
-    run, best = read_run(options.run), options.run / "best.safetensors"
-    model, facts = weights.load_model(best)
+    run, trained = read_run(options.run), options.run / f"{'last' if options.last else 'best'}.safetensors"
+    model, facts = weights.load_model(trained)
     if options.keypoints:
-        model, facts = only(SKELETONS[options.keypoints], best, facts)
+        model, facts = only(SKELETONS[options.keypoints], trained, facts)
     codec = replace(facts.codec, refine=options.refine or facts.codec.refine)
     file = SHIPPED / f"{options.name}.safetensors"
     weights.save_model(file, weights.half_precision(model.state_dict()), replace(facts, codec=codec))
@@ -75,6 +76,9 @@ def main() -> None:
         "commit": options.commit,
         "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (file, onnx)},
     }
+    if options.last:
+        steps = run.data["persons"] // run.recipe["batch_size"]
+        contents |= {"epoch": len(run.history), "steps": len(run.history) * steps}
     atomic.write(SHIPPED / f"{options.name}.json", json.dumps(contents, indent=1) + "\n")
 
 

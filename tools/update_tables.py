@@ -34,12 +34,8 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 
 
 SETS = {"mpii_val": "PCKh@0.5", "lsp_val": "PCK@0.2", "coco_people": "AP"}
-
-
-def score_of(name: str, figure: str) -> str:
-    """A figure of the result of this name, or a dash where there is none."""
-    path = ROOT / "results" / f"{name}.json"
-    return f"{json.loads(path.read_text())['scores'][figure]['mean']:.1f}" if path.is_file() else "-"
+WHOLE = ("mpii_val", "lsp_val")
+"""Sets with MPII's keypoints."""
 
 
 def weights() -> str:
@@ -54,11 +50,11 @@ def weights() -> str:
                 f"{card['parameters'] / 1e6:.2f} M",
                 f"{card['paper_operations'] / 1e9:.2f}",
                 "x".join(map(str, card["input_size"])),
-                *(score_of(f"{path.stem}.{name}", figure) for name, figure in SETS.items()),
+                *(f"{result(f'{path.stem}.{name}')['scores'][SETS[name]]['mean']:.1f}" for name in WHOLE),
             ]
         )
     header = ["weights", "keypoints", "parameters", "GFLOPs", "input"]
-    return table(header + [f"{figure}, {name}" for name, figure in SETS.items()], rows)
+    return table(header + [f"{SETS[name]}, {name}" for name in WHOLE], rows)
 
 
 LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -88,7 +84,7 @@ def input_sizes() -> str:
     """What the same weights find in crops of other sizes."""
     found = result("training_log")["sizes"]
     return table(
-        ["input", *(f"{row['size']}" for row in found)], [["PCK@0.2", *(f"{r['lsp_val']:.1f}" for r in found)]]
+        ["input", *(f"{row['size']}" for row in found)], [["PCK@0.2, lsp_val", *(f"{r['lsp_val']:.1f}" for r in found)]]
     )
 
 

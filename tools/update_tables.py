@@ -206,6 +206,12 @@ def speed_ratios() -> str:
     return table(["ratio of times", "aimed at", *times], rows)
 
 
+def startup() -> str:
+    """Seconds from the start of a process to its end."""
+    rows = result("benchmark_startup")["rows"]
+    return table(["up to", "seconds"], [[row["what"], f"{row['seconds']:.2f}"] for row in rows])
+
+
 def pipeline() -> str:
     """Milliseconds of the steps of prediction."""
     return table(*pipeline_table(result("benchmark_pipeline")["pipeline"]))
@@ -371,6 +377,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "runtimes": runtimes,
     "speed ratios": speed_ratios,
     "pipeline": pipeline,
+    "startup": startup,
     "paper": paper,
     "int8 scores": int8_scores,
     "int8 speed": int8_speed,

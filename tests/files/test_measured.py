@@ -32,6 +32,11 @@ def test_an_evaluation_says_which_network_it_is_of(whose, network, tmp_path):
     assert measured(tmp_path, EVALUATION | whose) == [Measured(network, "PCKh@0.5", 72.0, "mpii_val", "result.json")]
 
 
+def test_an_evaluation_without_flip_test_says_so(tmp_path):
+    (found,) = measured(tmp_path, EVALUATION | {"model": "hevitpose_t_people16", "flip_test": False})
+    assert str(found) == "72.0 PCKh@0.5 on mpii_val, without flip test (result.json)"
+
+
 def test_a_compared_run_has_a_score_for_each_set(tmp_path):
     first, second = measured(tmp_path, RUN, "compare/hrnet_w32.json")
     assert str(first) == "70.1 PCKh@0.5 on mpii_val of people16, 30 epochs (compare/hrnet_w32.json)"

@@ -11,7 +11,10 @@ from hevitpose.core.errors import InputError
 
 @dataclass(frozen=True)
 class Measured:
-    """A network's score: `network` is its name or title, `data` the validation set, `file` counted from the folder."""
+    """A network's score: `network` is its name or title, `data` the validation set, `file` counted from the folder.
+
+    `flip_test` is False only where the file says so.
+    """
 
     network: str
     metric: str
@@ -19,10 +22,12 @@ class Measured:
     data: str
     file: str
     epochs: int | None = None
+    flip_test: bool = True
 
     def __str__(self) -> str:
         trained = f", {self.epochs} epochs" if self.epochs else ""
-        return f"{self.value:.1f} {self.metric} on {self.data}{trained} ({self.file})"
+        how = "" if self.flip_test else ", without flip test"
+        return f"{self.value:.1f} {self.metric} on {self.data}{trained}{how} ({self.file})"
 
 
 def find_measured(folder: Path) -> list[Measured]:
@@ -56,7 +61,7 @@ def _scores(content: dict[str, Any], file: str) -> list[Measured]:
         else:
             where = f"{name} of {data}"
         found += [
-            Measured(network, metric, float(score), where, file, epochs)
+            Measured(network, metric, float(score), where, file, epochs, content.get("flip_test") is not False)
             for metric, score in inner.items()
             if isinstance(score, int | float)
         ]

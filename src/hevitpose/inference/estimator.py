@@ -18,7 +18,7 @@ from hevitpose.files.pictures import Picture
 from hevitpose.inference.crops import find_joints
 from hevitpose.inference.network import DEFAULT, Network, Runtime, load_network
 
-MIN_SCORE = 0.3
+MIN_SCORE = 0.2
 """Keypoints that score less are absent: of those on lsp_val that score less, fewer than half are right."""
 MIN_KEYPOINTS = 3
 MIN_SHARE = 1 / 3

@@ -1,7 +1,8 @@
 """MoveNet's score on labelled people, in the boxes of their labels, to stand beside ours.
 
     python benchmarks/peers.py --output peers --tfjs movenet-lightning.json movenet-thunder.json
-    python benchmarks/movenet.py peers/movenet-thunder.pb --data mpii_val --root data/people16 --output results/peers
+    python benchmarks/movenet.py peers/movenet-thunder.pb --data mpii_val --root data/people16 --output found.json
+    hevitpose evaluate --data mpii_val --root data/people16 --predictions found.json
 
 Writes COCO results, which `hevitpose evaluate --predictions` scores as it scores ours. Keypoints that MoveNet does not
 know stay at zero, with a score of zero. The crop is that of our networks: the box grown by 1.25, square.

@@ -43,6 +43,18 @@ def test_the_readme_states_the_terms_of_the_data(folder):
     assert "Terms of the training data: research use only" in card.text
 
 
+def test_a_file_beside_the_weights_that_is_no_card_states_no_terms(folder, tmp_path):
+    source = tmp_path / "mine.safetensors"
+    source.write_bytes((folder / "model.safetensors").read_bytes())
+    source.with_suffix(".json").write_text("[1]")
+    assert HubNetwork.from_file(source).terms == "not stated"
+    source.with_suffix(".json").write_text('{"terms": "mine"}')
+    assert HubNetwork.from_file(source).terms == "mine"
+    source.with_suffix(".json").write_text("{")
+    with pytest.raises(InputError, match=r"mine\.json: not valid JSON"):
+        HubNetwork.from_file(source)
+
+
 def test_saved_again_it_is_one_file(folder, tmp_path):
     HubNetwork.from_pretrained(folder).save(tmp_path / "network.safetensors")
     assert load_model(tmp_path / "network.safetensors")[1] == load_model(folder / "model.safetensors")[1]

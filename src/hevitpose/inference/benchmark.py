@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -238,8 +239,7 @@ def example(shape: Sequence[int | None], dtype: np.dtype[Any], form: Form) -> ND
 
 def onnx_runner(form: Form | None) -> Callable[[], object]:
     """All outputs of an ONNX file; without a form, only what has to be imported for it (so too the others)."""
-    import onnxruntime  # noqa: F401
-
+    import_module("onnxruntime")
     if form is None:
         return list
     session = onnx_session(Path(form.path), form.threads)
@@ -253,8 +253,7 @@ def onnx_runner(form: Form | None) -> Callable[[], object]:
 
 
 def openvino_runner(form: Form | None) -> Callable[[], object]:
-    import openvino  # noqa: F401
-
+    import_module("openvino")
     if form is None:
         return list
     compiled, _ = compile_openvino(Path(form.path), form.threads, "bf16" if form.precision == "bf16" else "f32")

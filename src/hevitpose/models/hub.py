@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import KEY, facts_from_metadata
+from hevitpose.files.annotations import read_json
 from hevitpose.models import weights
 from hevitpose.models.networks import build_network, title_of
 
@@ -67,11 +68,12 @@ class HubNetwork(
     def from_file(cls, path: str | PathLike[str]) -> Self:
         """The network of a weight file (.safetensors), with the terms of the card beside it. Raises InputError."""
         source = Path(path)
-        tensors, facts = weights.load_model(source)
-        cards = [card for card in (source.with_suffix(".json"), source.with_name("card.json")) if card.is_file()]
-        terms = json.loads(cards[0].read_text(encoding="utf-8")).get("terms") if cards else None
+        network, facts = weights.load_model(source)
+        cards = [path for path in (source.with_suffix(".json"), source.with_name("card.json")) if path.is_file()]
+        card = read_json(cards[0]) if cards else None
+        terms = card.get("terms") if isinstance(card, dict) else None
         hub_network = cls(facts.to_json(), terms or "not stated")
-        hub_network.network = tensors
+        hub_network.network = network
         return hub_network.eval()
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -93,11 +95,11 @@ class HubNetwork(
         self.save(save_directory / constants.SAFETENSORS_SINGLE_FILE)
 
     @classmethod
-    def _load_as_safetensor(cls, model: Any, model_file: str, map_location: str, strict: bool) -> Any:  # noqa: ARG003
+    def _load_as_safetensor(cls, model: Any, model_file: str, map_location: str, strict: bool) -> Any:  # noqa: ARG003 - the mixin's
         tensors, _ = weights.load(Path(model_file))
         weights.load_into(model.network, tensors, model_file)
         return model.eval().to(map_location)
 
     @classmethod
-    def _load_as_pickle(cls, model: Any, model_file: str, map_location: str, strict: bool) -> Any:  # noqa: ARG003
+    def _load_as_pickle(cls, model: Any, model_file: str, map_location: str, strict: bool) -> Any:  # noqa: ARG003 - the mixin's
         raise InputError(model_file, "is not safetensors, and nothing else is loaded")

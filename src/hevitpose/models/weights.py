@@ -28,7 +28,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """What `save` wrote. Raises InputError where the file is missing, broken or not as it was written."""
     try:
         with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - a file is no mapping
             metadata = file.metadata() or {}
     except FileNotFoundError as error:
         raise InputError(path, "no such file") from error

@@ -88,12 +88,12 @@ class _SumOfAll(torch.autograd.Function):
         return whole
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ARG004
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ARG004 - as above
         return _SumOfAll.forward(None, gradients[0].contiguous())
 
 
 def _sum_over_processes(part: Tensor) -> Tensor:
-    whole: Tensor = _SumOfAll.apply(part)  # type: ignore[no-untyped-call]
+    whole: Tensor = _SumOfAll.apply(part)  # type: ignore[no-untyped-call]  # torch has no type for it
     return whole
 
 

@@ -73,7 +73,7 @@ def begin(recipe: Recipe, skeleton: Skeleton, fabric: Fabric, folder: Path | Non
             print(*lines, sep="\n")
     if fabric.world_size > 1:
         distributed.synchronize_batch_norms(network)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unknown to torch's types
     return network
 
 

@@ -22,7 +22,6 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.facts import Facts
 from hevitpose.core.heatmap import Refinement
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
-from hevitpose.core.variant import spelled
 from hevitpose.files import atomic
 from hevitpose.files.runs import read_run
 from hevitpose.models import weights
@@ -85,7 +84,7 @@ def main() -> None:
 def only(skeleton: Skeleton, trained: Path, facts: Facts) -> tuple[nn.Module, Facts]:
     """The network of a weight file with these keypoints alone. Raises InputError where it has not all of them."""
     network = build_network(facts.architecture, skeleton.num_keypoints, facts.variant)
-    match = begin_with(network, trained, spelled(facts.architecture, facts.variant), skeleton)
+    match = begin_with(network, trained, skeleton)
     if None in match.rows:
         raise InputError(trained, f"has not learned all keypoints of {skeleton.name}")
     return network, replace(facts, skeleton=skeleton)

@@ -8,9 +8,10 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.facts import Facts
 from hevitpose.core.heatmap import EDGES
 from hevitpose.core.skeleton import MPII16, skeleton_from_coco, spelled_out
+from hevitpose.core.variant import Variant
 from hevitpose.files.datasets import find_dataset
 from hevitpose.models.baselines import import_timm
-from hevitpose.models.hevitpose import hevitpose_t
+from hevitpose.models.hevitpose import hevitpose_s, hevitpose_t
 from hevitpose.models.networks import build_network
 from hevitpose.models.weights import save_model
 from hevitpose.training.finetune import begin_with, begin_with_imagenet, match_keypoints
@@ -50,7 +51,7 @@ def test_keypoints_are_paired_by_name_and_the_report_says_how():
 def test_maps_of_the_keypoints_in_common_are_those_of_the_trained_network(trained):
     network = hevitpose_t(len(OURS.keypoints))
     fresh = {name: tensor.clone() for name, tensor in network.head[-1].state_dict().items()}
-    match = begin_with(network, trained, "t", OURS)
+    match = begin_with(network, trained, OURS)
     torch.manual_seed(1)
     theirs, picture = hevitpose_t(16).eval(), torch.randn(1, 3, 64, 64)
     with torch.no_grad():
@@ -61,7 +62,16 @@ def test_maps_of_the_keypoints_in_common_are_those_of_the_trained_network(traine
 
 def test_another_size_of_network_is_refused(trained):
     with pytest.raises(InputError, match="is of HEViTPose-T: use --model t"):
-        begin_with(hevitpose_t(5), trained, "s", OURS)
+        begin_with(hevitpose_s(5), trained, OURS)
+
+
+def test_a_variant_with_the_same_tensors_begins_with_them(trained):
+    fast = build_network("t", 16, Variant(query_reduction=True))
+    begin_with(fast, trained, MPII16)
+    theirs = load_file(trained)
+    assert [name for name, tensor in fast.state_dict().items() if not torch.equal(tensor, theirs[name])] == []
+    with pytest.raises(InputError, match="is of HEViTPose-T: use --model t"):
+        begin_with(build_network("t", 16, Variant(shared_weights=False)), trained, MPII16)
 
 
 def test_a_run_begins_with_the_weights_that_its_recipe_names(trained, dots, tmp_path, capsys):

@@ -50,6 +50,10 @@ def train(
         typer.Option(help="How joints stand in heatmaps (docs/coordinates.md)."),
     ] = None,
     sigma: Annotated[float | None, typer.Option(min=0.1, help="Of a joint's Gaussian, in heatmap cells.")] = None,
+    half_body: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of views that show the upper or the lower body alone, as photos do."),
+    ] = None,
     at_once: Annotated[
         int | None, typer.Option(min=1, help="Persons in memory at a time; larger batches are accumulated.")
     ] = None,
@@ -107,6 +111,7 @@ def train(
         size,
         codec=codec,
         sigma=sigma,
+        half_body=half_body,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=rate,

@@ -64,7 +64,7 @@ def begin(recipe: Recipe, skeleton: Skeleton, fabric: Fabric, folder: Path | Non
     report: dict[str, tuple[str, ...]] = {}
     if recipe.weights and folder:
         path = find_weights(recipe.weights, "torch")
-        report["keypoints.txt"] = begin_with(network, path, spelled(recipe.model, recipe.variant), skeleton).report
+        report["keypoints.txt"] = begin_with(network, path, skeleton).report
     elif recipe.imagenet and folder:
         report["imagenet.txt"] = begin_with_imagenet(network, recipe)
     if folder and fabric.is_global_zero:
@@ -102,14 +102,15 @@ def begin_with_imagenet(network: nn.Module, recipe: Recipe) -> tuple[str, ...]:
     return f"loaded: {loaded:,} of {whole:,} parameters of the backbone", "begins anew: head"
 
 
-def begin_with(network: nn.Module, path: Path, model: str, skeleton: Skeleton) -> KeypointMatch:
+def begin_with(network: nn.Module, path: Path, skeleton: Skeleton) -> KeypointMatch:
     """Fill the network with the weights of `path`: all but the head's last layer as they are, that by keypoint name.
 
-    `model` names the network as `spelled` does. Raises InputError where the file is unusable or of another network.
+    A variant with tensors of the same shapes begins with them too, as `t:query_reduction=true` does with T's. Raises
+    InputError where the file is unusable or of another network.
     """
     trained, facts = load_model(path)
-    named = spelled(facts.architecture, facts.variant)
-    if named != model:
+    if learned_shapes(network) != learned_shapes(trained):
+        named = spelled(facts.architecture, facts.variant)
         raise InputError(path, f"is of {title_of(facts.architecture, facts.variant)}: use --model {named}")
     match = match_keypoints(skeleton, facts.skeleton)
     (*_, (last_name, last)), theirs = network.get_submodule("head").named_children(), trained.get_submodule("head")
@@ -123,3 +124,9 @@ def begin_with(network: nn.Module, path: Path, model: str, skeleton: Skeleton) -
     with torch.no_grad():
         load_into(network, tensors, str(path))
     return match
+
+
+def learned_shapes(network: nn.Module) -> dict[str, torch.Size]:
+    """Of all tensors by name, without those of the head's last layer, which depend on the keypoints."""
+    *_, (last, _) = network.get_submodule("head").named_children()
+    return {k: v.shape for k, v in network.state_dict().items() if not k.startswith(f"head.{last}.")}

@@ -161,11 +161,13 @@ def chosen(
     size: str | None = None,
     codec: str | None = None,
     sigma: float | None = None,
+    half_body: float | None = None,
     **changes: Any,
 ) -> Recipe:
     """The recipe of this name, for `model` where the name has none, with what is not None changed.
 
-    `size` as `parse_sizes` reads it, `codec` of `CODECS`; `changes` are fields of `Recipe`. Raises InputError.
+    `size` as `parse_sizes` reads it, `codec` of `CODECS`, `half_body` of `Augmentation`; `changes` are fields of
+    `Recipe`. Raises InputError.
     """
     recipe = named(name)
     if model:
@@ -173,6 +175,8 @@ def chosen(
             raise InputError(f"--model {model}", f"the recipe {name} names its network")
         recipe = with_model(recipe, model, f"--model {model}")
     recipe = with_codec(recipe, codec, sigma)
+    if half_body is not None:
+        changes["augmentation"] = replace(recipe.augmentation, half_body=half_body)
     changes["input_sizes"] = size and parse_sizes(size)
     if changes.get("weights") and changes.get("imagenet"):
         raise InputError("--weights", "and weights of ImageNet cannot both be begun with")

@@ -12,8 +12,9 @@ from hevitpose.core.skeleton import MPII16
 from hevitpose.export import write
 from hevitpose.export.fuse import fuse
 from hevitpose.export.onnx import OUTPUTS, to_onnx
-from hevitpose.inference.backends import load_onnx, load_openvino, open_onnx, open_torch, torch_backend
+from hevitpose.inference.backends import load_onnx, load_openvino, open_torch, torch_backend
 from hevitpose.inference.estimator import PoseEstimator
+from hevitpose.inference.network import load_network
 from hevitpose.models.hevitpose import HEViTPose, hevitpose_t
 from hevitpose.models.weights import half_precision, save_model
 
@@ -107,6 +108,6 @@ FORMS = [
 def test_every_form_of_the_network_can_be_exported(switches, real_crops, tmp_path, as_if_trained):
     model = as_if_trained(HEViTPose(**SMALL | switches))
     (tmp_path / "x.onnx").write_bytes(to_onnx(fuse(model), FACTS).SerializeToString())
-    ours = open_onnx(tmp_path / "x.onnx")[0](real_crops[:2, :64, :96])
+    ours = load_network(tmp_path / "x.onnx").backend(real_crops[:2, :64, :96])
     theirs = torch_backend(model)(real_crops[:2, :64, :96])
     assert abs(ours - theirs).max() < 1e-4

@@ -66,6 +66,20 @@ def test_joints_come_back_in_picture_pixels(network):
     assert pose.file is None
 
 
+def test_a_graph_that_decodes_is_not_asked_for_heatmaps_unless_they_are_to_be_averaged(network):
+    def decoded(crops):
+        return FACTS.codec.decode(find_dots(crops), crops.shape[1:3])
+
+    deaf = dataclasses.replace(network, decoded=decoded)
+    boxes = [[190, 120, 270, 280]]
+    first, second = (PoseEstimator(of)(picture_with(JOINTS), boxes).people[0] for of in (network, deaf))
+    assert network.backend.batches == [1]
+    assert (second.keypoints == first.keypoints).all()
+    assert (second.scores == first.scores).all()
+    PoseEstimator(deaf, flip_test=True)(picture_with(JOINTS), boxes)
+    assert network.backend.batches == [1, 1, 1]
+
+
 def test_without_a_box_a_second_look_zooms_in(network):
     pose = PoseEstimator(network)(picture_with(JOINTS))
     person = pose.people[0]

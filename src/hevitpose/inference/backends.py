@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import KEY, Facts, facts_from_metadata
+from hevitpose.core.geometry import Floats
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 Backend = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """RGB crops (N, H, W, 3) to heatmaps (N, K, h, w)."""
+Decoded = Callable[[NDArray[np.uint8]], tuple[Floats, Floats]]
+"""RGB crops (N, H, W, 3) to joints (N, K, 2) in crop pixels and scores (N, K), which a file's graph finds itself."""
 Run = Callable[[NDArray[np.uint8], Sequence[str]], list[NDArray[np.float32]]]
 """RGB crops (N, H, W, 3) to the named outputs of a file: keypoints (N, K, 2), scores (N, K), heatmaps."""
 OpenVINOPrecision = Literal["f32", "bf16"]
@@ -24,25 +27,35 @@ FRONTENDS = {".onnx": "onnx", ".xml": "ir", ".tflite": "tflite", ".pb": "tf"}
 """OpenVINO's readers, by suffix."""
 
 
-def open_onnx(path: Path, threads: int | None = None, quick_start: bool = False) -> tuple[Backend, Facts]:
-    """The network of an ONNX file that hevitpose exported, by ONNX Runtime. Raises InputError.
+def open_onnx(path: Path, threads: int | None = None, quick_start: bool = False) -> tuple[Run, Facts]:
+    """What an ONNX file that hevitpose exported gives, by ONNX Runtime. Raises InputError.
 
     `threads`: within one call; all cores by default. With `quick_start` the graph is run as it is: loaded in a third
     of the time, it takes half as long again for a crop, which pays for a few of them.
     """
     run, metadata = load_onnx(path, threads, quick_start)
-    return heatmaps_of(run), facts_from_metadata(metadata, path)
+    return run, facts_from_metadata(metadata, path)
 
 
-def open_openvino(path: Path, threads: int | None = None) -> tuple[Backend, Facts]:
-    """The network of an ONNX file or OpenVINO's .xml that hevitpose exported, by OpenVINO. Raises InputError."""
+def open_openvino(path: Path, threads: int | None = None) -> tuple[Run, Facts]:
+    """What an ONNX file or OpenVINO's .xml that hevitpose exported gives, by OpenVINO. Raises InputError."""
     run, metadata = load_openvino(path, threads)
-    return heatmaps_of(run), facts_from_metadata(metadata, path)
+    return run, facts_from_metadata(metadata, path)
 
 
 def heatmaps_of(run: Run) -> Backend:
     """The heatmaps alone."""
     return lambda crops: run(crops, ["heatmaps"])[0]
+
+
+def decoded_of(run: Run) -> Decoded:
+    """What the graph itself makes of its heatmaps; it does so whether asked or not."""
+
+    def decoded(crops: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+        joints, scores = run(crops, ["keypoints", "scores"])
+        return joints.astype(np.float64), scores.astype(np.float64)
+
+    return decoded
 
 
 def load_onnx(path: Path, threads: int | None = None, quick_start: bool = False) -> tuple[Run, Mapping[str, str]]:

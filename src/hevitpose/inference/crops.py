@@ -8,23 +8,32 @@ from hevitpose.core import geometry
 from hevitpose.core.geometry import Floats
 from hevitpose.core.heatmap import EDGES, Codec
 from hevitpose.files.crops import Crops
-from hevitpose.inference.backends import Backend
+from hevitpose.inference.backends import Backend, Decoded
 
 
 def find_joints(
-    backend: Backend, crops: Crops, batch_size: int, mirror: Sequence[int] | None = None, codec: Codec = EDGES
+    backend: Backend,
+    crops: Crops,
+    batch_size: int,
+    mirror: Sequence[int] | None = None,
+    codec: Codec = EDGES,
+    decoded: Decoded | None = None,
 ) -> tuple[Floats, Floats]:
     """Joints (N, K, 2) in picture pixels and scores (N, K) in [0, 1] of one person in each crop.
 
-    With `mirror`, the partners of the skeleton, heatmaps are averaged with those of the mirrored crop (flip test).
+    With `mirror`, the partners of the skeleton, heatmaps are averaged with those of the mirrored crop (flip test);
+    without, `decoded` gives joints at once.
     """
     points, scores = [], []
     for start in range(0, len(crops.pixels), batch_size):
         pixels = crops.pixels[start : start + batch_size]
-        heatmaps = backend(pixels)
-        if mirror is not None:
-            heatmaps = codec.flip_average(heatmaps, backend(pixels[:, :, ::-1]), mirror)
-        in_crop, peaks = codec.decode(heatmaps, pixels.shape[1:3])
+        if mirror is None and decoded:
+            in_crop, peaks = decoded(pixels)
+        else:
+            heatmaps = backend(pixels)
+            if mirror is not None:
+                heatmaps = codec.flip_average(heatmaps, backend(pixels[:, :, ::-1]), mirror)
+            in_crop, peaks = codec.decode(heatmaps, pixels.shape[1:3])
         points.append(geometry.transform(geometry.inverse(crops.matrices[start : start + batch_size]), in_crop))
         scores.append(peaks)
     if not points:

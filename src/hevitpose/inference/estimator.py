@@ -151,9 +151,9 @@ class PoseEstimator:
         self, items: Sequence[Item], owners: Sequence[int], boxes: Floats, padding: float
     ) -> tuple[Floats, Floats]:
         """Joints (N, K, 2) in picture pixels and scores (N, K) in boxes (N, 4) of the pictures `owners`."""
-        facts = self.network.facts
+        network, facts = self.network, self.network.facts
         crops = cut_boxes([items[owner].picture for owner in owners], boxes, padding, facts.input_size)
-        return find_joints(self.network.backend, crops, self.batch_size, self.mirror, facts.codec)
+        return find_joints(network.backend, crops, self.batch_size, self.mirror, facts.codec, network.decoded)
 
     def _person(
         self, joints: Floats, scores: Floats, box: Floats, box_score: float, size_hw: tuple[int, int]

@@ -10,7 +10,7 @@ from typing import Literal
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import Facts
-from hevitpose.inference.backends import Backend, open_onnx, open_openvino, open_torch
+from hevitpose.inference.backends import Backend, Decoded, decoded_of, heatmaps_of, open_onnx, open_openvino, open_torch
 
 Runtime = Literal["onnx", "openvino", "torch"]
 SUFFIXES: dict[Runtime, tuple[str, ...]] = {
@@ -24,11 +24,12 @@ DEFAULT = "hevitpose_t_people16"
 
 @dataclass(frozen=True)
 class Network:
-    """The network of a weight file, and what the file says of itself."""
+    """The network of a weight file, and what the file says of itself; `decoded` where its graph decodes heatmaps."""
 
     name: str
     backend: Backend
     facts: Facts
+    decoded: Decoded | None = None
 
 
 def load_network(
@@ -47,12 +48,12 @@ def load_network(
     path = find_weights(name, runtime)
     match runtime or next(each for each, suffixes in SUFFIXES.items() if path.suffix in suffixes):
         case "onnx":
-            backend, facts = open_onnx(path, threads, quick_start)
+            run, facts = open_onnx(path, threads, quick_start)
         case "openvino":
-            backend, facts = open_openvino(path, threads)
+            run, facts = open_openvino(path, threads)
         case "torch":
-            backend, facts = open_torch(path, threads, device)
-    return Network(path.stem, backend, facts)
+            return Network(path.stem, *open_torch(path, threads, device))
+    return Network(path.stem, heatmaps_of(run), facts, decoded_of(run))
 
 
 def find_weights(name: str | PathLike[str], runtime: Runtime | None = None) -> Path:

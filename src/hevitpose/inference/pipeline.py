@@ -49,8 +49,8 @@ def command_s(photo: Path, runs: int) -> float:
 
 
 def steps(estimator: PoseEstimator, photo: Path, boxes: Floats, draw: Draw) -> dict[str, Callable[[], object]]:
-    """The steps, each with what those before it gave."""
-    facts, backend, batch = estimator.network.facts, estimator.network.backend, estimator.batch_size
+    """The steps, each with what those before it gave; joints that the graph decodes are only moved into the picture."""
+    network, facts, batch = estimator.network, estimator.network.facts, estimator.batch_size
     picture = pictures.read(photo)
     pose = estimator(picture, boxes)
 
@@ -61,15 +61,20 @@ def steps(estimator: PoseEstimator, photo: Path, boxes: Floats, draw: Draw) -> d
 
     back: list[Floats] = []
     batches = cut()
-    heatmaps = np.concatenate([backend(pixels) for pixels in batches])
+    run = network.decoded or network.backend
+    answers = [run(pixels) for pixels in batches]
 
     def find() -> Floats:
-        return geometry.transform(back[0], facts.codec.decode(heatmaps, facts.input_size)[0])
+        if network.decoded:
+            in_crop = np.concatenate([joints for joints, _ in answers])
+        else:
+            in_crop = facts.codec.decode(np.concatenate(answers), facts.input_size)[0]
+        return geometry.transform(back[0], in_crop)
 
     return {
         "read picture": lambda: pictures.read(photo),
         "cut crops": cut,
-        NETWORK: lambda: [backend(pixels) for pixels in batches],
+        NETWORK: lambda: [run(pixels) for pixels in batches],
         HEATMAPS: find,
         "draw": lambda: draw(picture, pose),
         ALL: lambda: draw(pictures.read(photo), estimator(photo, boxes)),

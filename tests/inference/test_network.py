@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import facts_from_metadata
-from hevitpose.core.skeleton import MPII16
+from hevitpose.core.facts import Facts, facts_from_metadata
+from hevitpose.core.skeleton import MPII16, Skeleton
 from hevitpose.inference import network
 from hevitpose.inference.backends import load_onnx
 from hevitpose.inference.estimator import PoseEstimator
-from hevitpose.inference.network import DEFAULT, find_weights, load_network
+from hevitpose.inference.network import DEFAULT, Network, find_weights, load_network, with_keypoints
 
 
 def test_the_shipped_weights_are_found_by_name_for_every_runtime():
@@ -104,6 +104,19 @@ def test_an_onnx_file_of_another_program_is_refused(tmp_path):
     )
     with pytest.raises(InputError, match=r"other\.onnx: not weights of hevitpose"):
         load_network(tmp_path / "other.onnx")
+
+
+def test_keypoints_of_a_set_are_found_among_those_of_the_network():
+    def count_up(crops):
+        return np.arange(3, dtype=np.float32)[None, :, None, None] + np.zeros((len(crops), 3, 8, 8), np.float32)
+
+    facts = Facts("t", Skeleton("three", ("r_knee", "nose", "l_knee"), (2, 1, 0)), (32, 32), 1.25)
+    legs = Skeleton("legs", ("LeftKnee", "RightKnee"), (1, 0))
+    of_legs = with_keypoints(Network("mine", count_up, facts), legs)
+    assert of_legs.backend(np.zeros((4, 32, 32, 3), np.uint8))[:, :, 0, 0].tolist() == [[2, 0]] * 4
+    assert of_legs.facts.skeleton == legs
+    with pytest.raises(InputError, match=r"^mine: does not find tail, of the keypoints of cat$"):
+        with_keypoints(Network("mine", count_up, facts), Skeleton("cat", ("nose", "tail"), (0, 1)))
 
 
 def test_a_renamed_copy_of_the_weights_works(tmp_path):

@@ -26,7 +26,7 @@ from hevitpose.files.provenance import provenance
 from hevitpose.inference.analysis import analysis
 from hevitpose.inference.evaluation import Doubles, find_detected, find_labelled, refuse_unmeasurable, without_doubles
 from hevitpose.inference.evaluation import as_json as results_as_json
-from hevitpose.inference.network import DEFAULT, Network, Runtime, load_network
+from hevitpose.inference.network import DEFAULT, Network, Runtime, load_network, with_keypoints
 
 EXAMPLES = """
 Examples:\n
@@ -84,9 +84,8 @@ def evaluate(
         found, notes = read(predictions, people)
         facts: dict[str, Any] = {"predictions": str(predictions)}
     else:
-        network = with_shift(load_network(model, runtime, device=device), flip_shift)
-        if network.facts.skeleton.keypoints != people.skeleton.keypoints:
-            raise InputError(data, f"has other keypoints than {network.name}")
+        network = with_keypoints(load_network(model, runtime, device=device), people.skeleton)
+        network = with_shift(network, flip_shift)
         wanted, flip_test = flip_test, flip_test and people.skeleton.flips
         if boxes and chosen != "oks":
             raise InputError("--boxes", f"{chosen} is measured in the boxes of the labels; --metric oks in others too")

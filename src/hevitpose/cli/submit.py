@@ -9,10 +9,9 @@ import typer
 from hevitpose.cli.common import need
 from hevitpose.cli.progress import training_progress
 from hevitpose.core.errors import InputError
-from hevitpose.core.person import LabelledPeople
 from hevitpose.files.detections import read_detections
 from hevitpose.inference.evaluation import find_detected, find_piecewise, without_doubles
-from hevitpose.inference.network import DEFAULT, Network, Runtime, load_network
+from hevitpose.inference.network import DEFAULT, Runtime, load_network, with_keypoints
 
 EXAMPLES = """
 Examples:\n
@@ -46,23 +45,17 @@ def submit(
 
         if data.suffix == ".mat":
             test = servers.read_mpii_test(data, folder)
-            refuse_other_keypoints(network, test.people)
+            network = with_keypoints(network, test.people.skeleton)
             found = find_piecewise(network, test.people, flip_test, batch_size, told)
             servers.write_mpii_test(output, test, found.joints)
         else:
             if boxes is None:
                 raise InputError(data, "has no boxes: name those of a detector with --boxes")
             people = servers.read_unlabelled_coco(data, folder)
-            refuse_other_keypoints(network, people)
+            network = with_keypoints(network, people.skeleton)
             servers.refuse_coco_name(output)
             detections = read_detections(boxes)
             found, notes = find_detected(network, people, detections, boxes.name, flip_test, batch_size, told)
             found = without_doubles(people, found, network, soft=False)
             servers.write_coco_zip(output, people, found)
     print(*(f"note: {note}" for note in notes), f"{output}: {len(found.scores)} people", sep="\n")
-
-
-def refuse_other_keypoints(network: Network, people: LabelledPeople) -> None:
-    """Raise InputError where the server asks for keypoints that the network does not find."""
-    if network.facts.skeleton.keypoints != people.skeleton.keypoints:
-        raise InputError(network.name, f"does not find the {people.skeleton.num_keypoints} keypoints of {people.name}")

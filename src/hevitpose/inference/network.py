@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from os import PathLike
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Literal
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import Facts
+from hevitpose.core.skeleton import Skeleton, spelled_out
 from hevitpose.inference.backends import Backend, Decoded, decoded_of, heatmaps_of, open_onnx, open_openvino, open_torch
 
 Runtime = Literal["onnx", "openvino", "torch"]
@@ -54,6 +55,19 @@ def load_network(
         case "torch":
             return Network(path.stem, *open_torch(path, threads, device))
     return Network(path.stem, heatmaps_of(run), facts, decoded_of(run))
+
+
+def with_keypoints(network: Network, skeleton: Skeleton) -> Network:
+    """The network with the keypoints of `skeleton` alone, each found among its own by name, however that is written.
+
+    Raises InputError where it does not find them all.
+    """
+    theirs = {spelled_out(name): k for k, name in enumerate(network.facts.skeleton.keypoints)}
+    if missing := [name for name in skeleton.keypoints if spelled_out(name) not in theirs]:
+        raise InputError(network.name, f"does not find {', '.join(missing)}, of the keypoints of {skeleton.name}")
+    rows = [theirs[spelled_out(name)] for name in skeleton.keypoints]
+    facts, backend = replace(network.facts, skeleton=skeleton), network.backend
+    return Network(network.name, lambda crops: backend(crops)[:, rows], facts)
 
 
 def find_weights(name: str | PathLike[str], runtime: Runtime | None = None) -> Path:

@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--commit", required=True, help="that the run was made with")
     parser.add_argument("--note", help="what the recipe does not say of the run")
     parser.add_argument("--last", action="store_true", help="the weights of the run's end, not of its best epoch")
+    parser.add_argument("--onnx-only", action="store_true", help="keep the repository small: no safetensors file")
     parser.add_argument("--keypoints", choices=SKELETONS, help="of those that the run has learned")
     parser.add_argument(
         "--refine", choices=get_args(Refinement), help="of the heatmaps' peaks, instead of the recipe's"
@@ -69,15 +70,18 @@ def main() -> None:
             hevitpose("evaluate", "--data", data, "--model", path, "--output", output)
             by_runtime[path.suffix] = {k: v["mean"] for k, v in json.loads(output.read_text())["scores"].items()}
         scores[name] = {"torch": by_runtime[".safetensors"], "onnx": by_runtime[".onnx"]}
+    shipped = (onnx,) if options.onnx_only else (file, onnx)
     contents = card(run, file, scores) | {
         "use": "research only, as the terms of the training data are",
         "note": options.note,
         "commit": options.commit,
-        "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (file, onnx)},
+        "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in shipped},
     }
     if options.last:
         steps = run.data["persons"] // run.recipe["batch_size"]
         contents |= {"epoch": len(run.history), "steps": len(run.history) * steps}
+    if options.onnx_only:
+        file.unlink()
     atomic.write(SHIPPED / f"{options.name}.json", json.dumps(contents, indent=1) + "\n")
 
 

@@ -129,6 +129,8 @@ def test_a_shipped_file_that_is_not_that_of_its_card_is_refused(tmp_path, monkey
         shutil.copy(find_weights(DEFAULT).with_suffix(suffix), tmp_path)
     monkeypatch.setattr(network, "weights_folder", lambda: tmp_path)
     assert find_weights(DEFAULT) == tmp_path / f"{DEFAULT}.onnx"
+    with pytest.raises(InputError, match=r": ships as ONNX only, not for the runtime torch$"):
+        find_weights(DEFAULT, "torch")
     with (tmp_path / f"{DEFAULT}.onnx").open("ab") as file:
         file.write(b"0")
     with pytest.raises(InputError, match=r"\.onnx: is not the file that its card names"):

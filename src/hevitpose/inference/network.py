@@ -84,6 +84,8 @@ def find_weights(name: str | PathLike[str], runtime: Runtime | None = None) -> P
         return path
     path = weights_folder() / f"{name}{SUFFIXES[runtime or 'onnx'][-1]}"
     if not path.is_file():
+        if path.stem in shipped():
+            raise InputError(name, f"ships as ONNX only, not for the runtime {runtime}")
         known = ", ".join(shipped())
         raise InputError(name, f"neither a weight file (.onnx, .xml, .safetensors) nor a name that ships ({known})")
     card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))

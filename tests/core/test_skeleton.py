@@ -8,6 +8,7 @@ from hevitpose.core.skeleton import (
     category_of,
     category_with,
     mirror_of,
+    places_by_name,
     skeleton_from_coco,
     skeleton_table,
 )
@@ -123,3 +124,14 @@ def test_a_wrong_category_is_one_line_about_the_file(wrong):
     with pytest.raises(InputError, match=r"^file\.json: .*") as error:
         skeleton_from_coco(category, "file.json")
     assert "\n" not in str(error.value)
+
+
+def test_keypoints_that_differ_in_a_number_or_in_another_script_are_not_the_same():
+    names = ["keypoint_0", "keypoint_1", "finger1", "finger2", "левый_глаз", "правый_глаз"]
+    assert places_by_name(names, names) == (0, 1, 2, 3, 4, 5)
+    assert places_by_name(["Keypoint 1", "tail_4"], names) == (1, None)
+
+
+def test_the_lower_body_is_known_however_its_names_are_spelled():
+    lower = ("LKnee", "hip_left", "RightAnkle", "left_foot_1", "pelvis", "l_big_toe")
+    assert Skeleton("any", ("nose", *lower, "toeless"), tuple(range(8))).upper_body == (0, 7)

@@ -219,6 +219,19 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
             "error: --flip-shift -1: must be 0 to 47",
         ),
         (["evaluate", "--data", "nothing"], "error: nothing: no such validation set"),
+        (["evaluate", "--data", "people.toml/val", "--output", "."], "error: .: is a folder, not a file to write"),
+        (
+            ["evaluate", "--data", "people.toml/val", "--save-predictions", "photo.png/a.json"],
+            "error: photo.png: cannot be written (",
+        ),
+        (
+            ["evaluate", "--data", "people.toml/val", "--plot", "x.foo"],
+            "error: x.foo: a figure is .png or .svg, or both",
+        ),
+        (
+            ["submit", "--data", "mpii.mat", "--output", "photo.png/a.mat"],
+            "error: photo.png: cannot be written (",
+        ),
         (
             ["evaluate", "--data", "people.json", "--metric", "pckh", "--runtime", "torch", "--device", "cuda:7"],
             "error: --device cuda:7: there is none that can be used (",

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
+from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import box_from_center
 from hevitpose.core.person import Found
 from hevitpose.core.skeleton import MPII16
@@ -286,13 +287,16 @@ def test_hrnets_predictions_are_written_and_read(release, tmp_path):
     scores = np.ones((3, 16))
     order = people.picture_of[backwards], people.boxes, joints[backwards], scores, scores[:, 0], np.array(backwards)
     found = Found(*order, "labels")
-    write_pred_mat(tmp_path / "pred.mat", found)
+    write_pred_mat(tmp_path / "pred.mat", people, found)
     assert loadmat(tmp_path / "pred.mat")["preds"] == pytest.approx(joints + 1)
     again, notes = read_pred_mat(tmp_path / "pred.mat", people)
     assert again.joints == pytest.approx(joints)
     assert again.person_of.tolist() == [0, 1, 2]
     assert again.source == "not stated by pred.mat"
     assert not notes
+    two = Found(*(array[:2] for array in order), "labels")
+    with pytest.raises(InputError, match=r"pred.mat: pred.mat is of all 3 people, here are 2 \(--doubles keep\)"):
+        write_pred_mat(tmp_path / "pred.mat", people, two)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,13 @@ def test_missing_pictures_are_counted_and_names_are_as_good_as_ids(read):
     assert notes == ["2 pictures with labelled people have no prediction"]
 
 
+def test_a_name_decides_where_the_number_is_another_programs(read):
+    found, _ = read(ENTRY | {"image_id": 8, "file_name": "photos/a.png"})
+    assert found.picture_of.tolist() == [0]
+    found, _ = read({"image_id": 8, "file_name": "elsewhere.png", "keypoints": [0] * 6, "score": 1})
+    assert found.picture_of.tolist() == [1]
+
+
 def test_who_is_alone_in_a_picture_needs_no_id(read, people):
     alone = people.subset(np.array([2, 1]))
     entry = {"keypoints": [0] * 6, "score": 1}

@@ -89,6 +89,14 @@ def test_without_a_box_a_second_look_zooms_in(network):
     assert abs(person.keypoints - JOINTS).max() < cell(640 * 4 / 3, 1.0) / 4  # what the first look could see
 
 
+def test_a_single_keypoint_is_enough_where_the_network_knows_no_more():
+    def center(crops):
+        return np.tile(EDGES.encode([[50.0, 60]], (128, 96), (32, 24)), (len(crops), 1, 1, 1))
+
+    one = Network("one", center, Facts("t", Skeleton("one", ("nose",), (0,)), (128, 96), 1.25))
+    assert len(PoseEstimator(one)(np.zeros((480, 640, 3), dtype=np.uint8)).people) == 1
+
+
 def test_a_picture_without_anybody_has_nobody(network):
     pose = PoseEstimator(network)(np.zeros((50, 70, 3), dtype=np.uint8))
     assert pose.people == []

@@ -126,6 +126,28 @@ def test_without_pairs_there_is_no_flip_test(people):
     assert seen == [4, 4, 4]
 
 
+def test_a_set_with_half_a_pair_is_flipped_as_the_network_is(people):
+    knees = Skeleton("knees", ("r_knee", "l_knee"), (1, 0))
+    places = np.array([[20.0, 30], [44, 30]])
+
+    def backend(crops):
+        heatmaps = UDP.encode(places, (64, 64), (16, 16))[None]
+        return mirror(heatmaps, knees.mirror) if crops[0, 0, 0, 1] == 0 else heatmaps
+
+    pixels = np.zeros((4, 64, 64, 3), dtype=np.uint8)
+    pixels[:, 0, 0, 1] = 1  # as long as the crop is not mirrored
+    crops = Crops(pixels, np.tile(np.eye(2, 3), (4, 1, 1)))
+    one = dataclasses.replace(
+        people,
+        skeleton=Skeleton("one", ("LeftKnee",), (0,)),
+        keypoints=people.keypoints[:, :1],
+        visibility=people.visibility[:, :1],
+    )
+    network = Network("knees", backend, Facts("t", knees, (64, 64), 1.25, UDP))
+    found = find_labelled(network, one, crops, True, batch_size=1)
+    assert found.joints[:, 0] == pytest.approx(np.tile(places[1], (4, 1)), abs=0.1)
+
+
 @pytest.fixture
 def two_pictures(tmp_path):
     """A person with 17 joints in each of two pictures, and one of whom nothing is labelled in the second."""
@@ -221,3 +243,13 @@ def test_pictures_without_a_box_are_counted_and_none_at_all_is_refused(two_pictu
     ]
     with pytest.raises(InputError, match=r"d.json: has no box for any picture of two"):
         find_detected(knows(two_pictures), two_pictures, DetectionFile({1: box}), "d.json", False, 2)
+
+
+def test_a_picture_without_a_box_is_not_given_that_of_one_whose_id_its_name_ends_with(two_pictures, tmp_path):
+    (tmp_path / "a.png").rename(tmp_path / "a9.png")
+    numbered = dataclasses.replace(
+        two_pictures, pictures=(PictureFile("a9.png", tmp_path), PictureFile("b.png", tmp_path))
+    )
+    box = Detections(np.array([[-0.5, -0.5, 63.5, 63.5]]), np.ones(1))
+    found, _ = find_detected(knows(numbered), numbered, DetectionFile({9: box}), "d.json", False, 2)
+    assert found.picture_of.tolist() == [1]

@@ -16,6 +16,7 @@ from hevitpose.cli.compare import show
 from hevitpose.core.errors import InputError
 from hevitpose.files import atomic
 from hevitpose.inference.network import DEFAULT, Runtime
+from hevitpose.view.figures import output_files
 
 if TYPE_CHECKING:
     from hevitpose.export.measurable import Measurable
@@ -65,8 +66,8 @@ def benchmark(
     if (models is None) == (pipeline is None):
         raise InputError("--models", "is needed, or else --pipeline, and not both")
     cores = numbers("--threads", threads or str(os.cpu_count() or 1))
-    if output is not None:
-        atomic.refuse_unwritable(output.parent)
+    for file in filter(None, (output, *(output_files(plot) if plot else []))):
+        atomic.refuse_unwritable_file(file)
     failed = False
     if pipeline is not None:
         result = of_pipeline(pipeline, chosen("--runtimes", runtimes, Runtime), cores[0], numbers("--people", people))
@@ -198,7 +199,7 @@ def draw(plot: Path, rows: list[dict[str, Any]], accuracy: Path) -> None:
     """Write the figure, or say why there is none."""
     need("train")
     from hevitpose.view.benchmark import accuracy_over_ms, missing
-    from hevitpose.view.figures import output_files, write_figure
+    from hevitpose.view.figures import write_figure
 
     figure = accuracy_over_ms(rows, accuracy)
     if figure is None:

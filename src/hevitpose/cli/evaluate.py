@@ -26,7 +26,9 @@ from hevitpose.files.provenance import provenance
 from hevitpose.inference.analysis import analysis
 from hevitpose.inference.evaluation import Doubles, find_detected, find_labelled, refuse_unmeasurable, without_doubles
 from hevitpose.inference.evaluation import as_json as results_as_json
-from hevitpose.inference.network import DEFAULT, Network, Runtime, load_network, with_keypoints
+from hevitpose.inference.network import DEFAULT, Network, Runtime, keypoints_of, load_network
+from hevitpose.view.evaluation_plot import plot_analysis
+from hevitpose.view.figures import output_files
 
 EXAMPLES = """
 Examples:\n
@@ -71,8 +73,13 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure a network on labelled people, in the boxes of their labels or of a detector."""
-    if plot:
+    plots = output_files(plot) if plot else []
+    if plots:
         need("train")  # for matplotlib
+    for file in filter(None, (output, save_predictions, *plots)):
+        atomic.refuse_unwritable_file(file)
+    if boxes and save_predictions and save_predictions.suffix == ".mat":
+        raise InputError(save_predictions, "pred.mat is of people in the boxes of their labels: write a .json file")
     split = find_split(data, root)
     chosen = metric or split.metric
     if chosen is None:
@@ -84,33 +91,31 @@ def evaluate(
         found, notes = read(predictions, people)
         facts: dict[str, Any] = {"predictions": str(predictions)}
     else:
-        network = with_keypoints(load_network(model, runtime, device=device), people.skeleton)
-        network = with_shift(network, flip_shift)
-        wanted, flip_test = flip_test, flip_test and people.skeleton.flips
+        network = with_shift(load_network(model, runtime, device=device), flip_shift)
+        keypoints_of(network, people.skeleton)  # refused before anybody is cut
+        flipped = network.facts.flip_test or (flip_test and network.facts.skeleton.flips)
         if boxes and chosen != "oks":
             raise InputError("--boxes", f"{chosen} is measured in the boxes of the labels; --metric oks in others too")
         with training_progress() as report:
             found, notes = find_people(network, people, boxes, flip_test, batch_size, report)
-        notes += [NOT_FLIPPED] if wanted and not flip_test else []
-        facts = {"model": network.name, "flip_test": flip_test, "flip_shift": network.facts.codec.flip_shift}
+        notes += [NOT_FLIPPED] if flip_test and not flipped else []
+        facts = {"model": network.name, "flip_test": flipped, "flip_shift": network.facts.codec.flip_shift}
         facts["architecture"] = spelled(network.facts.architecture, network.facts.variant)
         if chosen == "oks":
             facts["doubles"] = doubles
             found = found if doubles == "keep" else without_doubles(people, found, network, doubles == "soft")
     result = facts | results_as_json(people, found, chosen, notes) | analysis(people, found, chosen)
     result["provenance"] = provenance()
+    text = json.dumps(result, indent=1)
+    print(text) if as_json else print_scores(result)
     if save_predictions and save_predictions.suffix == ".mat":
-        write_pred_mat(save_predictions, found)
+        write_pred_mat(save_predictions, people, found)
     elif save_predictions:
         write_predictions(save_predictions, people, found)
-    text = json.dumps(result, indent=1)
     if output:
         atomic.write(output, text + "\n")
-    if plot:
-        from hevitpose.view.evaluation_plot import plot_analysis
-
-        plot_analysis(result, plot, title_of(result))
-    print(text) if as_json else print_scores(result)
+    for file in plots:
+        plot_analysis(result, file, title_of(result))
 
 
 def find_people(

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from hevitpose.cli.common import need
 from hevitpose.cli.progress import training_progress
 from hevitpose.core.errors import InputError
+from hevitpose.files import atomic, servers
 from hevitpose.files.detections import read_detections
 from hevitpose.inference.evaluation import find_detected, find_piecewise, without_doubles
-from hevitpose.inference.network import DEFAULT, Runtime, load_network, with_keypoints
+from hevitpose.inference.network import DEFAULT, Runtime, keypoints_of, load_network
 
 EXAMPLES = """
 Examples:\n
@@ -26,16 +26,14 @@ def submit(
     output: Annotated[Path, typer.Option(help="The file that the server takes: .zip for COCO, .mat for MPII.")],
     root: Annotated[Path | None, typer.Option(help="Folder of the pictures, if not that of --data.")] = None,
     boxes: Annotated[Path | None, typer.Option(help="COCO: detected boxes. MPII has boxes of its own.")] = None,
-    model: Annotated[str, typer.Option(help="Weights that ship, or a file (.onnx, .safetensors).")] = DEFAULT,
+    model: Annotated[str, typer.Option(help="Weights that ship, or a file (.onnx, .xml, .safetensors).")] = DEFAULT,
     runtime: Annotated[Runtime | None, typer.Option(help="ONNX Runtime unless the file says otherwise.")] = None,
     flip_test: Annotated[bool, typer.Option(help="Average with the mirrored picture.")] = True,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     device: Annotated[str, typer.Option(help="Of torch.")] = "cpu",
 ) -> None:
     """Write what the evaluation servers of COCO and MPII take, for the people whose labels they keep."""
-    need("train")  # for scipy
-    from hevitpose.files import servers
-
+    atomic.refuse_unwritable_file(output)
     network, folder = load_network(model, runtime, device=device), root or data.parent
     notes: list[str] = []
     with training_progress() as report:
@@ -45,14 +43,13 @@ def submit(
 
         if data.suffix == ".mat":
             test = servers.read_mpii_test(data, folder)
-            network = with_keypoints(network, test.people.skeleton)
             found = find_piecewise(network, test.people, flip_test, batch_size, told)
             servers.write_mpii_test(output, test, found.joints)
         else:
             if boxes is None:
                 raise InputError(data, "has no boxes: name those of a detector with --boxes")
             people = servers.read_unlabelled_coco(data, folder)
-            network = with_keypoints(network, people.skeleton)
+            keypoints_of(network, people.skeleton)  # refused before the boxes are read
             servers.refuse_coco_name(output)
             detections = read_detections(boxes)
             found, notes = find_detected(network, people, detections, boxes.name, flip_test, batch_size, told)

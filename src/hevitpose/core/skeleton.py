@@ -67,7 +67,8 @@ class Skeleton:
     @property
     def upper_body(self) -> tuple[int, ...]:
         """Keypoints above the hips, for half-body augmentation."""
-        return tuple(k for k, name in enumerate(self.keypoints) if not name.endswith(LOWER_BODY))
+        words = [spelled_out(name).split() for name in self.keypoints]
+        return tuple(k for k, of_name in enumerate(words) if not any(word.endswith(LOWER_BODY) for word in of_name))
 
     def side(self, keypoint: int) -> Literal["left", "right", "middle"]:
         """The person's side that this keypoint is on; where names do not tell, the first of a pair counts as left."""
@@ -120,16 +121,26 @@ def _mirrored(name: str) -> tuple[str, Literal["left", "right"] | None]:
 def spelled_out(name: str) -> str:
     """The name in lower-case words with its side first, the same for every way of writing it.
 
-    >>> spelled_out("LKnee"), spelled_out("left_knee"), spelled_out("knee-l"), spelled_out("upper_neck")
-    ('left knee', 'left knee', 'left knee', 'upper neck')
+    >>> spelled_out("LKnee"), spelled_out("left_knee"), spelled_out("knee-l"), spelled_out("tail_2")
+    ('left knee', 'left knee', 'left knee', 'tail 2')
     """
-    words = [word.lower() for word in _WORDS.findall(name) if word.isalnum()]
+    words = " ".join(re.sub(r"[\W_]+", " ", word) for word in _WORDS.findall(name)).lower().split()
     side = side_of(name)
     if side is None:
         return " ".join(words)
     rest = [word if word not in SIDES else "" for word in words]
     joined = " ".join(word for word in rest if word)
     return f"{side} {joined.removeprefix(side).removesuffix(side).strip()}"
+
+
+def places_by_name(names: Sequence[str], among: Sequence[str]) -> tuple[int | None, ...]:
+    """The index among other keypoints of each of these, None where it is none of them, however they are spelled.
+
+    >>> places_by_name(["LKnee", "nose"], ["l_hip", "l_knee"])
+    (1, None)
+    """
+    index = {spelled_out(name): k for k, name in enumerate(among)} | {name: k for k, name in enumerate(among)}
+    return tuple(index.get(name, index.get(spelled_out(name))) for name in names)
 
 
 def skeleton_from_coco(category: Mapping[str, Any], source: str) -> Skeleton:

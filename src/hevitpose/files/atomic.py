@@ -23,10 +23,17 @@ def write_with(path: Path, writer: Callable[[Path], object]) -> None:
 
     Raises InputError where the system refuses.
     """
+    _refuse_folder(path)
     try:
         _write_with(path, writer)
     except OSError as error:
         raise _unwritable(path, error) from error
+
+
+def refuse_unwritable_file(path: Path) -> None:
+    """Raise InputError where no file can be written at `path`; leaves nothing behind."""
+    _refuse_folder(path)
+    refuse_unwritable(path.parent)
 
 
 def refuse_unwritable(folder: Path) -> None:
@@ -43,6 +50,11 @@ def refuse_unwritable(folder: Path) -> None:
         for one in made:
             with suppress(OSError):
                 one.rmdir()
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(path, "is a folder, not a file to write")
 
 
 def _write_with(path: Path, writer: Callable[[Path], object]) -> None:

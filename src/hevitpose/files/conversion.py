@@ -13,7 +13,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.person import LabelledPeople, PictureFile
 from hevitpose.core.skeleton import category_of
 from hevitpose.files import atomic, pictures
-from hevitpose.metrics.oks import AREA_OF_BOX
+from hevitpose.metrics.oks import areas_of
 
 DIGITS = 3
 
@@ -25,7 +25,7 @@ def as_coco(people: LabelledPeople, folder: Path, sizes_wh: Sequence[tuple[int, 
     """
     sizes = [{}] * len(people.pictures) if sizes_wh is None else [{"width": w, "height": h} for w, h in sizes_wh]
     boxes = geometry.xywh_from_xyxy(people.boxes)
-    areas = np.where(people.areas > 0, people.areas, AREA_OF_BOX * boxes[:, 2] * boxes[:, 3])
+    areas = areas_of(people)
     joints = np.where(people.labelled[..., None], people.keypoints, 0).round(DIGITS)
     triples = np.concatenate([joints, people.visibility[..., None]], axis=-1).reshape(len(people), -1)
     annotations = [

@@ -34,17 +34,17 @@ class DetectionFile:
     image_ids: Mapping[Key, int] = field(default_factory=dict)
     empty: int = 0
 
-    def find(self, path: Path) -> Detections:
-        """Those of one picture: by its name or the end of its path, else by the number that its name ends with.
+    def find(self, path: Path, image_id: int | None = None) -> Detections:
+        """Those of one picture: by its name or the end of its path, else by its `image_id`.
 
-        No detection where the file has none for it.
+        That is the number that its name ends with, unless given. No detection where the file has none for it.
         """
-        key = self.key_of(path)
+        key = self.key_of(path, image_id)
         return NOBODY if key is None else self.of[key]
 
-    def key_of(self, path: Path) -> Key | None:
+    def key_of(self, path: Path, image_id: int | None = None) -> Key | None:
         """What the file calls this picture; None where it does not mention it."""
-        return next((key for key in keys_of(path) if key in self.of), None)
+        return next((key for key in keys_of(path, image_id) if key in self.of), None)
 
     def match(self, paths: Sequence[Path]) -> list[Key | None]:
         """`key_of` each picture; a name in another folder is taken too, where no other picture or entry has it."""
@@ -64,12 +64,12 @@ class DetectionFile:
         return key if isinstance(key, int) else self.image_ids.get(key) if key else None
 
 
-def keys_of(path: Path) -> list[Key]:
+def keys_of(path: Path, image_id: int | None = None) -> list[Key]:
     """What a detection file may call this picture, the most exact first."""
     posix = PurePosixPath(path.as_posix())
     keys: list[Key] = [str(PurePosixPath(*posix.parts[i:])) for i in range(len(posix.parts))]
     keys.append(path.stem)
-    number = number_of(path)
+    number = number_of(path) if image_id is None else image_id
     return keys if number is None else [*keys, number]
 
 

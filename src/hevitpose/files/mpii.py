@@ -149,13 +149,17 @@ def _with_ground_truth(people: LabelledPeople, path: Path) -> LabelledPeople:
     )
 
 
-def write_pred_mat(path: Path, found: Found) -> None:
+def write_pred_mat(path: Path, people: LabelledPeople, found: Found) -> None:
     """HRNet's `pred.mat`: the array `preds` (N, 16, 2) of the labelled people in their order, pixels counted from 1.
 
-    Raises InputError where it is not known whom each is of.
+    Raises InputError where it is not known whom each is of, or somebody is missing.
     """
     if found.person_of is None:
         raise InputError(path, "pred.mat is of people in the boxes of their labels")
+    if len(found.person_of) != len(people):
+        raise InputError(
+            path, f"pred.mat is of all {len(people)} people, here are {len(found.person_of)} (--doubles keep)"
+        )
     save_mat(path, {"preds": found.joints[np.argsort(found.person_of)] + FIRST_PIXEL})
 
 

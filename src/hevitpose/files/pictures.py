@@ -59,7 +59,7 @@ def read(source: PictureFile | str | PathLike[str]) -> Picture:
 
 
 def write_png(path: Path, picture: Picture) -> None:
-    """Write the picture (H, W, 3). Raises OSError."""
+    """Write the picture (H, W, 3). Raises InputError."""
     atomic.write_with(path, lambda temporary: Image.fromarray(picture).save(temporary, format="PNG"))
 
 

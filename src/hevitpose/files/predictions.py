@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -40,10 +40,10 @@ def write_predictions(path: Path, people: LabelledPeople, found: Found) -> None:
 def read_predictions(path: Path, people: LabelledPeople) -> tuple[Found, list[str]]:
     """The people that a list of COCO results has found in the pictures of a labelled set, and what is missing.
 
-    An entry has `image_id` (or `file_name`), `keypoints` (x, y, score of each) and `score`; those of another category
-    than the set's, or COCO's of people, are left out. Whom it is of is known where every entry has `annotation_id`,
-    or every picture one labelled person and at most one entry. Raises InputError, naming the entry, on another
-    picture, another number of keypoints, or what is no finite number.
+    An entry has `file_name` (which decides) or `image_id`, `keypoints` (x, y, score of each) and `score`; those of
+    another category than the set's, or COCO's of people, are left out. Whom it is of is known where every entry has
+    `annotation_id`, or every picture one labelled person and at most one entry. Raises InputError, naming the entry,
+    on another picture, another number of keypoints, or what is no finite number.
     """
     content = read_json(path)
     if not isinstance(content, list) or not content:
@@ -102,16 +102,20 @@ def _entry(
         raise ValueError("an entry is a table of names and values")
     if str(entry.get("category_id", PERSON)) not in categories:
         return None
-    name = entry.get("file_name") if entry.get("image_id") is None else entry["image_id"]
-    if name is None:
+    name, number = entry.get("file_name"), entry.get("image_id")
+    if name is None and number is None:
         raise ValueError("image_id is missing")
-    if str(name) not in place:
-        raise ValueError(f"picture {short(str(name))} is not in the set")
+    # A number can be another program's; a name, or the end of its path, says more.
+    parts = PurePosixPath("" if name is None else str(name)).parts
+    ends = [str(PurePosixPath(*parts[i:])) for i in range(len(parts))]
+    key = next((key for key in (*ends, str(number)) if key in place), None)
+    if key is None:
+        raise ValueError(f"picture {short(str(number if name is None else name))} is not in the set")
     keypoints, score = read_numbers(entry, "keypoints", 3 * num_keypoints), float(read_numbers(entry, "score", 1)[0])
     annotation = entry.get("annotation_id")
     if annotation is not None and str(annotation) not in of_id:
         raise ValueError(f"annotation_id {short(annotation)} is no labelled person of the set")
-    return place[str(name)], keypoints, score, None if annotation is None else of_id[str(annotation)]
+    return place[key], keypoints, score, None if annotation is None else of_id[str(annotation)]
 
 
 def _whose(path: Path, people: LabelledPeople, picture_of: Any, persons: list[int | None]) -> Any:

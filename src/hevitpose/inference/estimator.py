@@ -22,7 +22,7 @@ MIN_SCORE = 0.2
 """Keypoints that score less are absent: of those on lsp_val that score less, fewer than half are right."""
 MIN_KEYPOINTS = 3
 MIN_SHARE = 1 / 3
-"""Without a box, fewer sure keypoints than these, or than that share of all, are no person."""
+"""Without a box, fewer sure keypoints than these, or than that share of all, rounded down, are no person."""
 BOX_OF_JOINTS = 1.1
 """A person's box from joints is a square of their longer extent times this, as in the training data."""
 CLEARLY = 0.1
@@ -83,7 +83,7 @@ class PoseEstimator:
         batch_size: int = 8,
         quick_start: bool = False,
     ) -> "PoseEstimator":
-        """The estimator of weights that ship, or of a file (.onnx, .safetensors). Raises InputError.
+        """The estimator of weights that ship, or of a file (.onnx, .xml, .safetensors). Raises InputError.
 
         `quick_start` is for a picture or two: ready sooner, and slower at each.
         """
@@ -145,7 +145,8 @@ class PoseEstimator:
 
     def _is_person(self, scores: Floats) -> bool:
         """Whether so many keypoints are sure that somebody is there."""
-        return int((scores >= self.min_score).sum()) >= max(MIN_KEYPOINTS, int(len(scores) * MIN_SHARE))
+        enough = min(len(scores), max(MIN_KEYPOINTS, int(len(scores) * MIN_SHARE)))
+        return int((scores >= self.min_score).sum()) >= enough
 
     def _find(
         self, items: Sequence[Item], owners: Sequence[int], boxes: Floats, padding: float

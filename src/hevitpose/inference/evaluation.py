@@ -13,9 +13,9 @@ from hevitpose.core.geometry import Floats
 from hevitpose.core.person import Detections, Found, LabelledPeople
 from hevitpose.files.crops import Crops, Told, cut_people
 from hevitpose.files.datasets import Metric
-from hevitpose.files.detections import DetectionFile
+from hevitpose.files.detections import NOBODY, DetectionFile
 from hevitpose.inference.crops import find_joints
-from hevitpose.inference.network import Network
+from hevitpose.inference.network import Network, keypoints_of
 from hevitpose.metrics.oks import (
     OKS,
     average_precision,
@@ -116,15 +116,14 @@ def in_labels(people: LabelledPeople, joints: Floats, keypoint_scores: Floats) -
 
 
 def find_labelled(network: Network, people: LabelledPeople, crops: Crops, flip_test: bool, batch_size: int) -> Found:
-    """Look for every person in its own crop, also mirrored with `flip_test`, if the skeleton can be."""
-    mirror = flip_partners(network, people, flip_test)
-    return in_labels(people, *find_joints(network.backend, crops, batch_size, mirror, network.facts.codec))
+    """Look for every person in its own crop, also mirrored with `flip_test`, if the network's keypoints can be.
 
-
-def flip_partners(network: Network, people: LabelledPeople, flip_test: bool) -> tuple[int, ...] | None:
-    """The mirror partners for a flip test, None where there is to be none or the network's graph has its own."""
-    flips = flip_test and people.skeleton.flips and not network.facts.flip_test
-    return people.skeleton.mirror if flips else None
+    Of a network that finds more keypoints those of the people are taken. Raises InputError where one is not among them.
+    """
+    facts, rows = network.facts, keypoints_of(network, people.skeleton)
+    mirror = facts.skeleton.mirror if flip_test and facts.skeleton.flips and not facts.flip_test else None
+    joints, scores = find_joints(network.backend, crops, batch_size, mirror, facts.codec)
+    return in_labels(people, joints[:, rows], scores[:, rows])
 
 
 def find_detected(
@@ -141,10 +140,11 @@ def find_detected(
     A person's score is the box's times the mean of the sure keypoints'. Raises InputError where no box is of a picture
     of the set, or a picture cannot be read.
     """
-    of_pictures = [
-        detections.of.get(image_id) or detections.find(Path(file.name))
-        for image_id, file in zip(people.picture_ids, people.pictures, strict=True)
-    ]
+    files = [Path(file.name) for file in people.pictures]
+    by_id = [detections.find(file, number) for file, number in zip(files, people.picture_ids, strict=True)]
+    by_name = [detections.find(file) for file in files]
+    # One of the two for all pictures: a picture without a box would be given that of another else.
+    of_pictures = max(by_id, by_name, key=lambda found: sum(one is not NOBODY for one in found))
     counts = np.array([len(one.scores) for one in of_pictures])
     if not counts.any():
         raise InputError(source, f"has no box for any picture of {people.name}")
@@ -168,11 +168,12 @@ def find_piecewise(
 ) -> Found:
     """As `find_labelled`, with the crops of so many persons in memory at a time. Raises InputError."""
     joints, scores = np.empty_like(people.keypoints), np.empty(people.visibility.shape)
-    mirror = flip_partners(network, people, flip_test)
     for start in range(0, len(people), PERSONS_AT_A_TIME):
         part = np.arange(start, min(start + PERSONS_AT_A_TIME, len(people)))
-        crops = cut_people(people.subset(part), network.facts.input_size, network.facts.padding)
-        joints[part], scores[part] = find_joints(network.backend, crops, batch_size, mirror, network.facts.codec)
+        some = people.subset(part)
+        crops = cut_people(some, network.facts.input_size, network.facts.padding)
+        found = find_labelled(network, some, crops, flip_test, batch_size)
+        joints[part], scores[part] = found.joints, found.keypoint_scores
         if told:
             told(int(part[-1]) + 1, len(people))
     return in_labels(people, joints, scores)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from os import PathLike
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Literal
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import Facts
-from hevitpose.core.skeleton import Skeleton, spelled_out
+from hevitpose.core.skeleton import Skeleton, places_by_name
 from hevitpose.inference.backends import Backend, Decoded, decoded_of, heatmaps_of, open_onnx, open_openvino, open_torch
 
 Runtime = Literal["onnx", "openvino", "torch"]
@@ -57,17 +57,12 @@ def load_network(
     return Network(path.stem, heatmaps_of(run), facts, decoded_of(run))
 
 
-def with_keypoints(network: Network, skeleton: Skeleton) -> Network:
-    """The network with the keypoints of `skeleton` alone, each found among its own by name, however that is written.
-
-    Raises InputError where it does not find them all.
-    """
-    theirs = {spelled_out(name): k for k, name in enumerate(network.facts.skeleton.keypoints)}
-    if missing := [name for name in skeleton.keypoints if spelled_out(name) not in theirs]:
+def keypoints_of(network: Network, skeleton: Skeleton) -> list[int]:
+    """Where the keypoints of `skeleton` are among the network's own, by name. Raises InputError where one is not."""
+    rows = places_by_name(skeleton.keypoints, network.facts.skeleton.keypoints)
+    if missing := [name for name, row in zip(skeleton.keypoints, rows, strict=True) if row is None]:
         raise InputError(network.name, f"does not find {', '.join(missing)}, of the keypoints of {skeleton.name}")
-    rows = [theirs[spelled_out(name)] for name in skeleton.keypoints]
-    facts, backend = replace(network.facts, skeleton=skeleton), network.backend
-    return Network(network.name, lambda crops: backend(crops)[:, rows], facts)
+    return [row for row in rows if row is not None]
 
 
 def find_weights(name: str | PathLike[str], runtime: Runtime | None = None) -> Path:

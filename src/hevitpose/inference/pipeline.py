@@ -15,6 +15,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.person import Pose
 from hevitpose.files import pictures
+from hevitpose.files.crops import Crops
 from hevitpose.files.pictures import Picture
 from hevitpose.inference.estimator import PoseEstimator, cut_boxes
 
@@ -54,13 +55,12 @@ def steps(estimator: PoseEstimator, photo: Path, boxes: Floats, draw: Draw) -> d
     picture = pictures.read(photo)
     pose = estimator(picture, boxes)
 
-    def cut() -> list[Picture]:
-        crops = cut_boxes([picture] * len(boxes), boxes, estimator.padding, facts.input_size)
-        back.append(geometry.inverse(crops.matrices))
-        return [crops.pixels[start : start + batch] for start in range(0, len(boxes), batch)]
+    def cut() -> Crops:
+        return cut_boxes([picture] * len(boxes), boxes, estimator.padding, facts.input_size)
 
-    back: list[Floats] = []
-    batches = cut()
+    crops = cut()
+    back = geometry.inverse(crops.matrices)
+    batches = [crops.pixels[start : start + batch] for start in range(0, len(boxes), batch)]
     run = network.decoded or network.backend
     answers = [run(pixels) for pixels in batches]
 
@@ -69,7 +69,7 @@ def steps(estimator: PoseEstimator, photo: Path, boxes: Floats, draw: Draw) -> d
             in_crop = np.concatenate([joints for joints, _ in answers])
         else:
             in_crop = facts.codec.decode(np.concatenate(answers), facts.input_size)[0]
-        return geometry.transform(back[0], in_crop)
+        return geometry.transform(back, in_crop)
 
     return {
         "read picture": lambda: pictures.read(photo),

@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.skeleton import Skeleton, spelled_out
+from hevitpose.core.skeleton import Skeleton, places_by_name
 from hevitpose.core.variant import spelled
 from hevitpose.files import atomic
 from hevitpose.inference.network import find_weights
@@ -48,10 +48,7 @@ class KeypointMatch:
 
 def match_keypoints(ours: Skeleton, theirs: Skeleton) -> KeypointMatch:
     """Pair keypoints by name; l_knee, left_knee and LeftKnee are the same."""
-    index = {spelled_out(name): k for k, name in enumerate(theirs.keypoints)}
-    index |= {name: k for k, name in enumerate(theirs.keypoints)}
-    rows = tuple(index.get(name, index.get(spelled_out(name))) for name in ours.keypoints)
-    return KeypointMatch(ours, theirs, rows)
+    return KeypointMatch(ours, theirs, places_by_name(ours.keypoints, theirs.keypoints))
 
 
 def begin(recipe: Recipe, skeleton: Skeleton, fabric: Fabric, folder: Path | None) -> nn.Module:

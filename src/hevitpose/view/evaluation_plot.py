@@ -10,7 +10,7 @@ COLORS = {"right": "#009e73", "jitter": "#56b4e9", "inversion": "#cc79a7", "swap
 
 
 def plot_analysis(result: dict[str, Any], path: Path, title: str) -> None:
-    """Draw the "errors" and "calibration" of an evaluation's JSON as PNG or SVG, by the file's suffix."""
+    """Draw the "errors" and "calibration" of an evaluation's JSON as .png or .svg."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4.5), layout="constrained")
@@ -34,6 +34,6 @@ def plot_analysis(result: dict[str, Any], path: Path, title: str) -> None:
     figure.suptitle(title)
 
     def write(temporary: Path) -> None:
-        figure.savefig(temporary, dpi=130, format=path.suffix.removeprefix(".") or "png")
+        figure.savefig(temporary, dpi=130, format=path.suffix[1:])
 
     atomic.write_with(path, write)

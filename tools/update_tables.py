@@ -120,7 +120,7 @@ def own_keypoints() -> str:
 
 
 def errors() -> str:
-    """The kinds of errors of the shipped weights by keypoint, left and right together."""
+    """The kinds of errors of the shipped weights by keypoint."""
     kinds = result("hevitpose_t_people16.lsp_val")["errors"]
     names = [kind for kind in kinds["all"] if kind != "joints"]
     rows = [

@@ -2,6 +2,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+
+from hevitpose.core.facts import Facts
+from hevitpose.core.skeleton import MPII16
+from hevitpose.export.measurable import measurable
+from hevitpose.models.hevitpose import hevitpose_t
+from hevitpose.models.weights import save_model
 
 pytestmark = pytest.mark.usefixtures("once")
 QUICK = ("--size", "64", "--seconds", "0.1", "--threads", "1")
@@ -42,6 +49,24 @@ def test_networks_and_files_in_two_runtimes(hevitpose):
     assert rows["t", "onnx"]["memory_mb"] > 10
     assert {"processor", "versions"} <= set(result["provenance"])
     assert Path("b.png").exists()
+
+
+def test_two_files_of_one_name_are_two_networks(hevitpose):
+    for seed, folder in enumerate(("a", "b")):
+        torch.manual_seed(seed)
+        facts = Facts("t", MPII16, (64, 64), 1.25)
+        Path(folder).mkdir()
+        save_model(Path(folder, "last.safetensors"), hevitpose_t().state_dict(), facts)
+    names = ["a/last.safetensors", "b/last.safetensors"]
+    status, _, errors = hevitpose(
+        "benchmark", "--models", ",".join(names), "--reference", names[1], "--output", "b.json", *QUICK
+    )
+    assert status == 0, errors
+    rows = json.loads(Path("b.json").read_text())["rows"]
+    assert [row["model"] for row in rows] == [row["title"] for row in rows] == names
+    assert rows[1]["ratio"] == 1
+    files = [measurable(name, ["onnx"], 64, Path()).files["onnx"] for name in names]
+    assert files[0].read_bytes() != files[1].read_bytes()
 
 
 def test_torch_and_what_has_no_score(hevitpose):

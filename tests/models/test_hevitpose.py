@@ -52,6 +52,11 @@ def test_groups_that_do_not_divide_the_channels_are_refused():
         HEViTPose(16, (128, 256, 384), groups=(3, 4, 4))
 
 
+def test_reduced_queries_need_whole_windows():
+    with pytest.raises(ValueError, match=r"stage 1: queries reduced by 16 need maps of whole windows, .* of 8$"):
+        hevitpose_t(reductions=(16, 8, 4), query_reduction=True)
+
+
 def test_the_network_begins_as_the_identity_between_patch_embedding_and_downsampling():
     model = hevitpose_t().eval()
     x = torch.rand(1, 64, 16, 16)

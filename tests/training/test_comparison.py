@@ -9,6 +9,7 @@ from hevitpose.training.comparison import Entry, entries, finished, result_of
 from hevitpose.training.recipes import Recipe, with_codec
 
 BASE = Recipe(epochs=3)
+PEOPLE = {"train": "0", "val": "1"}
 
 
 def test_every_network_runs_with_the_first_seed_before_any_with_the_next():
@@ -39,20 +40,22 @@ def test_what_cannot_run_is_refused_before_anything_runs(models, message):
 
 def test_a_result_counts_for_the_same_recipe_and_data_only(tmp_path):
     file = tmp_path / "t-seed0.json"
-    assert finished(file, BASE, "mice") is None
-    result = {"data": "mice", "settings": BASE.as_json()}
+    assert finished(file, BASE, "mice", PEOPLE) is None
+    result = {"data": "mice", "people": PEOPLE, "settings": BASE.as_json()}
     file.write_text(json.dumps(result))
-    assert finished(file, BASE, "mice") == json.loads(file.read_text())
+    assert finished(file, BASE, "mice", PEOPLE) == json.loads(file.read_text())
     for recipe, data, difference in (
         (replace(BASE, epochs=5), "mice", "epochs = 3, not 5"),
         (replace(BASE, variant=Variant(shared_weights=False)), "mice", "variant = None, not shared_weights=false"),
         (BASE, "rats", "data = mice, not rats"),
     ):
         with pytest.raises(InputError, match=f"json: is of a run with {difference}: compare in another folder"):
-            finished(file, recipe, data)
+            finished(file, recipe, data, PEOPLE)
+    with pytest.raises(InputError, match="json: is of other people than those of mice now: compare in another folder"):
+        finished(file, BASE, "mice", PEOPLE | {"second": "2"})
     file.write_text("{}")
     with pytest.raises(InputError, match="is no result of a comparison"):
-        finished(file, BASE, "mice")
+        finished(file, BASE, "mice", PEOPLE)
 
 
 def test_a_result_says_what_came_of_the_run(tmp_path):
@@ -69,13 +72,14 @@ def test_a_result_says_what_came_of_the_run(tmp_path):
     for name, content in contents.items():
         (tmp_path / name).write_text(json.dumps(content))
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    result = result_of(Entry("t:sigma=1", replace(BASE, seed=4)), tmp_path, "paper")
+    result = result_of(Entry("t:sigma=1", replace(BASE, seed=4)), tmp_path, "paper", PEOPLE)
     assert result.pop("settings") == json.loads(json.dumps(BASE.as_json()))
     assert result == {
         "network": "t:sigma=1",
         "title": "HEViTPose-T, sigma=1",
         "recipe": "paper",
         "data": "mice",
+        "people": PEOPLE,
         "epochs": 2,
         "input_size": [64, 64],
         "seconds": 12.5,

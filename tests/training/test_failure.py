@@ -4,12 +4,15 @@ import torch
 from hevitpose.core.errors import InputError
 from hevitpose.files.datasets import find_dataset
 from hevitpose.models import weights
+from hevitpose.models.networks import build_network
 from hevitpose.training import failure, loop
+from hevitpose.training.batches import Batch
 from hevitpose.training.hardware import Hardware
 from hevitpose.training.loop import train
 from hevitpose.training.recipes import InputSize, Recipe
 
 RECIPE = Recipe(epochs=2, batch_size=8, input_sizes=(InputSize(32, 32),), warmup_steps=1)
+FACTS = {"step": 1, "epoch": 1, "rate": 0.1, "files": ["a.png"]}
 HARDWARE = Hardware(device="cpu", precision="fp32", checkpoint_minutes=0)
 
 
@@ -66,6 +69,15 @@ def test_replay_says_where_it_began(failed):
     ]
     assert len(lines) < 8
     assert lines[-1] == "the loss in float32 is nan"
+
+
+def test_networks_whose_parts_return_lists_are_replayed(tmp_path):
+    torch.manual_seed(0)
+    batch = Batch(torch.full((2, 3, 32, 32), torch.inf), torch.zeros(2, 16, 8, 8), torch.ones(2, 16))
+    network = build_network("hrnet_w32", 16)
+    failure.save_step(tmp_path / failure.FILE, network, batch, Recipe(model="hrnet_w32"), FACTS)
+    lines = failure.replay(tmp_path / failure.FILE)
+    assert any(line.startswith("the first output that is not finite is that of backbone.conv1") for line in lines)
 
 
 def test_another_file_is_refused(failed):

@@ -174,6 +174,12 @@ def test_fewer_people_than_a_batch_are_refused(dataset, tmp_path):
         train(Recipe(**vars(RECIPE) | {"batch_size": 25}), dataset, tmp_path, HARDWARE)
 
 
+def test_patience_without_a_score_is_refused(dataset, tmp_path):
+    unscored = dataclasses.replace(dataset, validation=())
+    with pytest.raises(InputError, match="--patience: needs a validation set with a metric"):
+        train(dataclasses.replace(RECIPE, patience=2), unscored, tmp_path, HARDWARE)
+
+
 def test_a_small_set_is_learned_by_heart(dataset, tmp_path):
     recipe = Recipe(
         epochs=30,

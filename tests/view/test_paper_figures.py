@@ -36,7 +36,9 @@ def test_figure_1_of_runs_is_of_the_compared_ones_alone(stored, tmp_path):
     again = {"network": "t", "data": "people16", "epochs": 30, "scores": {"mpii_val": {"PCKh@0.5": 71.0}}}
     (tmp_path / "compare" / "second_seed.json").write_text(json.dumps(again))
     (tmp_path / "other.json").write_text(json.dumps(again | {"network": "s"}))
+    (tmp_path / "compare" / "x.json").write_text(json.dumps(again | {"scores": {"easy": {"PCKh@0.5": 99.0}}}))
     figure = figure_1(tmp_path, stored)
+    assert names(figure_1(tmp_path / "compare", stored)) == names(figure)
     assert names(figure) == ["HEViTPose-T", "HEViTPose-B", "HEViTPose-B sigma=1"]
     (axes,) = figure.axes
     assert axes.get_ylabel() == "PCKh@0.5 (%), mpii_val of people16"
@@ -44,7 +46,7 @@ def test_figure_1_of_runs_is_of_the_compared_ones_alone(stored, tmp_path):
 
 
 def test_figure_1_without_runs_is_an_input_error(tmp_path):
-    with pytest.raises(InputError, match=r"compare: holds no runs with PCKh@0\.5"):
+    with pytest.raises(InputError, match=r"holds no runs with PCKh@0\.5"):
         figure_1(tmp_path)
 
 

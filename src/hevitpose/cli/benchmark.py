@@ -5,6 +5,8 @@ import json
 import os
 import sys
 import tempfile
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -119,6 +121,11 @@ def of_models(
         for name in names:
             status.update(f"exporting {name}")
             ready.append(measurable(name, {runtime for runtime, _ in kinds}, side, Path(folder)))
+        stems = Counter(network.model for network in ready)
+        ready = [
+            network if stems[network.model] == 1 else replace(network, model=name, title=name)
+            for network, name in zip(ready, names, strict=True)
+        ]
         for count, cores in itertools.product(batches, threads):
             wanted = [
                 (network, Form(str(network.files[runtime]), runtime, precision, count, cores, (side, side)))
@@ -130,7 +137,7 @@ def of_models(
             references = {
                 (form.runtime, form.precision): found
                 for (network, form), found in zip(wanted, measured, strict=True)
-                if network.model == ready[names.index(reference)].model and isinstance(found, Measurement)
+                if network is ready[names.index(reference)] and isinstance(found, Measurement)
             }
             for (network, form), found in zip(wanted, measured, strict=True):
                 if isinstance(found, InputError):

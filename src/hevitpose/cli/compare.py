@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 Examples:\n
   hevitpose compare --models t,mobilenet_v2,shufflenet_v2 --data people16 --root data/people16 --budget 3 --size 128\n
-  hevitpose compare --models t,t:sigma=1,t:shared_weights=false --data people16 --budget 5 --seeds 3\n
+  hevitpose compare --models t,t:sigma=1,t:shared_weights=false --data my.toml --budget 5 --seeds 3\n
   hevitpose compare --models b,hrnet_w32,pvtv2_b2 --data my.toml --recipe mpii --budget 8h --out runs/large
 """
 
@@ -109,11 +109,13 @@ def run(
     own = entry.recipe
     if time:
         own = within_budget(own, time, dataset, folder, hardware, True, f"--budget {time}")
-    result = comparison.finished(file, own, dataset.name)
+    splits = [split for split in (dataset.train, *dataset.validation) if split]
+    people = {split.name: split.read().digest for split in splits}
+    result = comparison.finished(file, own, dataset.name, people)
     if result is None:
         train(own, dataset, folder, hardware, True, report)
         write_report(folder, dataset, report)
-        result = comparison.result_of(dataclasses.replace(entry, recipe=own), folder, recipe)
+        result = comparison.result_of(dataclasses.replace(entry, recipe=own), folder, recipe, people)
         atomic.write(file, json.dumps(result, indent=1) + "\n")
     return result
 

@@ -23,8 +23,10 @@ Examples:\n
   hevitpose export runs/train/last.safetensors --check photos/ --output mine.onnx\n
   hevitpose export hevitpose_t_people16 --check photos/ --output flipped.onnx --flip-test\n
   hevitpose export runs/train/last.safetensors --check photos/ --output mine.xml --format openvino\n
-  hevitpose export hevitpose_t_people16 --check photos/ --output t_int8.onnx --int8 --calibrate people16 --score lsp_val
+  hevitpose export hevitpose_t_people16 --check photos/ --output t_int8.onnx --int8\n
+  .   --calibrate people16 --score lsp_val --root data/people16
 """
+MAX_LOSS = 0.5
 SUFFIX = {"onnx": ".onnx", "openvino": ".xml"}
 
 
@@ -49,14 +51,16 @@ def export(
     score: Annotated[
         str | None, typer.Option(help="For --int8: validation set for the score in float and in 8 bits.")
     ] = None,
-    max_loss: Annotated[float, typer.Option(help="For --int8: points of the score that may be lost.")] = 0.5,
+    max_loss: Annotated[
+        float | None, typer.Option(help="For --int8: points of the score that may be lost.", show_default=str(MAX_LOSS))
+    ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of the data's files.")] = None,
 ) -> None:
     """Write a network in the form in which it predicts: uint8 RGB crops (N, H, W, 3) in; keypoints (N, K, 2) in pixels
     of the crop, scores (N, K) and heatmaps out.
 
     The file is run on real pictures beside the original first, and not written when they differ. With --int8 it is
-    scored beside the original, and not written when it loses more than half a point.
+    scored beside the original, and not written when it loses more than --max-loss.
     """
     need("export")
     if output.suffix != SUFFIX[format]:
@@ -67,15 +71,19 @@ def export(
     from hevitpose.models.weights import load_model
 
     source = find_weights(weights, "torch")
-    if not int8 and (calibrate or score):
-        raise InputError("--calibrate" if calibrate else "--score", "is for --int8")
+    for option, given in (("--calibrate", calibrate), ("--score", score), ("--max-loss", max_loss)):
+        if given is not None and not int8:
+            raise InputError(option, "is for --int8")
+    if int8 and half:
+        raise InputError("--half", "is not for --int8")
+    facts = load_model(source)[1]
     if int8:
-        people = people_for_int8(calibrate, score, root, load_model(source)[1].skeleton, weights)
-    crops = crops_of(check, load_model(source)[1].input_size)
+        people = people_for_int8(calibrate, score, root, facts.skeleton, weights)
+    crops = crops_of(check, facts.input_size)
     if int8:
         from hevitpose.export.quantize import export_int8
 
-        cost = export_int8(source, output, crops, *people, max_loss, flip_test)
+        cost = export_int8(source, output, crops, *people, MAX_LOSS if max_loss is None else max_loss, flip_test)
         print(
             f"{output}: {output.stat().st_size / 1e6:.2f} MB, {cost.metric} on {cost.data} ({cost.persons} persons) "
             f"{cost.int8_score:.2f} in 8 bits, {cost.float_score:.2f} in float; heatmaps differ from torch's by "
@@ -95,7 +103,7 @@ def crops_of(check: list[Path], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
     from hevitpose.export.write import CHECKED_BATCHES
 
     crops = []
-    for job in find_pictures(check).jobs:
+    for job in find_pictures(check).jobs[: max(CHECKED_BATCHES)]:
         picture = pictures.read(job.path)
         box = geometry.crop_box(geometry.box_of_picture(picture.shape[:2]), 1.0, size_hw[1] / size_hw[0])
         crops.append(pictures.cut(picture, geometry.crop_matrix(box, size_hw), size_hw))

@@ -13,7 +13,7 @@ from hevitpose.core.errors import InputError
 EXAMPLES = """
 Examples:\n
   hevitpose train --model t --data people16 --root data/people16 --epochs 20\n
-  hevitpose train --data people16 --recipe people16 --out runs/people16 --resume\n
+  hevitpose train --data people16 --root data/people16 --recipe people16 --out runs/people16 --resume\n
   hevitpose train --data mice/ --epochs 60 --size 128,192@0.5,256@0.8\n
   hevitpose train --data my.toml --weights hevitpose_t_people16 --time-budget 90m\n
   hevitpose train --data coco/coco.toml --recipe coco/pvtv2_b2 --crops coco/crops\n

@@ -1,5 +1,7 @@
 """Networks and files made ready for the runtimes that `hevitpose benchmark` measures them in."""
 
+import json
+import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -31,12 +33,14 @@ def measurable(text: str, runtimes: Iterable[Runtime], side: int, folder: Path) 
 
     A network, and a .safetensors file, is exported as it predicts for ONNX Runtime and OpenVINO. Raises InputError.
     """
+    folder = Path(tempfile.mkdtemp(dir=folder))  # its own: every run calls its weights last.safetensors
     path = as_it_is(text, runtimes)
     if path is not None:
         if not path.is_file():
             raise InputError(path, "no such file")
         able: list[Runtime] = ["openvino", "onnx"] if path.suffix == ".onnx" else ["openvino"]
-        return Measurable(path.stem, path.stem, False, None, dict.fromkeys(able, path), is_int8(path))
+        parameters = None if text not in shipped() else json.loads(path.with_suffix(".json").read_text())["parameters"]
+        return Measurable(path.stem, path.stem, False, parameters, dict.fromkeys(able, path), is_int8(path))
     if Path(text).suffix == OWN or text in shipped():
         weights = find_weights(text, "torch")
         return exported(weights.stem, weights.stem, weights, runtimes, folder, random=False)

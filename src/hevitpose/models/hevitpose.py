@@ -227,6 +227,12 @@ class HEViTPose(nn.Module):
         self.embedding = patch_embedding(embedding, channels[0])
         self.stages = nn.ModuleList()
         for stage, (width, depth) in enumerate(zip(channels, depths, strict=True)):
+            side = SIZE_DIVISOR // (4 << stage)
+            if query_reduction and side % reductions[stage]:
+                raise ValueError(
+                    f"stage {stage + 1}: queries reduced by {reductions[stage]} need maps of whole windows, and theirs "
+                    f"are multiples of {side}"
+                )
             layers = [downsampling(channels[stage - 1], width)] if stage else []
             for _ in range(depth):
                 attention = CGSRAttention(

@@ -10,9 +10,10 @@ import numpy as np
 
 from hevitpose.core.errors import InputError
 from hevitpose.files.datasets import Dataset
+from hevitpose.training import distributed
 from hevitpose.training.batches import CachedCrops, make_batch
 from hevitpose.training.hardware import Hardware, make_fabric
-from hevitpose.training.loop import forward_backward, set_up
+from hevitpose.training.loop import forward_backward, refuse_batch, set_up
 from hevitpose.training.recipes import Recipe
 
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
@@ -56,7 +57,7 @@ def within_budget(
     begun = folder / "recipe.json"
     if resume and begun.is_file():
         return replace(recipe, epochs=json.loads(begun.read_text())["epochs"])
-    epoch = seconds_of_an_epoch(recipe, dataset, folder, hardware)
+    epoch = max(distributed.gathered(seconds_of_an_epoch(recipe, dataset, folder, hardware)))
     epochs = int(RESERVE * seconds / epoch)
     if not epochs:
         raise InputError(source, f"is too short: one epoch takes about {epoch / 60:.0f} minutes")
@@ -70,6 +71,8 @@ def seconds_of_an_epoch(recipe: Recipe, dataset: Dataset, folder: Path, hardware
     everybody = dataset.train.read()
     few = everybody.subset(np.arange(min(recipe.batch_size, len(everybody))))
     fabric = make_fabric(hardware)
+    refuse_batch(recipe, len(everybody), fabric.world_size, dataset.name)
+    mine = np.arange(fabric.global_rank, len(few), fabric.world_size)
     run, state = set_up(recipe, hardware, few, [], folder, fabric, lambda *_: None, True)
     times: dict[tuple[int, int], float] = {}
     for size_hw in dict.fromkeys(recipe.input_size(epoch) for epoch in range(recipe.epochs)):
@@ -77,7 +80,7 @@ def seconds_of_an_epoch(recipe: Recipe, dataset: Dataset, folder: Path, hardware
         for step in range(WARM_UP + MEASURED):
             if step == WARM_UP:
                 started = time.perf_counter()
-            forward_backward(run, make_batch(few, crops, np.arange(len(few)), recipe, step)).item()
+            forward_backward(run, make_batch(few, crops, mine, recipe, step)).item()
             state.optimizer.step()
             state.optimizer.zero_grad()
         times[size_hw] = (time.perf_counter() - started) / MEASURED

@@ -1,7 +1,7 @@
 """The same training for several networks: which runs, and what came of each."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,11 @@ def entries(models: str, recipe: Recipe, seeds: Iterable[int]) -> list[Entry]:
     return found
 
 
-def finished(file: Path, recipe: Recipe, data: str) -> dict[str, Any] | None:
-    """The result in `file`, None where there is none. Raises InputError where it is of another recipe or other data."""
+def finished(file: Path, recipe: Recipe, data: str, people: Mapping[str, str]) -> dict[str, Any] | None:
+    """The result in `file`, None where there is none. Raises InputError where it is of another recipe or other data.
+
+    `people` are the digests of the sets' people by the set's name.
+    """
     if not file.is_file():
         return None
     try:
@@ -54,12 +57,14 @@ def finished(file: Path, recipe: Recipe, data: str) -> dict[str, Any] | None:
         theirs, settings = result["data"], result["settings"]
     except (ValueError, LookupError, TypeError) as error:
         raise InputError(file, "is no result of a comparison") from error
+    if theirs == data and result.get("people", people) != people:
+        raise InputError(file, f"is of other people than those of {data} now: compare in another folder")
     if other := f"data = {theirs}, not {data}" if theirs != data else difference(settings, recipe):
         raise InputError(file, f"is of a run with {other}: compare in another folder")
     return result
 
 
-def result_of(entry: Entry, folder: Path, base: str) -> dict[str, Any]:
+def result_of(entry: Entry, folder: Path, base: str, people: Mapping[str, str]) -> dict[str, Any]:
     """What came of a finished run in `folder` by the recipe `base`: cost, speed and the scores that its report left.
 
     Parameters and operations are the card's, at the last input size; `seconds` are those of the steps.
@@ -72,6 +77,7 @@ def result_of(entry: Entry, folder: Path, base: str) -> dict[str, Any]:
         "title": entry.title,
         "recipe": base,
         "data": run.data["name"],
+        "people": dict(people),
         "epochs": len(run.history),
         "input_size": card["input_size"],
         "seconds": round(seconds, 1),

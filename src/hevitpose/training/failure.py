@@ -49,9 +49,12 @@ def replay(path: Path) -> list[str]:
 
     found: list[str] = []
     for name, module in network.named_modules():
-        module.register_forward_hook(
-            lambda _module, _given, output, name=name: found.append(name or "the network") if _count(output) else None
-        )
+
+        def look(_module: nn.Module, _given: Any, output: Any, name: str = name) -> None:
+            if isinstance(output, Tensor) and _count(output):  # modules of HRNet return lists of tensors
+                found.append(name or "the network")
+
+        module.register_forward_hook(look)
     loss = heatmap_loss(network.train()(batch.inputs), batch.targets, batch.weights)
     if found:
         lines.append(f"the first output that is not finite is that of {found[0]}")

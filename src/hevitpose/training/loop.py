@@ -89,12 +89,10 @@ def train(
     for split, their in validation:
         if split.metric:
             refuse_unmeasurable(their, split.metric)
+    if recipe.patience is not None and not any(split.metric for split in dataset.validation):
+        raise InputError("--patience", "needs a validation set with a metric")
     fabric = make_fabric(hardware)
-    if recipe.batch_size % fabric.world_size or len(people) < recipe.batch_size:
-        what = (
-            f"{fabric.world_size} processes do not share" if recipe.batch_size % fabric.world_size else "are fewer than"
-        )
-        raise InputError(dataset.name, f"{len(people)} persons {what} one batch of {recipe.batch_size}")
+    refuse_batch(recipe, len(people), fabric.world_size, dataset.name)
 
     run, state = set_up(recipe, hardware, people, validation, folder, fabric, report, state_file.exists())
     if state_file.exists():
@@ -122,6 +120,14 @@ def train(
     if log:
         log.close()
     return state.progress.history
+
+
+def refuse_batch(recipe: Recipe, persons: int, processes: int, source: str) -> None:
+    """Raise InputError, about `source`, where persons do not fill a batch, or processes cannot share one."""
+    if recipe.batch_size % processes:
+        raise InputError(source, f"{processes} processes do not share one batch of {recipe.batch_size}")
+    if persons < recipe.batch_size:
+        raise InputError(source, f"{persons} persons are fewer than one batch of {recipe.batch_size}")
 
 
 def set_up(

@@ -25,17 +25,19 @@ COMPARED = "compare"
 
 
 def figure_1(results: Path | None = None, count: Count = count) -> "Figure":
-    """Accuracy over GFLOPs: of the paper's table 1, or of the compared runs in the folder `results`.
+    """Accuracy over GFLOPs: of the paper's table 1, or of the compared runs in the folder `results`, or its `COMPARED`.
 
-    Raises InputError where there are none.
+    Those on the first set with PCKh. Raises InputError where there are none.
     """
     if results is None:
         rows = read_paper()[KEYS[1]]["rows"]
         printed = [Bubble(title, gflops, total, params) for title, params, gflops, *_, total in rows]
         return accuracy_over_cost(printed, f"{METRIC} (%), MPII test set")
-    runs = [each for each in find_measured(results / COMPARED) if each.metric == METRIC and network_of(each.network)]
+    folder = results / COMPARED if (results / COMPARED).is_dir() else results
+    runs = [each for each in find_measured(folder) if each.metric == METRIC and network_of(each.network)]
     if not runs:
-        raise InputError(results / COMPARED, f"holds no runs with {METRIC} (hevitpose compare)")
+        raise InputError(folder, f"holds no runs with {METRIC} (hevitpose compare)")
+    runs = [each for each in runs if each.data == runs[0].data]
     bubbles = []
     for text in dict.fromkeys(run.network for run in runs):
         if network := network_of(text):

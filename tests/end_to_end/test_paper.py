@@ -63,7 +63,7 @@ def test_figure_1_needs_no_network(hevitpose, monkeypatch):
         ),
         (
             ["figure", 1, "--of", "runs", "--results", "none"],
-            f"error: {Path('none', 'compare')}: holds no runs with PCKh@0.5 (hevitpose compare)\n",
+            "error: none: holds no runs with PCKh@0.5 (hevitpose compare)\n",
         ),
         (
             ["figure", 4, "--kernel", 0, "--stride", 1],

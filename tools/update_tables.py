@@ -97,9 +97,18 @@ def training_runs() -> str:
     return table(["run", "begun with", "epochs", "PCK@0.2, lsp_val", "PCKh@0.5, mpii_val"], rows)
 
 
-def per_keypoint() -> str:
+def coco_runs() -> str:
+    """What the runs that learned COCO's keypoints too find of them."""
+    rows = [
+        [row["weights"], f"{row['half_body']}", f"{row['flip']:.1f}", f"{row['plain']:.1f}"]
+        for row in result("training_log")["coco17"]
+    ]
+    return table(["weights", "half bodies", "AP, flip test", "AP, without"], rows)
+
+
+def per_keypoint(weights: str) -> str:
     """Each keypoint's score on the two sets, in percent."""
-    mpii, lsp = (result(f"hevitpose_t_people16.{name}")["scores"] for name in ("mpii_val", "lsp_val"))
+    mpii, lsp = (result(f"{weights}.{name}")["scores"] for name in ("mpii_val", "lsp_val"))
     columns = [mpii["PCKh@0.5"], mpii["PCKh@0.1"], lsp["PCK@0.2"]]
     rows = [
         [name, *("-" if c["per_keypoint"][name] is None else f"{c['per_keypoint'][name]:.1f}" for c in columns)]
@@ -142,6 +151,38 @@ def calibration() -> str:
             ["right (%)", *(f"{100 * b['share_right']:.0f}" for b in bins)],
         ],
     )
+
+
+def fast_speed() -> str:
+    """The two networks that ship beside each other."""
+    rows = [
+        [
+            f"`{row['model']}`",
+            f"{row['batch']}",
+            f"{row['p50_ms']:.1f}",
+            f"{row['images_per_second']:.1f}",
+            f"{row['ratio']:.2f}",
+        ]
+        for row in result("benchmark_fast")["rows"]
+    ]
+    return table(["weights", "batch", "ms", "images/s", "ratio"], rows)
+
+
+def epochs() -> str:
+    """Time and memory of the paper's recipes, from an epoch each."""
+    rows = [
+        [
+            f"`{row['recipe']}`",
+            f"{row['batch']}",
+            f"{row['images_per_second']:.1f}",
+            f"{row['days']:.0f}",
+            f"{row['process_gb']:.1f}",
+            f"{row['crops_gb']:.0f}",
+        ]
+        for row in result("benchmark_epoch")["rows"]
+    ]
+    header = ["recipe", "batch", "images/s", "days for 210 epochs", "memory, GB", "crops of all people, GB"]
+    return table(header, rows)
 
 
 def network_speed() -> str:
@@ -362,7 +403,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "peers found": peers_found,
     "input sizes": input_sizes,
     "training runs": training_runs,
-    "per keypoint": per_keypoint,
+    "per keypoint": partial(per_keypoint, "hevitpose_t_people16"),
+    "per keypoint, fast": partial(per_keypoint, "hevitpose_t_fast_people16"),
+    "coco runs": coco_runs,
+    "epochs": epochs,
+    "fast speed": fast_speed,
     "training speed": training_speed,
     "network speed": network_speed,
     "errors": errors,

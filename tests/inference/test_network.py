@@ -59,7 +59,7 @@ def test_threads_do_not_change_the_answer(real_crops):
 @pytest.mark.parametrize(
     ("name", "runtime", "reason"),
     [
-        ("hevitpose_xl", None, f"neither a weight file .* nor a name that ships \\({DEFAULT}\\)"),
+        ("hevitpose_xl", None, f"neither a weight file .* nor a name that ships \\(.*{DEFAULT}\\)"),
         ("none.onnx", None, "no such file"),
         ("none.safetensors", "onnx", "is not a file for the runtime onnx"),
     ],

@@ -66,7 +66,11 @@ def convolution(
     """A convolution, with `pads` (top, left, bottom, right) instead of its own padding."""
     scale = dict(conv.named_buffers()).get("weight_scale")
     weight = cast("NDArray[np.float32]", conv.weight.numpy())
-    parameters = [graph.weight(weight, None if scale is None else scale.numpy())]
+    of_groups = weight.reshape(conv.groups, -1, *weight.shape[1:])
+    if conv.groups > 1 and scale is None and (of_groups == of_groups[0]).all():  # shared weights are stored once
+        parameters = [graph.op("Concat", *[graph.weight(of_groups[0])] * conv.groups, axis=0)]
+    else:
+        parameters = [graph.weight(weight, None if scale is None else scale.numpy())]
     if conv.bias is not None:
         parameters.append(array(graph, conv.bias))
     kind = "ConvTranspose" if isinstance(conv, nn.ConvTranspose2d) else "Conv"

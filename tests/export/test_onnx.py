@@ -16,7 +16,7 @@ from hevitpose.inference.backends import load_onnx, load_openvino, open_torch, t
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.network import load_network
 from hevitpose.models.hevitpose import HEViTPose, hevitpose_t
-from hevitpose.models.weights import half_precision, save_model
+from hevitpose.models.weights import half_precision, load_into, save_model
 
 FACTS = Facts("t", MPII16, (256, 256), 1.25, CODECS["udp"])
 SMALL = {"num_keypoints": 16, "channels": (32, 64, 96), "depths": (1, 1, 1)}
@@ -73,6 +73,12 @@ def test_a_file_with_the_flip_test_gives_its_average_and_is_not_mirrored_again(f
 def test_weights_that_are_float16_are_stored_so(files):
     assert (files / "t.onnx").stat().st_size < 7e6
     assert (files / "t.bin").stat().st_size < 7e6
+
+
+def test_weights_that_all_groups_share_are_stored_once(as_if_trained):
+    model = as_if_trained(hevitpose_t(query_reduction=True))
+    load_into(model, half_precision(model.state_dict()), "half")
+    assert len(to_onnx(fuse(model), FACTS).SerializeToString()) < 7e6
 
 
 def test_weights_that_are_not_stay_float32_unless_they_are_to_be_rounded(as_if_trained, crops, tmp_path):

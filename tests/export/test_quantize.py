@@ -112,3 +112,10 @@ def test_what_gains_nothing_stays_float(as_if_trained):
     assert kernels == {True: {(1, 1), (2, 2), (3, 3)}, False: {(7, 7), (15, 15), (3, 3), (1,), (1, 1)}}
     last = [node.name for node in proto.graph.node if node.op_type == "Conv"][-1]
     assert last not in chosen
+
+
+def test_the_fast_network_has_its_nodes_in_eight_bits_too(as_if_trained):
+    model = as_if_trained(HEViTPose(16, (64, 128, 192), (1, 1, 1), query_reduction=True))
+    proto = to_onnx(fuse(model), FACTS, half=False)
+    chosen = set(quantize.in_eight_bits(proto))
+    assert sum(node.op_type == "Conv" for node in proto.graph.node if node.name in chosen) > 20

@@ -60,6 +60,7 @@ def weights() -> str:
 LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 FOUND = {
     "HEViTPose-T (ours)": ("hevitpose_t_people16", "hevitpose_t_people16", "hevitpose_t_coco17"),
+    "HEViTPose-T, fast variant (ours)": (*("hevitpose_t_fast_people16",) * 2, "hevitpose_t_fast_coco17"),
     "MoveNet Lightning": ("movenet_lightning",) * 3,
     "MoveNet Thunder": ("movenet_thunder",) * 3,
 }

@@ -80,8 +80,10 @@ def data(skier, empty_folder):  # noqa: ARG001
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 def test_from_training_to_an_onnx_file_that_is_evaluated(hevitpose, skier):
     arguments = ["train", "--data", "people.toml", "--epochs", 1, "--size", "32", "--batch-size", 4, "--out", "run"]
+    arguments += ["--half-body", 0.25]
     status, printed, errors = hevitpose(*arguments)
     assert (status, "val PCKh@0.5" in printed) == (0, True)
+    assert json.loads(Path("run/recipe.json").read_text())["augmentation"]["half_body"] == 0.25
     assert "epoch 1/1: 2 of 2, loss 0." in errors
     left = {file.name for file in Path("run").iterdir()}
     assert left >= {"best.safetensors", "last.safetensors", "curve.png", "keypoints.csv", "worst_val.png", "log.csv"}
@@ -142,6 +144,22 @@ def test_saved_predictions_score_as_the_network_did(hevitpose, file):
     _, first, _ = hevitpose(*common, "--no-flip-test", "--save-predictions", file)
     _, again, _ = hevitpose(*common, "--predictions", file)
     assert json.loads(again)["scores"] == json.loads(first)["scores"]
+
+
+@pytest.mark.usefixtures("data")
+def test_a_graph_with_its_own_flip_test_is_said_to_flip_and_seven_pictures_are_enough_to_check_it(hevitpose):
+    Path("photos").mkdir()
+    for n in range(7):
+        Path(f"photos/{n}.png").write_bytes(Path("photo.png").read_bytes())
+    Path("photos/8.png").write_text("no picture")
+    status, _, errors = hevitpose(
+        "export", "hevitpose_t_people16", "--flip-test", "--check", "photos", "--output", "flips.onnx"
+    )
+    assert status == 0, errors
+    _, printed, _ = hevitpose(
+        "evaluate", "--data", "people.json", "--metric", "pckh", "--model", "flips.onnx", "--no-flip-test", "--json"
+    )
+    assert json.loads(printed)["flip_test"] is True
 
 
 @pytest.mark.usefixtures("data")
@@ -247,6 +265,14 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
         (
             ["export", "hevitpose_t_people16", "--output", "x.onnx", "--check", "photo.png", "--score", "mpii_val"],
             "error: --score: is for --int8",
+        ),
+        (
+            ["export", "hevitpose_t_people16", "--output", "x.onnx", "--check", "photo.png", "--max-loss", "1"],
+            "error: --max-loss: is for --int8",
+        ),
+        (
+            ["export", "hevitpose_t_people16", "--output", "x.onnx", "--check", "photo.png", "--int8", "--half"],
+            "error: --half: is not for --int8",
         ),
     ],
 )

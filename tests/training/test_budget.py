@@ -5,7 +5,7 @@ import pytest
 
 from hevitpose.core.errors import InputError
 from hevitpose.files.datasets import find_dataset
-from hevitpose.training import budget
+from hevitpose.training import budget, distributed
 from hevitpose.training.budget import parse_budget, parse_time, seconds_of_an_epoch, within_budget
 from hevitpose.training.hardware import Hardware
 from hevitpose.training.recipes import InputSize, Recipe
@@ -44,6 +44,12 @@ def test_as_many_epochs_as_fit_and_those_of_a_run_that_goes_on(monkeypatch, tmp_
     assert [within_budget(*arguments, resume, "here").epochs for resume in (False, True)] == [9, 7]
     with pytest.raises(InputError, match="here: is too short: one epoch takes about 10 minutes"):
         within_budget(RECIPE, "5m", None, tmp_path, HARDWARE, False, "here")
+
+
+def test_all_processes_take_as_many_epochs_as_the_slowest(monkeypatch, tmp_path):
+    monkeypatch.setattr(budget, "seconds_of_an_epoch", lambda *_: 300.0)
+    monkeypatch.setattr(distributed, "gathered", lambda seconds: [seconds, 600.0])
+    assert within_budget(RECIPE, "100m", None, tmp_path, HARDWARE, False, "here").epochs == 9
 
 
 def test_fewer_people_than_a_batch_are_refused_before_anything_is_measured(dots, tmp_path):

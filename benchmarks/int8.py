@@ -36,7 +36,7 @@ from hevitpose.files import atomic
 from hevitpose.files.crops import cut_people
 from hevitpose.files.datasets import find_split, find_splits
 from hevitpose.files.provenance import provenance
-from hevitpose.inference.network import DEFAULT, find_weights
+from hevitpose.inference.network import TRAINABLE, find_weights
 from hevitpose.models.weights import load_model
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -182,7 +182,7 @@ def evaluation(path: Path) -> dict[str, Any]:
     """The main figure of what `hevitpose evaluate --output` wrote, beside that of the float network in results/."""
     found = json.loads(path.read_text())
     data, metric = found["data"], found["metric"]
-    exact = json.loads((RESULTS / f"{DEFAULT}.{data}.json").read_text())["scores"][metric]["mean"]
+    exact = json.loads((RESULTS / f"{TRAINABLE}.{data}.json").read_text())["scores"][metric]["mean"]
     score, command = found["scores"][metric]["mean"], found["provenance"]["command"].partition(" --output")[0]
     return {"data": data, "metric": metric, "float_score": exact, "score": score, "command": command}
 
@@ -197,7 +197,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     parser.add_argument("--rounds", type=int, default=24)
     options = parser.parse_args()
-    model, facts = load_model(find_weights(DEFAULT, "torch"))
+    model, facts = load_model(find_weights(TRAINABLE, "torch"))
     proto = to_onnx(fuse(model), facts, half=False)
 
     def crops_of(split: Any, count: int) -> Pixels:

@@ -14,6 +14,7 @@ from typing import Any
 
 from hevitpose.core.facts import NetworkName
 from hevitpose.core.variant import Variant, spelled
+from hevitpose.inference.network import DEFAULT
 from hevitpose.models.cost import Cost
 from hevitpose.view.benchmark import pipeline_table
 from hevitpose.view.comparison import markdown
@@ -41,11 +42,11 @@ WHOLE = ("mpii_val", "lsp_val")
 def weights() -> str:
     """The weights that ship and their scores."""
     rows = []
-    for path in sorted((ROOT / "src/hevitpose/weights").glob("*.json"), reverse=True):
+    for path in sorted((ROOT / "src/hevitpose/weights").glob("*.json")):
         card = json.loads(path.read_text())
         rows.append(
             [
-                f"`{path.stem}`",
+                f"`{path.stem}`{' (default)' if path.stem == DEFAULT else ''}",
                 f"{len(card['keypoints'])}",
                 f"{card['parameters'] / 1e6:.2f} M",
                 f"{card['paper_operations'] / 1e9:.2f}",
@@ -79,6 +80,22 @@ def peers_found() -> str:
         rows.append([title, *cells])
     header = [f"{figure}, {name}" for name, figure in SETS.items()]
     return table(["network", *(f"{cell}, limbs" for cell in header[:2]), header[2]], rows)
+
+
+def without_boxes() -> str:
+    """What is found in pictures of one person, and of nobody, without boxes."""
+    rows = []
+    for row in result("benchmark_without_boxes")["rows"]:
+        cells = []
+        for of in row["people"]:
+            cells += [f"{100 * of['found'] / of['persons']:.1f}", f"{of['without_boxes']:.1f}", f"{of['in_boxes']:.1f}"]
+        rows.append([f"`{row['model']}`", *cells, f"{row['false_alarms']} of {row['empty']}"])
+    of_sets = [
+        f"{title}, {of['data']}"
+        for of in result("benchmark_without_boxes")["rows"][0]["people"]
+        for title in ("found, %", f"{of['metric']} without boxes", "in boxes")
+    ]
+    return table(["weights", *of_sets, "seen in nothing"], rows)
 
 
 def input_sizes() -> str:
@@ -131,7 +148,7 @@ def own_keypoints() -> str:
 
 def errors() -> str:
     """The kinds of errors of the shipped weights by keypoint."""
-    kinds = result("hevitpose_t_people16.lsp_val")["errors"]
+    kinds = result(f"{DEFAULT}.lsp_val")["errors"]
     names = [kind for kind in kinds["all"] if kind != "joints"]
     rows = [
         [name, f"{shares['joints']:,}", *(f"{shares[kind]:.1f}" for kind in names)]
@@ -144,7 +161,7 @@ def errors() -> str:
 
 def calibration() -> str:
     """The share of right joints by tenths of the score."""
-    bins = result("hevitpose_t_people16.lsp_val")["calibration"]["bins"]
+    bins = result(f"{DEFAULT}.lsp_val")["calibration"]["bins"]
     return table(
         ["score", *(f"{b['from']:.1f} to {b['to']:.1f}" for b in bins)],
         [
@@ -404,6 +421,7 @@ def compared(folder: str) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "weights": weights,
     "peers found": peers_found,
+    "without boxes": without_boxes,
     "input sizes": input_sizes,
     "training runs": training_runs,
     "per keypoint": partial(per_keypoint, "hevitpose_t_people16"),

@@ -1,7 +1,7 @@
 """Light human pose estimation: HEViTPose, its training and evaluation, and fast prediction without torch.
 
 >>> from hevitpose import PoseEstimator
->>> estimator = PoseEstimator.from_pretrained("hevitpose_t_people16")
+>>> estimator = PoseEstimator.from_pretrained()
 >>> estimator.network.facts.skeleton.num_keypoints
 16
 """

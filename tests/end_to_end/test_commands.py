@@ -10,6 +10,7 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 
 from hevitpose import PoseEstimator
+from hevitpose.inference.network import DEFAULT, TRAINABLE
 
 PAPER = {"t": ("3.21", "1.75"), "s": ("5.88", "3.64"), "b": ("10.63", "5.58")}
 
@@ -152,12 +153,14 @@ def test_a_graph_with_its_own_flip_test_is_said_to_flip_and_seven_pictures_are_e
     for n in range(7):
         Path(f"photos/{n}.png").write_bytes(Path("photo.png").read_bytes())
     Path("photos/8.png").write_text("no picture")
-    status, _, errors = hevitpose(
-        "export", "hevitpose_t_people16", "--flip-test", "--check", "photos", "--output", "flips.onnx"
+    status, printed, errors = hevitpose(
+        "export", "hevitpose_t_people16", "--flip-test", "--check", "photos", "--output", "flips.xml"
     )
     assert status == 0, errors
+    size = Path("flips.xml").stat().st_size + Path("flips.bin").stat().st_size
+    assert printed.startswith(f"flips.xml: {size / 1e6:.2f} MB, ")
     _, printed, _ = hevitpose(
-        "evaluate", "--data", "people.json", "--metric", "pckh", "--model", "flips.onnx", "--no-flip-test", "--json"
+        "evaluate", "--data", "people.json", "--metric", "pckh", "--model", "flips.xml", "--no-flip-test", "--json"
     )
     assert json.loads(printed)["flip_test"] is True
 
@@ -196,7 +199,7 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
     status, _, errors = hevitpose(*arguments, "--boxes", "boxes.json")
     missing = "nose, left_eye, right_eye, left_ear, right_ear"
     assert status == 1
-    assert errors == f"error: hevitpose_t_people16: does not find {missing}, of the keypoints of coco17\n"
+    assert errors == f"error: {DEFAULT}: does not find {missing}, of the keypoints of info\n"
 
 
 @pytest.mark.usefixtures("data")
@@ -251,7 +254,8 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
             "error: photo.png: cannot be written (",
         ),
         (
-            ["evaluate", "--data", "people.json", "--metric", "pckh", "--runtime", "torch", "--device", "cuda:7"],
+            ["evaluate", "--data", "people.json", "--metric", "pckh", "--model", TRAINABLE, "--runtime", "torch"]
+            + ["--device", "cuda:7"],
             "error: --device cuda:7: there is none that can be used (",
         ),
         (
@@ -304,7 +308,7 @@ def test_every_help_text_has_examples(hevitpose, command):
 
 def test_a_runtime_that_is_not_installed_names_the_install_command(hevitpose, skier, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    status, _, errors = hevitpose("predict", skier, "--runtime", "torch")
+    status, _, errors = hevitpose("predict", skier, "--model", TRAINABLE, "--runtime", "torch")
     assert (status, errors) == (1, 'error: torch: is not installed: pip install "hevitpose[train]"\n')
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from hevitpose.cli.progress import say, track
 from hevitpose.core.skeleton import MPII16
 from hevitpose.files import pictures
+from hevitpose.inference.network import TRAINABLE
 
 SKIER_BOX = (280.79, 44.73, 218.7, 346.68)
 # COCO's annotation of the same person (CC BY 4.0, COCO Consortium), by MPII's names.
@@ -203,7 +204,7 @@ def test_options_do_what_they_say(hevitpose, skier):
 def test_every_runtime_writes_the_same_joints(hevitpose, skier):
     results = []
     for runtime in ("torch", "onnx", "openvino"):
-        hevitpose("predict", skier, "--runtime", runtime)
+        hevitpose("predict", skier, "--model", TRAINABLE, "--runtime", runtime)
         keypoints = json.loads(Path("out/skier.json").read_text())["people"][0]["keypoints"].values()
         results.append(np.array([(k["x"] or 0, k["y"] or 0) for k in keypoints]))
     assert results[1] == pytest.approx(results[0], abs=0.05)

@@ -17,12 +17,12 @@ from hevitpose.export.onnx import OUTPUTS, to_onnx
 from hevitpose.files.crops import cut_people
 from hevitpose.inference.backends import load_onnx, load_openvino, torch_backend
 from hevitpose.inference.evaluation import find_labelled
-from hevitpose.inference.network import DEFAULT, Network, find_weights, load_network
+from hevitpose.inference.network import TRAINABLE, Network, find_weights, load_network
 from hevitpose.models.hevitpose import HEViTPose, hevitpose_t
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FACTS = Facts("t", MPII16, (128, 128), 1.25, CODECS["udp"])
-SHIPPED = load_network(DEFAULT).facts
+SHIPPED = load_network(TRAINABLE).facts
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def people():
         head_sizes=np.full(4, np.nan),
         areas=np.full(4, np.nan),
     )
-    found = find_labelled(load_network(DEFAULT), people, cut_people(people, SHIPPED.input_size), True, 4)
+    found = find_labelled(load_network(TRAINABLE), people, cut_people(people, SHIPPED.input_size), True, 4)
     return dataclasses.replace(people, keypoints=found.joints)
 
 
@@ -54,7 +54,7 @@ def people():
 def shipped(people, real_crops, tmp_path_factory):
     """The shipped network in 8 bits, calibrated and scored on `people`, and what it cost."""
     path = tmp_path_factory.mktemp("int8") / "int8.onnx"
-    source = find_weights(DEFAULT, "torch")
+    source = find_weights(TRAINABLE, "torch")
     return path, quantize.export_int8(source, path, real_crops[:, ::2, ::2], people, people, "pck_box")
 
 
@@ -64,7 +64,7 @@ def test_the_file_finds_the_joints_of_the_float_network(shipped, people, load):
     assert facts_from_metadata(metadata, "file") == SHIPPED
     crops = cut_people(people, SHIPPED.input_size).pixels
     joints, scores, heatmaps = run(crops, OUTPUTS)
-    expected = load_network(DEFAULT).backend(crops)
+    expected = load_network(TRAINABLE).backend(crops)
     assert 0 < abs(heatmaps - expected).mean() < 2e-3
     seen = scores > 0.5
     assert seen.sum() > 30

@@ -84,8 +84,8 @@ def test_without_a_box_a_second_look_zooms_in(network):
     pose = PoseEstimator(network)(picture_with(JOINTS))
     person = pose.people[0]
     assert network.backend.batches == [1, 1]
-    assert person.box == pytest.approx([164, 134, 296, 266], abs=12)  # 1.1 times the joints' longer side
-    assert person.keypoints == pytest.approx(JOINTS, abs=0.3 * cell(132 * 4 / 3))
+    assert person.box == pytest.approx([170, 140, 290, 260], abs=5)  # a square round the joints
+    assert person.keypoints == pytest.approx(JOINTS, abs=0.3 * cell(120 * 4 / 3))
     assert abs(person.keypoints - JOINTS).max() < cell(640 * 4 / 3, 1.0) / 4  # what the first look could see
 
 
@@ -104,6 +104,15 @@ def test_a_picture_without_anybody_has_nobody(network):
 
 def test_two_of_three_keypoints_are_nobody_without_a_box(network):
     assert PoseEstimator(network)(picture_with(JOINTS[:2])).people == []
+
+
+def test_keypoints_that_are_hardly_sure_are_nobody_without_a_box(network):
+    """Peaks of 0.28 are sure keypoints, as a box shows, but what a network sees in nothing scores no less."""
+    faint = dataclasses.replace(network, backend=lambda crops: 0.28 * find_dots(crops))
+    picture = picture_with(JOINTS)
+    assert PoseEstimator(faint)(picture).people == []
+    assert len(PoseEstimator(faint, min_score=0.15)(picture).people) == 1
+    assert np.isfinite(PoseEstimator(faint)(picture, [[150, 120, 310, 280]]).people[0].keypoints).all()
 
 
 def test_of_two_looks_the_clearly_surer_one_counts(network):

@@ -92,7 +92,7 @@ def evaluate(
         facts: dict[str, Any] = {"predictions": str(predictions)}
     else:
         network = with_shift(load_network(model, runtime, device=device), flip_shift)
-        keypoints_of(network, people.skeleton)  # refused before anybody is cut
+        keypoints_of(network, people)  # refused before anybody is cut
         flipped = network.facts.flip_test or (flip_test and network.facts.skeleton.flips)
         if boxes and chosen != "oks":
             raise InputError("--boxes", f"{chosen} is measured in the boxes of the labels; --metric oks in others too")

@@ -85,7 +85,7 @@ def export(
 
         cost = export_int8(source, output, crops, *people, MAX_LOSS if max_loss is None else max_loss, flip_test)
         print(
-            f"{output}: {output.stat().st_size / 1e6:.2f} MB, {cost.metric} on {cost.data} ({cost.persons} persons) "
+            f"{output}: {megabytes(output):.2f} MB, {cost.metric} on {cost.data} ({cost.persons} persons) "
             f"{cost.int8_score:.2f} in 8 bits, {cost.float_score:.2f} in float; heatmaps differ from torch's by "
             f"{cost.difference.mean_heatmaps:.4f} in the mean, {cost.difference.joints} joints by "
             f"{cost.difference.mean_joints_px:.2f} pixels"
@@ -93,9 +93,15 @@ def export(
         return
     parity = write_export(source, output, crops, flip_test, half)
     print(
-        f"{output}: {output.stat().st_size / 1e6:.2f} MB, heatmaps within {parity.heatmaps:.1e} of torch's, "
+        f"{output}: {megabytes(output):.2f} MB, heatmaps within {parity.heatmaps:.1e} of torch's, "
         f"{parity.joints} joints within {parity.joints_px:.4f} pixels"
     )
+
+
+def megabytes(written: Path) -> float:
+    """Of the file, and of the weights beside it where it is OpenVINO's."""
+    files = {written, written.with_suffix(".bin") if written.suffix == ".xml" else written}
+    return sum(file.stat().st_size for file in files) / 1e6
 
 
 def crops_of(check: list[Path], size_hw: tuple[int, int]) -> NDArray[np.uint8]:

@@ -49,7 +49,7 @@ def submit(
             if boxes is None:
                 raise InputError(data, "has no boxes: name those of a detector with --boxes")
             people = servers.read_unlabelled_coco(data, folder)
-            keypoints_of(network, people.skeleton)  # refused before the boxes are read
+            keypoints_of(network, people)  # refused before the boxes are read
             servers.refuse_coco_name(output)
             detections = read_detections(boxes)
             found, notes = find_detected(network, people, detections, boxes.name, flip_test, batch_size, told)

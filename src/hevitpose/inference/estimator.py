@@ -23,8 +23,8 @@ MIN_SCORE = 0.2
 MIN_KEYPOINTS = 3
 MIN_SHARE = 1 / 3
 """Without a box, fewer sure keypoints than these, or than that share of all, rounded down, are no person."""
-BOX_OF_JOINTS = 1.1
-"""A person's box from joints is a square of their longer extent times this, as in the training data."""
+MIN_MEAN = 1.5
+"""Nor are sure keypoints that score less in the mean than this times `min_score`, as what is seen in nothing does."""
 CLEARLY = 0.1
 """A second look is finer, and counts unless its mean score is lower than the first one's by more than this."""
 
@@ -44,7 +44,7 @@ class Item:
 class PoseEstimator:
     """Finds keypoints of people in pictures.
 
-    >>> estimator = PoseEstimator.from_pretrained("hevitpose_t_people16")
+    >>> estimator = PoseEstimator.from_pretrained()
     >>> pose = estimator(np.zeros((200, 100, 3), dtype=np.uint8))
     >>> pose.size_wh
     (100, 200)
@@ -138,15 +138,16 @@ class PoseEstimator:
             if owner in first:
                 if first[owner][1].mean() > its_scores.mean() + CLEARLY:
                     found = first[owner]
-                if not self._is_person(found[1]):
+                if not self._is_person(found[1], MIN_MEAN):
                     continue
             people[owner].append(self._person(*found, box, box_score, items[owner].picture.shape[:2]))
         return people
 
-    def _is_person(self, scores: Floats) -> bool:
-        """Whether so many keypoints are sure that somebody is there."""
+    def _is_person(self, scores: Floats, mean: float = 1.0) -> bool:
+        """Whether so many keypoints are sure, scoring `mean` times `min_score` in the mean, that somebody is there."""
+        sure = scores[scores >= self.min_score]
         enough = min(len(scores), max(MIN_KEYPOINTS, int(len(scores) * MIN_SHARE)))
-        return int((scores >= self.min_score).sum()) >= enough
+        return len(sure) >= enough and float(sure.mean()) >= mean * self.min_score
 
     def _find(
         self, items: Sequence[Item], owners: Sequence[int], boxes: Floats, padding: float
@@ -178,9 +179,9 @@ def cut_boxes(of: Sequence[Picture], boxes: Floats, padding: float, size_hw: tup
 
 
 def box_of_joints(joints: Floats) -> Floats:
-    """The square box (4,) of a person from joints (K, 2)."""
+    """The square round the joints (K, 2) of a person, (4,): in wider and narrower ones fewer of lsp_val were right."""
     low, high = joints.min(axis=0), joints.max(axis=0)
-    side = max(1.0, BOX_OF_JOINTS * (high - low).max())
+    side = max(1.0, (high - low).max())
     return geometry.box_from_center((low + high) / 2, (side, side))
 
 

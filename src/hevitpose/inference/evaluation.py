@@ -120,7 +120,7 @@ def find_labelled(network: Network, people: LabelledPeople, crops: Crops, flip_t
 
     Of a network that finds more keypoints those of the people are taken. Raises InputError where one is not among them.
     """
-    facts, rows = network.facts, keypoints_of(network, people.skeleton)
+    facts, rows = network.facts, keypoints_of(network, people)
     mirror = facts.skeleton.mirror if flip_test and facts.skeleton.flips and not facts.flip_test else None
     joints, scores = find_joints(network.backend, crops, batch_size, mirror, facts.codec)
     return in_labels(people, joints[:, rows], scores[:, rows])

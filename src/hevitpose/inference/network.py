@@ -10,7 +10,8 @@ from typing import Literal
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import Facts
-from hevitpose.core.skeleton import Skeleton, places_by_name
+from hevitpose.core.person import LabelledPeople
+from hevitpose.core.skeleton import places_by_name
 from hevitpose.inference.backends import Backend, Decoded, decoded_of, heatmaps_of, open_onnx, open_openvino, open_torch
 
 Runtime = Literal["onnx", "openvino", "torch"]
@@ -20,7 +21,10 @@ SUFFIXES: dict[Runtime, tuple[str, ...]] = {
     "torch": (".safetensors",),
 }
 """Of the files that a runtime runs. A file that several run is run by the first of them unless told otherwise."""
-DEFAULT = "hevitpose_t_people16"
+DEFAULT = "hevitpose_t_fast_people16"
+"""Of the weights that ship, those that are best at photos, and fastest (docs/results.md, "Boxes"); as ONNX only."""
+TRAINABLE = "hevitpose_t_people16"
+"""Of the weights that ship, those that torch runs, and that training and export begin with."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,12 @@ def load_network(
     return Network(path.stem, heatmaps_of(run), facts, decoded_of(run))
 
 
-def keypoints_of(network: Network, skeleton: Skeleton) -> list[int]:
-    """Where the keypoints of `skeleton` are among the network's own, by name. Raises InputError where one is not."""
-    rows = places_by_name(skeleton.keypoints, network.facts.skeleton.keypoints)
-    if missing := [name for name, row in zip(skeleton.keypoints, rows, strict=True) if row is None]:
-        raise InputError(network.name, f"does not find {', '.join(missing)}, of the keypoints of {skeleton.name}")
+def keypoints_of(network: Network, people: LabelledPeople) -> list[int]:
+    """Where the people's keypoints are among the network's own, by name. Raises InputError where one is not."""
+    keypoints = people.skeleton.keypoints
+    rows = places_by_name(keypoints, network.facts.skeleton.keypoints)
+    if missing := [name for name, row in zip(keypoints, rows, strict=True) if row is None]:
+        raise InputError(network.name, f"does not find {', '.join(missing)}, of the keypoints of {people.name}")
     return [row for row in rows if row is not None]
 
 
@@ -80,7 +85,8 @@ def find_weights(name: str | PathLike[str], runtime: Runtime | None = None) -> P
     path = weights_folder() / f"{name}{SUFFIXES[runtime or 'onnx'][-1]}"
     if not path.is_file():
         if path.stem in shipped():
-            raise InputError(name, f"ships as ONNX only, not for the runtime {runtime}")
+            others = ", ".join(shipped(path.suffix))
+            raise InputError(name, f"ships as ONNX only, not for the runtime {runtime}; {others} ships for it")
         known = ", ".join(shipped())
         raise InputError(name, f"neither a weight file (.onnx, .xml, .safetensors) nor a name that ships ({known})")
     card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -89,9 +95,9 @@ def find_weights(name: str | PathLike[str], runtime: Runtime | None = None) -> P
     return path
 
 
-def shipped() -> list[str]:
-    """The names of the weights that ship."""
-    return sorted(file.stem for file in weights_folder().glob("*.onnx"))
+def shipped(suffix: str = ".onnx") -> list[str]:
+    """The names of the weights that ship in this form; as ONNX all do."""
+    return sorted(file.stem for file in weights_folder().glob(f"*{suffix}"))
 
 
 def weights_folder() -> Path:

@@ -198,7 +198,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=24)
     options = parser.parse_args()
     model, facts = load_model(find_weights(TRAINABLE, "torch"))
-    proto = to_onnx(fuse(model), facts, half=False)
+    proto = to_onnx(fuse(model), facts, compact=False)
 
     def crops_of(split: Any, count: int) -> Pixels:
         people = split.read()

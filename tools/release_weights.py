@@ -22,6 +22,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.facts import Facts
 from hevitpose.core.heatmap import Refinement
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
+from hevitpose.export.write import Rounding
 from hevitpose.files import atomic
 from hevitpose.files.runs import read_run
 from hevitpose.models import weights
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--note", help="what the recipe does not say of the run")
     parser.add_argument("--last", action="store_true", help="the weights of the run's end, not of its best epoch")
     parser.add_argument("--onnx-only", action="store_true", help="keep the repository small: no safetensors file")
+    parser.add_argument("--round", choices=get_args(Rounding), default="float16", help="the weights of the ONNX file")
     parser.add_argument("--keypoints", choices=SKELETONS, help="of those that the run has learned")
     parser.add_argument(
         "--refine", choices=get_args(Refinement), help="of the heatmaps' peaks, instead of the recipe's"
@@ -59,7 +61,8 @@ def main() -> None:
     weights.save_model(file, weights.half_precision(model.state_dict()), replace(facts, codec=codec))
     photos = sorted((ROOT / "examples").glob("*.jpg"))
     onnx = file.with_suffix(".onnx")
-    hevitpose("export", file, "--output", onnx, *(word for photo in photos for word in ("--check", photo)))
+    checks = [word for photo in photos for word in ("--check", photo)]
+    hevitpose("export", file, "--output", onnx, "--round", options.round, *checks)
     draw_curve(run.history, ROOT / "docs" / f"{options.name}.png")
 
     scores: dict[str, Any] = {}

@@ -332,6 +332,14 @@ def int8_scores() -> str:
     return table(["figure", "runtime", "float32", "int8"], rows)
 
 
+def rounded() -> str:
+    """The weights that ship rounded to 8 bits, before and after, as their card has them."""
+    card = json.loads((ROOT / f"src/hevitpose/weights/{DEFAULT}.json").read_text())
+    figures = [(data, SETS[data], card["scores"][data]) for data in WHOLE]
+    rows = [[f"{name}, {data}", f"{of['torch'][name]:.2f}", f"{of['onnx'][name]:.2f}"] for data, name, of in figures]
+    return table(["figure", "float16", "int8"], rows)
+
+
 def int8_profile() -> str:
     """Milliseconds of the slowest kinds of nodes in both forms."""
     exact, int8 = result("benchmark_int8")["profile"].values()
@@ -447,6 +455,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "paper": paper,
     "int8 scores": int8_scores,
     "int8 speed": int8_speed,
+    "rounded": rounded,
     "int8 profile": int8_profile,
     "int8 layers": int8_layers,
     **{f"paper {number}": partial(of_paper, number) for number in KEYS},

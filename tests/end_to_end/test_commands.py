@@ -275,8 +275,9 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
             "error: --max-loss: is for --int8",
         ),
         (
-            ["export", "hevitpose_t_people16", "--output", "x.onnx", "--check", "photo.png", "--int8", "--half"],
-            "error: --half: is not for --int8",
+            ["export", "hevitpose_t_people16", "--output", "x.onnx", "--check", "photo.png", "--int8"]
+            + ["--round", "int8"],
+            "error: --round: is not for --int8",
         ),
     ],
 )

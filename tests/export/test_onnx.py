@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from torch import nn
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import Facts, facts_from_metadata
@@ -11,12 +12,13 @@ from hevitpose.core.heatmap import CODECS
 from hevitpose.core.skeleton import MPII16
 from hevitpose.export import write
 from hevitpose.export.fuse import fuse
+from hevitpose.export.graph import as_int8
 from hevitpose.export.onnx import OUTPUTS, to_onnx
 from hevitpose.inference.backends import load_onnx, load_openvino, open_torch, torch_backend
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.network import load_network
 from hevitpose.models.hevitpose import HEViTPose, hevitpose_t
-from hevitpose.models.weights import half_precision, load_into, save_model
+from hevitpose.models.weights import half_precision, load_into, round_to_int8, save_model
 
 FACTS = Facts("t", MPII16, (256, 256), 1.25, CODECS["udp"])
 SMALL = {"num_keypoints": 16, "channels": (32, 64, 96), "depths": (1, 1, 1)}
@@ -81,13 +83,34 @@ def test_weights_that_all_groups_share_are_stored_once(as_if_trained):
     assert len(to_onnx(fuse(model), FACTS).SerializeToString()) < 7e6
 
 
-def test_weights_that_are_not_stay_float32_unless_they_are_to_be_rounded(as_if_trained, crops, tmp_path):
+@pytest.mark.parametrize("rounded", [None, "float16", "int8"])
+def test_weights_are_stored_as_they_are_rounded(as_if_trained, crops, tmp_path, rounded):
+    """What is written equals torch with the same rounded weights, to 1e-4."""
     save_model(tmp_path / "t.safetensors", as_if_trained(hevitpose_t()).state_dict(), FACTS)
-    sizes = []
-    for half in (False, True):
-        write.export(tmp_path / "t.safetensors", tmp_path / "t.onnx", crops, half=half)
-        sizes.append((tmp_path / "t.onnx").stat().st_size)
-    assert sizes[1] < 7e6 < 12e6 < sizes[0]
+    write.export(tmp_path / "t.safetensors", tmp_path / "t.onnx", crops, rounded=rounded)
+    size = {None: (12e6, 14e6), "float16": (6e6, 7e6), "int8": (3e6, 3.6e6)}[rounded]
+    assert size[0] < (tmp_path / "t.onnx").stat().st_size < size[1]
+
+
+def test_int8_are_255_numbers_of_each_output_channel(as_if_trained):
+    exact, model = as_if_trained(hevitpose_t()), as_if_trained(hevitpose_t())
+    round_to_int8(model)
+    for layer, before in zip(model.modules(), exact.modules(), strict=True):
+        if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            continue
+        axis = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
+        weights = [each.weight.detach().transpose(0, axis) for each in (layer, before)]
+        for rounded, unrounded in zip(*weights, strict=True):
+            assert len(rounded.unique()) <= 255
+            assert (rounded - unrounded).abs().max() <= unrounded.abs().max() / 254 * 1.001
+
+
+def test_a_part_of_a_rounded_weight_is_found_to_be_rounded():
+    """Without the channel's largest number: of a transposed convolution each phase has some of the taps."""
+    numbers = np.array([[100, -3, 50], [0, 0, 0], [7, 127, -127]])
+    found, steps = as_int8((numbers * [[0.3], [1], [0.002]]).astype(np.float32))
+    assert found * steps == pytest.approx(numbers * [[0.3], [1], [0.002]], rel=1e-6)
+    assert as_int8(np.array([[1, 2**0.5, np.pi]], dtype=np.float32)) is None
 
 
 @pytest.mark.parametrize("damage", [2e-4, np.nan])

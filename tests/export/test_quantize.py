@@ -102,7 +102,7 @@ def test_a_file_that_loses_too_much_is_not_written(model, people, real_crops, mo
 
 
 def test_what_gains_nothing_stays_float(as_if_trained):
-    proto = to_onnx(fuse(as_if_trained(hevitpose_t(16))), FACTS, half=False)
+    proto = to_onnx(fuse(as_if_trained(hevitpose_t(16))), FACTS, compact=False)
     shapes = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
     chosen = set(quantize.in_eight_bits(proto))
     kernels = {True: set(), False: set()}
@@ -116,6 +116,6 @@ def test_what_gains_nothing_stays_float(as_if_trained):
 
 def test_the_fast_network_has_its_nodes_in_eight_bits_too(as_if_trained):
     model = as_if_trained(HEViTPose(16, (64, 128, 192), (1, 1, 1), query_reduction=True))
-    proto = to_onnx(fuse(model), FACTS, half=False)
+    proto = to_onnx(fuse(model), FACTS, compact=False)
     chosen = set(quantize.in_eight_bits(proto))
     assert sum(node.op_type == "Conv" for node in proto.graph.node if node.name in chosen) > 20

@@ -20,7 +20,7 @@ from hevitpose.inference.network import find_weights
 
 EXAMPLES = """
 Examples:\n
-  hevitpose export runs/train/last.safetensors --check photos/ --output mine.onnx\n
+  hevitpose export runs/train/last.safetensors --check photos/ --output mine.onnx --round int8\n
   hevitpose export hevitpose_t_people16 --check photos/ --output flipped.onnx --flip-test\n
   hevitpose export runs/train/last.safetensors --check photos/ --output mine.xml --format openvino\n
   hevitpose export hevitpose_t_people16 --check photos/ --output t_int8.onnx --int8\n
@@ -38,9 +38,10 @@ def export(
     flip_test: Annotated[
         bool, typer.Option("--flip-test", help="Average with the mirrored crop, inside the graph.")
     ] = False,
-    half: Annotated[
-        bool, typer.Option("--half", help="Round weights to float16: half the size. Weights that ship are so.")
-    ] = False,
+    round: Annotated[
+        Literal["float16", "int8"] | None,
+        typer.Option(help="Round weights: a half or a quarter of the size. Nothing else changes: sums are float32."),
+    ] = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Dense convolutions in 8 bits, where the score allows it.")
     ] = False,
@@ -74,8 +75,8 @@ def export(
     for option, given in (("--calibrate", calibrate), ("--score", score), ("--max-loss", max_loss)):
         if given is not None and not int8:
             raise InputError(option, "is for --int8")
-    if int8 and half:
-        raise InputError("--half", "is not for --int8")
+    if int8 and round:
+        raise InputError("--round", "is not for --int8")
     facts = load_model(source)[1]
     if int8:
         people = people_for_int8(calibrate, score, root, facts.skeleton, weights)
@@ -91,7 +92,7 @@ def export(
             f"{cost.difference.mean_joints_px:.2f} pixels"
         )
         return
-    parity = write_export(source, output, crops, flip_test, half)
+    parity = write_export(source, output, crops, flip_test, round)
     print(
         f"{output}: {megabytes(output):.2f} MB, heatmaps within {parity.heatmaps:.1e} of torch's, "
         f"{parity.joints} joints within {parity.joints_px:.4f} pixels"

@@ -67,7 +67,7 @@ def convolution(
     scale = dict(conv.named_buffers()).get("weight_scale")
     weight = cast("NDArray[np.float32]", conv.weight.numpy())
     of_groups = weight.reshape(conv.groups, -1, *weight.shape[1:])
-    if graph.half and conv.groups > 1 and scale is None and (of_groups == of_groups[0]).all():
+    if graph.compact and conv.groups > 1 and scale is None and (of_groups == of_groups[0]).all():
         # In a file that is to be small, weights that all groups share are stored once.
         parameters = [graph.op("Concat", *[graph.weight(of_groups[0])] * conv.groups, axis=0)]
     else:

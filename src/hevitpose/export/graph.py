@@ -9,15 +9,15 @@ from numpy.typing import ArrayLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 18
-SMALLEST_HALF = 1024
+LARGE = 1024
 """Tensors of fewer numbers stay float32: they weigh nothing."""
 
 
 class Graph:
     """Nodes and constants. Each of its functions returns the name of the value that it adds."""
 
-    def __init__(self, half: bool = True) -> None:
-        self.half = half
+    def __init__(self, compact: bool = True) -> None:
+        self.compact = compact
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, NDArray[Any]] = {}
         self._names: dict[tuple[Any, ...], str] = {}
@@ -35,15 +35,22 @@ class Graph:
         return self.constant(values, np.int64)
 
     def weight(self, weight: NDArray[np.float32], scale: NDArray[np.float32] | None = None) -> str:
-        """A weight; with `half` a large one whose numbers are float16, or float16 times its scale, is stored as such.
+        """A weight; with `compact` a large one whose numbers were rounded, before its scale, is stored as they were.
 
         A runtime casts and scales it once, when it loads the file.
         """
-        half = as_half(weight, scale) if self.half and weight.size >= SMALLEST_HALF else None
-        if half is None:
+        if not self.compact or weight.size < LARGE:
             return self.constant(weight)
-        stored = self.op("Cast", self.constant(half, np.float16), to=TensorProto.FLOAT)
-        return stored if scale is None else self.op("Mul", stored, self.constant(scale))
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            trained = weight if scale is None else np.where(scale == 0, 0, weight / scale)
+            rounded = as_int8(trained) or as_half(trained)
+        if rounded is None:
+            return self.constant(weight)
+        numbers, steps = rounded
+        stored = self.op("Cast", self.constant(numbers, numbers.dtype.type), to=TensorProto.FLOAT)
+        for factor in (steps, scale):
+            stored = stored if factor is None else self.op("Mul", stored, self.constant(factor))
+        return stored
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """A node of one output."""
@@ -87,9 +94,26 @@ class Graph:
         return model
 
 
-def as_half(weight: NDArray[np.float32], scale: NDArray[np.float32] | None) -> NDArray[np.float16] | None:
-    """The float16 numbers of which a weight, divided by its scale, consists; None where it does not."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        trained = weight if scale is None else np.where(scale == 0, 0, weight / scale)
-        half = trained.astype(np.float16)
-    return half if np.allclose(half, trained, rtol=1e-6, atol=1e-9) else None
+def as_half(weight: NDArray[np.float32]) -> tuple[NDArray[np.float16], None] | None:
+    """The float16 numbers of which a weight consists, without steps; None where it does not."""
+    half = weight.astype(np.float16)
+    return (half, None) if np.allclose(half, weight, rtol=1e-6, atol=1e-9) else None
+
+
+def as_int8(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
+    """The whole numbers from -127 to 127, and the step of each output channel (o, 1, ...), of which a weight (o, ...)
+    is the product; None where it is not.
+
+    A part of a rounded weight may lack its channel's largest number, so that the step is that of any number of steps.
+    """
+    numbers = np.zeros(weight.shape, dtype=np.int8)
+    steps = np.ones((len(weight), *[1] * (weight.ndim - 1)), dtype=np.float32)
+    for channel, values in enumerate(weight):
+        if not (peak := abs(values).max()):
+            continue
+        possible = (peak / count for count in range(127, 0, -1))
+        step = next((step for step in possible if abs(values / step - np.rint(values / step)).max() < 1e-3), None)
+        if step is None:
+            return None
+        numbers[channel], steps[channel] = np.rint(values / step), step
+    return numbers, steps

@@ -18,12 +18,12 @@ from hevitpose.models.input import MEAN, STD
 OUTPUTS = ("keypoints", "scores", "heatmaps")
 
 
-def to_onnx(model: nn.Module, facts: Facts, half: bool = True) -> onnx.ModelProto:
+def to_onnx(model: nn.Module, facts: Facts, compact: bool = True) -> onnx.ModelProto:
     """The graph of a fused network, for any batch and sides that are multiples of 32, its facts in the metadata.
 
-    `half`: weights that lose nothing by it are stored as float16.
+    `compact`: weights that lose nothing by it are stored as float16 or int8.
     """
-    graph, k = Graph(half), facts.skeleton.num_keypoints
+    graph, k = Graph(compact), facts.skeleton.num_keypoints
     pixels = graph.op("Transpose", "crops", perm=[0, 3, 1, 2])
     if facts.flip_test:
         pixels = graph.op("Concat", pixels, mirror(graph, pixels, axis=3), axis=0)

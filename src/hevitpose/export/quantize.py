@@ -16,7 +16,7 @@ from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 from hevitpose.core.errors import InputError
 from hevitpose.core.person import LabelledPeople
 from hevitpose.export.fuse import fuse
-from hevitpose.export.graph import SMALLEST_HALF
+from hevitpose.export.graph import LARGE
 from hevitpose.export.onnx import add_metadata, to_onnx
 from hevitpose.export.write import Parity, compare, loader, publish, reference, writer
 from hevitpose.files.crops import cut_people
@@ -77,7 +77,7 @@ def export_int8(
     """
     model, facts = load_model(weights)
     facts = replace(facts, flip_test=flip_test)
-    exact = to_onnx(fuse(model), facts, half=False)
+    exact = to_onnx(fuse(model), facts, compact=False)
     nodes = in_eight_bits(exact)
     if not nodes:
         raise InputError(path, f"not written: no convolution has the {NARROWEST} channels that 8 bits are worth")
@@ -178,7 +178,7 @@ class Batches:
 def store_as_half(proto: onnx.ModelProto) -> None:
     """Large float32 constants as float16, which a runtime casts once: less is lost by it than by 8 bits elsewhere."""
     for i, tensor in reversed(list(enumerate(proto.graph.initializer))):
-        if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= SMALLEST_HALF:
+        if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= LARGE:
             half = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), f"{tensor.name}_half")
             cast = helper.make_node("Cast", [half.name], [tensor.name], f"{tensor.name}_cast", to=TensorProto.FLOAT)
             proto.graph.node.insert(0, cast)

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -17,13 +18,14 @@ from hevitpose.export.fuse import fuse
 from hevitpose.export.onnx import OUTPUTS, add_metadata, to_onnx
 from hevitpose.files import atomic
 from hevitpose.inference.backends import Backend, Run, load_onnx, load_openvino, torch_backend
-from hevitpose.models.weights import half_precision, load_into, load_model
+from hevitpose.models.weights import half_precision, load_into, load_model, round_to_int8
 
 MAX_DIFFERENCE, MAX_JOINT_DIFFERENCE = 1e-4, 0.05
 """Heatmaps (about 0 to 1) of the file and of torch, and joints in pixels of the crop, may differ by this."""
 SEEN = 0.1
 """Joints of a lower score are not compared: in a flat heatmap the peak may lie anywhere."""
 CHECKED_BATCHES = (1, 2, 7)
+Rounding = Literal["float16", "int8"]
 PARITY = "hevitpose.parity"
 
 
@@ -38,16 +40,20 @@ class Parity:
     mean_joints_px: float
 
 
-def export(weights: Path, path: Path, crops: NDArray[np.uint8], flip_test: bool = False, half: bool = False) -> Parity:
+def export(
+    weights: Path, path: Path, crops: NDArray[np.uint8], flip_test: bool = False, rounded: Rounding | None = None
+) -> Parity:
     """Write the network of a safetensors file as `path`: ONNX, or OpenVINO's form where it ends in .xml.
 
     `crops` (7 or more, H, W, 3) are real ones; batches of 1, 2 and 7 of them are compared. With `flip_test` the graph
-    averages with the mirrored crop. With `half` all weights are rounded to float16 first; those that are stored so
-    lose nothing. Raises InputError, and writes nothing, where heatmaps differ from torch's by more than 1e-4 or joints
-    by more than 0.05 pixels.
+    averages with the mirrored crop. Weights are `rounded` first where that is wanted; rounded ones are stored as such,
+    which loses nothing more. Raises InputError, and writes nothing, where heatmaps differ from those of torch, with
+    weights rounded alike, by more than 1e-4 or joints by more than 0.05 pixels.
     """
     model, facts = load_model(weights)
-    if half:
+    if rounded == "int8":
+        round_to_int8(model)
+    elif rounded == "float16":
         load_into(model, half_precision(model.state_dict()), str(weights))
     facts = replace(facts, flip_test=flip_test)
     return write_checked(to_onnx(fuse(model), facts), path, reference(model.eval(), facts), facts, crops)

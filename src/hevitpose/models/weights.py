@@ -73,6 +73,17 @@ def load_into(model: nn.Module, tensors: Mapping[str, Tensor], source: str) -> N
     model.load_state_dict({name: tensors[name].to(wanted[name].dtype) for name in wanted})
 
 
+@torch.no_grad()
+def round_to_int8(model: nn.Module) -> None:
+    """Round the weights of convolutions and projections to 255 evenly spaced numbers for each output channel."""
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            of_channels = layer.weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else layer.weight
+            steps = of_channels.abs().flatten(1).amax(dim=1).view(-1, *[1] * (layer.weight.dim() - 1)) / 127
+            steps[steps == 0] = 1
+            of_channels.copy_((of_channels / steps).round() * steps)
+
+
 def half_precision(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The same tensors with floats stored as float16, for files that ship."""
     return {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}

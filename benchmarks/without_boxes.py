@@ -23,7 +23,7 @@ from hevitpose.files.datasets import Split, find_dataset, find_split
 from hevitpose.files.pictures import Picture
 from hevitpose.files.provenance import provenance
 from hevitpose.inference.evaluation import find_labelled, in_labels, score
-from hevitpose.inference.network import shipped
+from hevitpose.inference.network import keypoints_of, shipped
 
 SQUARES, TRIES, SMALLEST = 4, 60, 120
 """So many squares a picture at most, after so many tries, of at least so many pixels a side."""
@@ -53,12 +53,13 @@ def main() -> None:
 def alone(estimator: PoseEstimator, split: Split) -> dict[str, Any]:
     """How many of the people who are alone in their picture are found, and their score without and in their boxes."""
     people = split.read()
-    people = people.subset(np.flatnonzero(np.bincount(people.picture_of)[people.picture_of] == 1))
+    in_picture = np.bincount(np.concatenate([people.picture_of, people.ignored.picture_of]))
+    people = people.subset(np.flatnonzero(in_picture[people.picture_of] == 1))
     poses = [estimator(pictures.read(people.pictures[picture])) for picture in people.picture_of]
     metric = split.metric or "pck_box"
     facts = estimator.network.facts
     in_boxes = find_labelled(estimator.network, people, cut_people(people, facts.input_size, facts.padding), False, 8)
-    whole = score(people, in_labels(people, *joints_of(people, poses)), metric)
+    whole = score(people, in_labels(people, *joints_of(people, poses, keypoints_of(estimator.network, people))), metric)
     return {
         "data": split.name,
         "persons": len(people),
@@ -69,12 +70,12 @@ def alone(estimator: PoseEstimator, split: Split) -> dict[str, Any]:
     }
 
 
-def joints_of(people: LabelledPeople, poses: list[Pose]) -> tuple[Any, Any]:
+def joints_of(people: LabelledPeople, poses: list[Pose], rows: list[int]) -> tuple[Any, Any]:
     """Joints (N, K, 2) and scores (N, K) of the one person of each pose, NaN and 0 where nobody is."""
     joints, scores = np.full_like(people.keypoints, np.nan), np.zeros(people.visibility.shape)
     for row, pose in enumerate(poses):
         for person in pose.people:
-            joints[row], scores[row] = person.all_keypoints, person.scores
+            joints[row], scores[row] = person.all_keypoints[rows], person.scores[rows]
     return joints, scores
 
 
@@ -90,8 +91,8 @@ def squares_without_people(folder: Path) -> list[Picture]:
         picture_of = np.concatenate([people.picture_of, people.ignored.picture_of])
         boxes = np.concatenate([people.boxes, people.ignored.boxes])
         for index, file in enumerate(people.pictures):
-            picture, low = pictures.read(file), boxes[picture_of == index]
-            squares += [picture[y : y + side, x : x + side] for x, y, side in free(random, picture.shape[:2], low)]
+            picture, here = pictures.read(file), boxes[picture_of == index]
+            squares += [picture[y : y + side, x : x + side] for x, y, side in free(random, picture.shape[:2], here)]
     return squares
 
 

@@ -64,7 +64,7 @@ def test_importing_the_package_loads_nothing():
 def test_prediction_loads_no_torch():
     code = (
         "import numpy as np\nfrom hevitpose import PoseEstimator\n"
-        "PoseEstimator.from_pretrained('hevitpose_t_people16')(np.zeros((64, 64, 3), dtype=np.uint8))"
+        "PoseEstimator.from_pretrained()(np.zeros((64, 64, 3), dtype=np.uint8))"
     )
     assert not loaded_by(code) & (HEAVY - {"onnxruntime"})
 
@@ -72,7 +72,7 @@ def test_prediction_loads_no_torch():
 def test_the_weights_that_ship_are_measured_without_torch():
     code = (
         "from pathlib import Path\nfrom hevitpose.export.measurable import measurable\n"
-        "measurable('hevitpose_t_people16', ['onnx'], 256, Path())"
+        "measurable('hevitpose_t_fast_people16', ['onnx'], 256, Path())"
     )
     assert not loaded_by(code) & (HEAVY - {"onnxruntime"})
 

@@ -147,7 +147,7 @@ def own_keypoints() -> str:
 
 
 def errors() -> str:
-    """The kinds of errors of the shipped weights by keypoint."""
+    """The kinds of errors of the weights that predict uses, by keypoint."""
     kinds = result(f"{DEFAULT}.lsp_val")["errors"]
     names = [kind for kind in kinds["all"] if kind != "joints"]
     rows = [

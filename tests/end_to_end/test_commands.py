@@ -154,7 +154,8 @@ def test_a_graph_with_its_own_flip_test_is_said_to_flip_and_seven_pictures_are_e
         Path(f"photos/{n}.png").write_bytes(Path("photo.png").read_bytes())
     Path("photos/8.png").write_text("no picture")
     status, printed, errors = hevitpose(
-        "export", "hevitpose_t_people16", "--flip-test", "--check", "photos", "--output", "flips.xml"
+        *("export", "hevitpose_t_people16", "--flip-test", "--check", "photos"),
+        *("--output", "flips.xml", "--format", "openvino"),
     )
     assert status == 0, errors
     size = Path("flips.xml").stat().st_size + Path("flips.bin").stat().st_size

@@ -112,6 +112,7 @@ def test_keypoints_that_are_hardly_sure_are_nobody_without_a_box(network):
     picture = picture_with(JOINTS)
     assert PoseEstimator(faint)(picture).people == []
     assert len(PoseEstimator(faint, min_score=0.15)(picture).people) == 1
+    assert len(PoseEstimator(network, min_score=0.7)(picture).people) == 1
     assert np.isfinite(PoseEstimator(faint)(picture, [[150, 120, 310, 280]]).people[0].keypoints).all()
 
 

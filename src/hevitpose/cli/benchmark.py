@@ -17,7 +17,7 @@ from hevitpose.cli.common import need
 from hevitpose.cli.compare import show
 from hevitpose.core.errors import InputError
 from hevitpose.files import atomic
-from hevitpose.inference.network import DEFAULT, Runtime
+from hevitpose.inference.network import DEFAULT, TRAINABLE, Runtime
 from hevitpose.view.figures import output_files
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def row_of(network: "Measurable", form: Any) -> dict[str, Any]:
 
 
 def of_pipeline(photo: Path, runtimes: list[Runtime], threads: int, people: list[int]) -> dict[str, Any]:
-    """What is written about the steps of prediction with the weights that ship."""
+    """What is written about the steps of prediction with the weights that `predict` uses; with torch, T's."""
     from hevitpose.files import pictures
     from hevitpose.inference.estimator import PoseEstimator
     from hevitpose.inference.pipeline import ALL, HEATMAPS, NETWORK, command_s, pipeline_ms
@@ -177,7 +177,8 @@ def of_pipeline(photo: Path, runtimes: list[Runtime], threads: int, people: list
     from hevitpose.view.draw import draw
 
     height, width = pictures.read(photo).shape[:2]
-    estimator = PoseEstimator.from_pretrained(DEFAULT, runtime=runtimes[0], threads=threads)
+    weights = TRAINABLE if runtimes[0] == "torch" else DEFAULT
+    estimator = PoseEstimator.from_pretrained(weights, runtime=runtimes[0], threads=threads)
     rows = []
     with Console(stderr=True).status("") as status:
         for count in people:
@@ -191,7 +192,7 @@ def of_pipeline(photo: Path, runtimes: list[Runtime], threads: int, people: list
     show(*pipeline_table(rows), tight=True)
     print(f"hevitpose predict {photo.name}: {seconds:.2f} s from start to end")
     return {
-        "weights": DEFAULT,
+        "weights": weights,
         "input_size": estimator.network.facts.input_size,
         "photo": photo.name,
         "size_wh": [width, height],

@@ -45,7 +45,9 @@ INPUT_PIXELS_A_CELL = 4
 def evaluate(
     data: Annotated[str, typer.Option(help="Validation set (mpii_val, my.toml/val), or a COCO keypoint file.")],
     root: Annotated[Path | None, typer.Option(help="Folder of the data's files.")] = None,
-    model: Annotated[str, typer.Option(help="Weights that ship, or a file (.onnx, .xml, .safetensors).")] = DEFAULT,
+    model: Annotated[
+        str, typer.Option(help="Weights that ship (for torch: hevitpose_t_people16), or a file.")
+    ] = DEFAULT,
     runtime: Annotated[Runtime | None, typer.Option(help="ONNX Runtime unless the file says otherwise.")] = None,
     metric: Annotated[Metric | None, typer.Option(help="Instead of the set's own.")] = None,
     boxes: Annotated[

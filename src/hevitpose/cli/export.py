@@ -40,7 +40,7 @@ def export(
     ] = False,
     round: Annotated[
         Literal["float16", "int8"] | None,
-        typer.Option(help="Round weights: a half or a quarter of the size. Nothing else changes: sums are float32."),
+        typer.Option(help="Round weights, to a half or a quarter of the size, and compute in float32; docs/int8.md."),
     ] = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Dense convolutions in 8 bits, where the score allows it.")
@@ -60,7 +60,8 @@ def export(
     """Write a network in the form in which it predicts: uint8 RGB crops (N, H, W, 3) in; keypoints (N, K, 2) in pixels
     of the crop, scores (N, K) and heatmaps out.
 
-    The file is run on real pictures beside the original first, and not written when they differ. With --int8 it is
+    The file is run on real pictures beside the original first, its weights rounded alike, and not written when they
+    differ. With --int8 it is
     scored beside the original, and not written when it loses more than --max-loss.
     """
     need("export")
@@ -92,9 +93,10 @@ def export(
             f"{cost.difference.mean_joints_px:.2f} pixels"
         )
         return
+    alike = f" in {round}" if round else ""
     parity = write_export(source, output, crops, flip_test, round)
     print(
-        f"{output}: {megabytes(output):.2f} MB, heatmaps within {parity.heatmaps:.1e} of torch's, "
+        f"{output}: {megabytes(output):.2f} MB, heatmaps within {parity.heatmaps:.1e} of torch's{alike}, "
         f"{parity.joints} joints within {parity.joints_px:.4f} pixels"
     )
 

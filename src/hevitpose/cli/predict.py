@@ -56,7 +56,9 @@ def predict(
     flip_test: Annotated[
         bool, typer.Option("--flip-test", help="See each person mirrored too: better, slower.")
     ] = False,
-    model: Annotated[str, typer.Option(help="Weights that ship, or a file (.onnx, .xml, .safetensors).")] = DEFAULT,
+    model: Annotated[
+        str, typer.Option(help="Weights that ship (for torch: hevitpose_t_people16), or a file.")
+    ] = DEFAULT,
     runtime: Annotated[Runtime | None, typer.Option(help="ONNX Runtime unless the file says otherwise.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures in memory, and people at a time.")] = 8,
     threads: Annotated[int | None, typer.Option(min=1, help="All processor cores by default, and at most.")] = None,

@@ -26,7 +26,9 @@ def submit(
     output: Annotated[Path, typer.Option(help="The file that the server takes: .zip for COCO, .mat for MPII.")],
     root: Annotated[Path | None, typer.Option(help="Folder of the pictures, if not that of --data.")] = None,
     boxes: Annotated[Path | None, typer.Option(help="COCO: detected boxes. MPII has boxes of its own.")] = None,
-    model: Annotated[str, typer.Option(help="Weights that ship, or a file (.onnx, .xml, .safetensors).")] = DEFAULT,
+    model: Annotated[
+        str, typer.Option(help="Weights that ship (for torch: hevitpose_t_people16), or a file.")
+    ] = DEFAULT,
     runtime: Annotated[Runtime | None, typer.Option(help="ONNX Runtime unless the file says otherwise.")] = None,
     flip_test: Annotated[bool, typer.Option(help="Average with the mirrored picture.")] = True,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,

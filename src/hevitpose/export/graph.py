@@ -8,9 +8,9 @@ import onnx
 from numpy.typing import ArrayLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from hevitpose.models.weights import LARGE
+
 OPSET = 18
-LARGE = 1024
-"""Tensors of fewer numbers stay float32: they weigh nothing."""
 
 
 class Graph:
@@ -37,18 +37,19 @@ class Graph:
     def weight(self, weight: NDArray[np.float32], scale: NDArray[np.float32] | None = None) -> str:
         """A weight; with `compact` a large one whose numbers were rounded, before its scale, is stored as they were.
 
-        A runtime casts and scales it once, when it loads the file.
+        A runtime casts and scales it once, when it loads the file, unless it is told to run the graph as it is.
         """
         if not self.compact or weight.size < LARGE:
             return self.constant(weight)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             trained = weight if scale is None else np.where(scale == 0, 0, weight / scale)
-            rounded = as_int8(trained) or as_half(trained)
+            of_channels = as_int8(weight)  # those of a batch norm scale the steps
+            rounded = of_channels or as_int8(trained) or as_half(trained)
         if rounded is None:
             return self.constant(weight)
         numbers, steps = rounded
         stored = self.op("Cast", self.constant(numbers, numbers.dtype.type), to=TensorProto.FLOAT)
-        for factor in (steps, scale):
+        for factor in (steps, None if of_channels else scale):
             stored = stored if factor is None else self.op("Mul", stored, self.constant(factor))
         return stored
 
@@ -106,6 +107,8 @@ def as_int8(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.f
 
     A part of a rounded weight may lack its channel's largest number, so that the step is that of any number of steps.
     """
+    if weight.ndim < 2 or weight[0].size < 9:  # of the few numbers of a channel many are some step apart
+        return None
     numbers = np.zeros(weight.shape, dtype=np.int8)
     steps = np.ones((len(weight), *[1] * (weight.ndim - 1)), dtype=np.float32)
     for channel, values in enumerate(weight):

@@ -16,14 +16,13 @@ from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 from hevitpose.core.errors import InputError
 from hevitpose.core.person import LabelledPeople
 from hevitpose.export.fuse import fuse
-from hevitpose.export.graph import LARGE
 from hevitpose.export.onnx import add_metadata, to_onnx
 from hevitpose.export.write import Parity, compare, loader, publish, reference, writer
 from hevitpose.files.crops import cut_people
 from hevitpose.files.datasets import Metric
 from hevitpose.inference.evaluation import find_labelled, score
 from hevitpose.inference.network import load_network
-from hevitpose.models.weights import load_model
+from hevitpose.models.weights import LARGE, load_model
 
 NARROWEST = 64
 """Convolutions of fewer channels, in or out, stay float."""

@@ -23,8 +23,9 @@ MIN_SCORE = 0.2
 MIN_KEYPOINTS = 3
 MIN_SHARE = 1 / 3
 """Without a box, fewer sure keypoints than these, or than that share of all, rounded down, are no person."""
-MIN_MEAN = 1.5
-"""Nor are sure keypoints that score less in the mean than this times `min_score`, as what is seen in nothing does."""
+MIN_MEAN = 0.3
+"""Nor are sure keypoints that score less in the mean, as those seen in nothing do; in proportion with a lower
+`min_score` than the usual one."""
 CLEARLY = 0.1
 """A second look is finer, and counts unless its mean score is lower than the first one's by more than this."""
 
@@ -138,16 +139,16 @@ class PoseEstimator:
             if owner in first:
                 if first[owner][1].mean() > its_scores.mean() + CLEARLY:
                     found = first[owner]
-                if not self._is_person(found[1], MIN_MEAN):
+                if not self._is_person(found[1], MIN_MEAN * min(1, self.min_score / MIN_SCORE)):
                     continue
             people[owner].append(self._person(*found, box, box_score, items[owner].picture.shape[:2]))
         return people
 
-    def _is_person(self, scores: Floats, mean: float = 1.0) -> bool:
-        """Whether so many keypoints are sure, scoring `mean` times `min_score` in the mean, that somebody is there."""
+    def _is_person(self, scores: Floats, mean: float = 0.0) -> bool:
+        """Whether so many keypoints are sure, and score so much in the mean, that somebody is there."""
         sure = scores[scores >= self.min_score]
         enough = min(len(scores), max(MIN_KEYPOINTS, int(len(scores) * MIN_SHARE)))
-        return len(sure) >= enough and float(sure.mean()) >= mean * self.min_score
+        return len(sure) >= enough and float(sure.mean()) >= mean
 
     def _find(
         self, items: Sequence[Item], owners: Sequence[int], boxes: Floats, padding: float

@@ -16,6 +16,8 @@ from hevitpose.files import atomic
 from hevitpose.models.networks import build_network
 
 HASH = "sha256"
+LARGE = 1024
+"""Tensors of fewer numbers are not rounded: they weigh nothing."""
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -75,9 +77,11 @@ def load_into(model: nn.Module, tensors: Mapping[str, Tensor], source: str) -> N
 
 @torch.no_grad()
 def round_to_int8(model: nn.Module) -> None:
-    """Round the weights of convolutions and projections to 255 evenly spaced numbers for each output channel."""
+    """Round large weights of convolutions and projections to 255 evenly spaced numbers for each output channel."""
     for layer in model.modules():
         if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            if layer.weight.numel() < LARGE:
+                continue
             of_channels = layer.weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else layer.weight
             steps = of_channels.abs().flatten(1).amax(dim=1).view(-1, *[1] * (layer.weight.dim() - 1)) / 127
             steps[steps == 0] = 1

@@ -114,6 +114,9 @@ def test_a_part_of_a_rounded_weight_is_found_to_be_rounded():
     numbers = np.array([[100, -3, 50, 1, 2, 3, 4, 5, 6], [0] * 9, [7, 127, -127, 0, 0, 0, 0, 0, 1]])
     found, steps = as_int8((numbers * [[0.3], [1], [0.002]]).astype(np.float32))
     assert found * steps == pytest.approx(numbers * [[0.3], [1], [0.002]], rel=1e-6)
+    turned = np.random.default_rng(0).integers(-127, 128, (20, 30)) * np.linspace(0.1, 0.9, 30)
+    found, steps = as_int8(turned.astype(np.float32))
+    assert found * steps == pytest.approx(turned, rel=1e-6)
     assert as_int8(np.sqrt(np.arange(1, 28, dtype=np.float32)).reshape(3, 9)) is None
     assert as_int8(np.arange(2000, dtype=np.float32)) is None  # what has one number a channel is no weight
 

@@ -106,7 +106,15 @@ def as_int8(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.f
     is the product; None where it is not.
 
     A part of a rounded weight may lack its channel's largest number, so that the step is that of any number of steps.
+    Of a projection that torch's exporter has turned, (i, o), the steps are of its columns.
     """
+    found = _of_rows(weight)
+    if found is None and weight.ndim == 2 and (turned := _of_rows(weight.T)):
+        return turned[0].T, turned[1].T
+    return found
+
+
+def _of_rows(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
     if weight.ndim < 2 or weight[0].size < 9:  # of the few numbers of a channel many are some step apart
         return None
     numbers = np.zeros(weight.shape, dtype=np.int8)

@@ -7,6 +7,7 @@ import torch
 from hevitpose.core.facts import Facts
 from hevitpose.core.skeleton import MPII16
 from hevitpose.export.measurable import measurable
+from hevitpose.inference.network import DEFAULT, TRAINABLE
 from hevitpose.models.hevitpose import hevitpose_t
 from hevitpose.models.weights import save_model
 
@@ -77,11 +78,14 @@ def test_torch_and_what_has_no_score(hevitpose):
     assert not Path("b.png").exists()
 
 
-def test_the_steps_of_prediction(hevitpose, skier):
+@pytest.mark.parametrize(("runtime", "weights"), [("onnx", DEFAULT), ("torch", TRAINABLE)])
+def test_the_steps_of_prediction(hevitpose, skier, runtime, weights):
     status, printed, _ = hevitpose(
-        "benchmark", "--pipeline", skier, "--people", "2", "--threads", "1", "--output", "p.json"
+        *("benchmark", "--pipeline", skier, "--runtimes", runtime),
+        *("--people", "2", "--threads", "1", "--output", "p.json"),
     )
     result = json.loads(Path("p.json").read_text())
+    assert (result["runtime"], result["weights"]) == (runtime, weights)
     (row,) = result["pipeline"]
     assert f"hevitpose predict skier.jpg: {result['command_s']:.2f} s" in printed
     assert (status, row["people"]) == (0, 2)

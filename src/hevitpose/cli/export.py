@@ -61,8 +61,7 @@ def export(
     of the crop, scores (N, K) and heatmaps out.
 
     The file is run on real pictures beside the original first, its weights rounded alike, and not written when they
-    differ. With --int8 it is
-    scored beside the original, and not written when it loses more than --max-loss.
+    differ. With --int8 it is scored beside the original, and not written when it loses more than --max-loss.
     """
     need("export")
     if output.suffix != SUFFIX[format]:

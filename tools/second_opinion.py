@@ -1,6 +1,7 @@
 """Mend labels of the 21 keypoints of join_labels.py where two networks that were trained apart agree against them.
 
-    hevitpose evaluate --data data/people16/people16_train.json --metric pck_box --save-predictions t.json
+    hevitpose evaluate --data data/people16/people16_train.json --model first.safetensors --metric pck_box \
+        --save-predictions t.json
     python benchmarks/movenet.py movenet-thunder.pb --data people21/train.json --root data --output movenet.json
     python tools/second_opinion.py people21/train.json t.json movenet.json --output people21/mended.json \
         --repeat lsp=2 mpii=3 coco=8

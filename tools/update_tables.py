@@ -146,6 +146,18 @@ def own_keypoints() -> str:
     return table(["set", "labelled, not trained on", "figure", "%"], rows)
 
 
+def augmentation() -> str:
+    """What changed colours and covered parts do for the mouse, the mean of its seeds."""
+    rows = []
+    for name in ("benchmark_augmentation", "benchmark_augmentation_longer"):
+        found = result(name)
+        for arm in dict.fromkeys(row["arm"] for row in found["rows"]):
+            scores = [row["scores"] for row in found["rows"] if row["arm"] == arm]
+            means = [f"{sum(score[on] for score in scores) / len(scores):.1f}" for on in scores[0]]
+            rows.append([arm, str(found["epochs"]), *means])
+    return table(["training", "epochs", *(f"PCKbox@0.05, {on}" for on in found["rows"][0]["scores"])], rows)
+
+
 def errors() -> str:
     """The kinds of errors of the weights that predict uses, by keypoint."""
     kinds = result(f"{DEFAULT}.lsp_val")["errors"]
@@ -327,7 +339,7 @@ def int8_scores() -> str:
         runtime = "OpenVINO" if "--runtime openvino" in row["command"] else "ONNX Runtime"
         figures.append((f"{row['metric']}, {row['data']}", runtime, row["float_score"], row["score"]))
     megabytes = (ROOT / "src/hevitpose/weights/hevitpose_t_people16.onnx").stat().st_size / 1e6
-    figures.append(("file, MB", "", megabytes, found["megabytes"]))
+    figures.append(("file, MB; float32 stored as float16", "", megabytes, found["megabytes"]))
     rows = [[name, runtime, f"{before:.1f}", f"{after:.1f}"] for name, runtime, before, after in figures]
     return table(["figure", "runtime", "float32", "int8"], rows)
 
@@ -441,6 +453,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "network speed": network_speed,
     "errors": errors,
     "own keypoints": own_keypoints,
+    "augmentation": augmentation,
     "calibration": calibration,
     "codecs": codecs,
     "comparison": partial(compared, "compare"),

@@ -52,6 +52,31 @@ def test_networks_and_files_in_two_runtimes(hevitpose):
     assert Path("b.png").exists()
 
 
+def test_a_file_that_fails_as_it_runs_leaves_the_others(hevitpose):
+    import onnx
+    from onnx import TensorProto, helper
+
+    info = helper.make_tensor_value_info
+    pixels = info("pixels", TensorProto.FLOAT, [1, 3, "height", "width"])
+    seven = helper.make_tensor("shape", TensorProto.INT64, [1], [7])
+    for name, node in (
+        ("good", helper.make_node("Relu", ["pixels"], ["out"])),
+        ("bad", helper.make_node("Reshape", ["pixels", "shape"], ["out"])),
+    ):
+        graph = helper.make_graph([node], name, [pixels], [info("out", TensorProto.FLOAT, None)], [seven])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+        model.ir_version = 8
+        onnx.save(model, f"{name}.onnx")
+    status, printed, errors = hevitpose("benchmark", "--models", "good.onnx,bad.onnx", "--output", "b.json", *QUICK)
+    assert (status, "Traceback" in errors, "left out: bad in onnx" in errors, "good" in printed) == (
+        1,
+        False,
+        True,
+        True,
+    ), errors
+    assert [row["model"] for row in json.loads(Path("b.json").read_text())["rows"]] == ["good"]
+
+
 def test_two_files_of_one_name_are_two_networks(hevitpose):
     for seed, folder in enumerate(("a", "b")):
         torch.manual_seed(seed)

@@ -81,10 +81,11 @@ def data(skier, empty_folder):  # noqa: ARG001
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 def test_from_training_to_an_onnx_file_that_is_evaluated(hevitpose, skier):
     arguments = ["train", "--data", "people.toml", "--epochs", 1, "--size", "32", "--batch-size", 4, "--out", "run"]
-    arguments += ["--half-body", 0.25]
+    arguments += ["--half-body", 0.25, "--color", 0.3, "--occlusion", 0.5]
     status, printed, errors = hevitpose(*arguments)
     assert (status, "val PCKh@0.5" in printed) == (0, True)
-    assert json.loads(Path("run/recipe.json").read_text())["augmentation"]["half_body"] == 0.25
+    augmentation = json.loads(Path("run/recipe.json").read_text())["augmentation"]
+    assert [augmentation[name] for name in ("half_body", "color", "occlusion")] == [0.25, 0.3, 0.5]
     assert "epoch 1/1: 2 of 2, loss 0." in errors
     left = {file.name for file in Path("run").iterdir()}
     assert left >= {"best.safetensors", "last.safetensors", "curve.png", "keypoints.csv", "worst_val.png", "log.csv"}
@@ -144,6 +145,8 @@ def test_saved_predictions_score_as_the_network_did(hevitpose, file):
     common = ("evaluate", "--data", "people.json", "--metric", "pckh", "--json")
     _, first, _ = hevitpose(*common, "--no-flip-test", "--save-predictions", file)
     _, again, _ = hevitpose(*common, "--predictions", file)
+    refused = hevitpose(*common, "--predictions", file, "--boxes", "boxes.json")
+    assert refused[::2] == (1, "error: --boxes: is not for --predictions, which have their own\n")
     assert json.loads(again)["scores"] == json.loads(first)["scores"]
 
 
@@ -164,6 +167,11 @@ def test_a_graph_with_its_own_flip_test_is_said_to_flip_and_seven_pictures_are_e
         "evaluate", "--data", "people.json", "--metric", "pckh", "--model", "flips.xml", "--no-flip-test", "--json"
     )
     assert json.loads(printed)["flip_test"] is True
+    shifted = ["evaluate", "--data", "people.json", "--metric", "pckh", "--model", "flips.xml", "--flip-shift", 1]
+    assert hevitpose(*shifted)[::2] == (
+        1,
+        "error: --flip-shift: flips mirrors within its graph, which no option changes\n",
+    )
 
 
 @pytest.mark.usefixtures("data")

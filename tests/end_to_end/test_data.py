@@ -106,6 +106,8 @@ def test_without_mirror_pairs_nothing_is_flipped_and_every_command_says_so(hevit
         assert (result["flip_test"], result["notes"]) == (False, notes)
     predict = ["predict", mice / "images/val/1.png", "--model", "run/last.safetensors", "--flip-test"]
     assert "note: no mirror pairs: pictures are not flipped\n" in hevitpose(*predict)[2]
+    export = ["export", "run/last.safetensors", "--output", "run/flips.onnx", "--check", mice / "images", "--flip-test"]
+    assert hevitpose(*export)[::2] == (1, "error: --flip-test: no mirror pairs: pictures are not flipped\n")
 
 
 def test_training_refuses_errors_before_it_begins(hevitpose, spoilt):

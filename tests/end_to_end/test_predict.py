@@ -1,6 +1,8 @@
 import csv
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -299,3 +301,17 @@ def test_a_warning_beside_the_bar_is_one_line(capfd, monkeypatch):
     for _ in track([1, 2], "pictures", console):
         say(console, line)
     assert capfd.readouterr().err.count(line) == 2
+
+
+def test_a_name_that_is_too_long_is_one_line(hevitpose):
+    name = "a" * 300
+    status, _, errors = hevitpose("predict", name)
+    assert (status, errors.count("\n"), errors.startswith(f"error: {name}: ")) == (1, 1, True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_utf8(hevitpose, skier):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    shutil.copy(skier, name)
+    status, _, errors = hevitpose("predict", ".", "--format", "csv", "--output", "all.csv")
+    assert (status, b"caf\xe9.jpg" in Path("all.csv").read_bytes()) == (0, True), errors

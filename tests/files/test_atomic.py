@@ -93,3 +93,10 @@ def test_asking_whether_a_folder_can_be_written_leaves_nothing(tmp_path):
     for folder in ("old", "new/deeper"):
         atomic.refuse_unwritable(tmp_path / folder)
     assert [one.name for one in tmp_path.rglob("*")] == ["old"]
+
+
+def test_names_as_long_as_they_may_be_and_names_that_are_no_utf8(tmp_path):
+    atomic.write(tmp_path / ("a" * 255), "caf\udce9")
+    assert (tmp_path / ("a" * 255)).read_bytes() == b"caf\xe9"
+    with pytest.raises(InputError, match=r"cannot be written \(File name too long\)"):
+        atomic.refuse_unwritable_file(tmp_path / ("a" * 256))

@@ -74,6 +74,12 @@ def test_a_yolo_data_set_reads_back(tmp_path, mice):
     assert (tmp_path / "yolo" / "images" / "near" / "b.png").read_bytes() == (tmp_path / "photos/b.png").read_bytes()
 
 
+def test_every_set_of_a_yolo_data_set_has_its_name(tmp_path, mice):
+    write_yolo([mice, replace(mice, name="test"), replace(mice, name="val")], tmp_path / "yolo")
+    lines = (tmp_path / "yolo" / "data.yaml").read_text().splitlines()
+    assert lines[:3] == ['train: "images/train"', 'test: "images/test"', 'val: "images/val"']
+
+
 def test_what_cannot_be_written_is_one_line(tmp_path, mice, refused):
     with refused(tmp_path, "not an empty folder"):
         write_yolo([mice], tmp_path)

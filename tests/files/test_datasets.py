@@ -48,6 +48,12 @@ def paths(split):
     return split.annotations, split.pictures, split.subset, split.ground_truth
 
 
+def test_a_folder_is_described_by_the_toml_file_in_it(tmp_path, toml):
+    toml()
+    for root, folder in ((None, tmp_path), (tmp_path / "root", tmp_path / "root")):
+        assert find_dataset(str(tmp_path), root).train.annotations == folder / "labels" / "train.json"
+
+
 @pytest.mark.parametrize("root", [None, "root"])
 def test_files_lie_beside_the_toml_file_or_in_the_root(tmp_path, toml, root):
     folder = tmp_path / root if root else tmp_path
@@ -182,6 +188,15 @@ def test_the_skeleton_table_says_what_the_file_does_not(tmp_path, toml):
     (tmp_path / "mice.json").write_text(json.dumps(coco()))
     skeleton = find_dataset(toml(EARS)).train.read().skeleton
     assert (skeleton.mirror, skeleton.limbs, skeleton.sigmas) == ((0, 2, 1), ((0, 1),), (0.05, 0.1, 0.1))
+
+
+def test_keypoints_that_are_no_list_are_one_line(tmp_path, toml, refused):
+    content = coco()
+    content["categories"][0]["keypoints"] = 17
+    (tmp_path / "mice.json").write_text(json.dumps(content))
+    train = find_dataset(toml(EARS)).train
+    with refused(tmp_path / "mice.toml", "keypoints of the annotation file are no list of names, but 17"):
+        train.read()
 
 
 def test_the_skeleton_table_serves_every_format(tmp_path, toml):

@@ -66,5 +66,5 @@ def test_no_folder_is_no_score(tmp_path):
 
 def test_a_broken_file_is_named(tmp_path):
     (tmp_path / "half.json").write_text('{"scores": ')
-    with pytest.raises(InputError, match=r"half\.json: cannot be read as JSON"):
+    with pytest.raises(InputError, match=r"half\.json: not valid JSON"):
         find_measured(tmp_path)

@@ -49,7 +49,8 @@ def test_runs_are_found_in_a_folder_of_runs_and_compared_by_what_differs(tmp_pat
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("recipe.json", "{", "recipe.json: cannot be read as JSON"),
+        ("recipe.json", "{", "recipe.json: not valid JSON"),
+        ("recipe.json", "{}", "log.jsonl: is no log of a run"),
         ("recipe.json", "[]", "recipe.json: must hold a JSON object"),
         ("log.jsonl", "{}\n{", "log.jsonl: is no log of a run"),
         ("log.jsonl", '{"epoch": 1}\n', "log.jsonl: is no log of a run"),

@@ -128,6 +128,7 @@ def test_a_wrong_label_is_one_line(tmp_path, yolo, refused, line, words):
         ("a: [", ("YAML",)),
         ("- 1", ("table",)),
         ("a: !!python/object/apply:os.system ['touch ran']", ("YAML", "python/object")),
+        ("nc: !!bool maybe", ("YAML",)),
         ("names: [a]", ("neither train nor val",)),
         ("train: [a, b]", ("train must be one folder",)),
         (YAML.replace("[3, 3]", "3"), ("kpt_shape must be",)),

@@ -6,8 +6,7 @@ import torch
 
 from hevitpose.core import geometry
 from hevitpose.core.skeleton import MPII16, Skeleton
-from hevitpose.models.input import MEAN, STD
-from hevitpose.training.augment import Augmentation, draw_views, warp
+from hevitpose.training.augment import Augmentation, cover, draw_looks, draw_views, recolor, warp
 
 NOTHING = Augmentation(flip=0, scale=0, rotation=0)
 EVERYTHING = Augmentation(half_body=0.3, shift=0.16, shift_probability=0.3)
@@ -80,10 +79,37 @@ def test_half_bodies_are_the_upper_or_the_lower_joints(mpii_people):
         *("r_ankle", "r_knee", "r_hip", "l_hip", "l_knee", "l_ankle", "pelvis")
     }
     inside = ((views.joints > -0.5) & (views.joints < [191.5, 255.5])).all(axis=2)
-    of_upper, of_lower = inside[:, upper].all(axis=1), inside[:, lower].all(axis=1)
+    # Boxes lie round the mean of the joints, not the middle: a joint far from the others may be cut off.
+    of_upper, of_lower = (inside[:, which].mean(axis=1) > 0.7 for which in (upper, lower))
     assert (of_upper | of_lower).all()
     assert 5 < (of_upper & ~of_lower).sum()
     assert 5 < (of_lower & ~of_upper).sum()
+
+
+def test_half_bodies_are_as_large_and_as_often_upper_as_mmposes(mpii_people):
+    upper, lower = (100.0, 100.0), (100.0, 300.0)
+    joints = np.where(np.isin(np.arange(16), MPII16.upper_body)[:, None], upper, lower)[None].repeat(40, axis=0)
+    joints[:, ::2] += (60, 40)
+    seen = np.full((40, 16), 2, dtype=np.int8)
+    people = dataclasses.replace(mpii_people, keypoints=joints, visibility=seen)
+    half = dataclasses.replace(NOTHING, half_body=1.0)
+    matrices = np.concatenate([views_of(people, half, epoch=epoch).matrices for epoch in range(50)])
+    assert 192 / matrices[:, 0, 0] == pytest.approx(1.5 * 60)  # of a crop of 192 x 256
+    centers = geometry.transform(geometry.inverse(matrices), np.array([[95.5, 127.5]]))[:, 0]
+    means = np.array(
+        [joints[0, list(MPII16.upper_body)].mean(axis=0), np.delete(joints[0], MPII16.upper_body, 0).mean(axis=0)]
+    )
+    is_upper = centers[:, 1] < 200
+    assert centers == pytest.approx(np.where(is_upper[:, None], means[0], means[1]))
+    assert is_upper.mean() == pytest.approx(0.691, abs=0.03)
+
+
+def test_shifts_are_shares_of_the_padded_box(mpii_people):
+    augmentation = dataclasses.replace(NOTHING, shift=0.16, shift_probability=1.0)
+    plain = views_of(mpii_people, NOTHING).matrices
+    moved = np.concatenate([views_of(mpii_people, augmentation, epoch=e).matrices - plain for e in range(100)])
+    assert abs(moved[:, 0, 2]).max() == pytest.approx(0.16 * 192, rel=0.01)
+    assert abs(moved[:, 1, 2]).max() == pytest.approx(0.16 * 256, rel=0.01)
 
 
 def test_half_body_leaves_people_with_few_joints_whole(mpii_people):
@@ -105,8 +131,7 @@ def test_warp_moves_the_picture_as_the_matrix_moves_points(rotation, mirrored, s
     matrix = geometry.crop_matrix(box, (64, 64), rotation, mirrored)
     to_pixels = torch.from_numpy(geometry.inverse(matrix)).float()[None]
     warped = warp(torch.from_numpy(crop)[None], to_pixels, (64, 64))
-    assert warped.is_contiguous(memory_format=torch.channels_last)
-    light = (warped[0, 0].numpy() * STD[0] + MEAN[0]).clip(1e-6)
+    light = warped[0, 0].numpy().clip(1e-6)
     y, x = np.mgrid[:64, :64]
     centroid = [(light * x).sum() / light.sum(), (light * y).sum() / light.sum()]
     assert centroid == pytest.approx(geometry.transform(matrix, at[None])[0], abs=0.05)
@@ -115,7 +140,51 @@ def test_warp_moves_the_picture_as_the_matrix_moves_points(rotation, mirrored, s
 def test_warp_is_black_outside_the_crop_and_exact_on_its_pixels():
     crop = torch.randint(0, 256, (1, 32, 32, 3), dtype=torch.uint8)
     shifted = torch.tensor([[[1.0, 0, -8], [0, 1, 4]]])
-    pixels = warp(crop, shifted, (32, 32)) * torch.tensor(STD).view(1, 3, 1, 1) + torch.tensor(MEAN).view(1, 3, 1, 1)
-    assert pixels[0, :, :28, 8:].permute(1, 2, 0).mul(255).round().byte().equal(crop[0, 4:, :24])
+    pixels = warp(crop, shifted, (32, 32))
+    assert pixels[0, :, :28, 8:].permute(1, 2, 0).round().byte().equal(crop[0, 4:, :24])
     assert pixels[0, :, :, :8].abs().max() < 1e-6
     assert pixels[0, :, 28:].abs().max() < 1e-6
+
+
+def test_looks_depend_on_seed_epoch_and_person_alone():
+    everyone = draw_looks(EVERYONE, Augmentation(color=0.3, occlusion=0.5), seed=0, epoch=0)
+    some = draw_looks(np.array([7, 3]), Augmentation(color=0.3, occlusion=0.5), seed=0, epoch=0)
+    for name, values in vars(some).items():
+        assert (values == getattr(everyone, name)[[7, 3]]).all(), name
+    for other in ({"seed": 1, "epoch": 0}, {"seed": 0, "epoch": 1}):
+        different = draw_looks(EVERYONE, Augmentation(color=0.3, occlusion=0.5), **other)
+        assert (different.colors != everyone.colors).all()
+
+
+def test_looks_follow_their_distributions():
+    looks = draw_looks(np.arange(4000), Augmentation(color=0.3, occlusion=0.25), seed=0, epoch=0)
+    assert looks.colors[:, :2].min() == pytest.approx(0.7, abs=1e-3)
+    assert looks.colors[:, :2].max() == pytest.approx(1.3, abs=1e-3)
+    assert np.log2(looks.colors[:, 2]).min() == pytest.approx(-0.3, abs=1e-3)
+    assert np.log2(looks.colors[:, 2]).max() == pytest.approx(0.3, abs=1e-3)
+    sides = looks.covers[:, 2:] - looks.covers[:, :2]
+    covered = sides.any(axis=1)
+    assert covered.mean() == pytest.approx(0.25, abs=0.02)
+    assert (sides[covered].min(), sides[covered].max()) == pytest.approx((0.1, 0.4), abs=1e-3)
+    assert ((looks.covers >= 0) & (looks.covers <= 1)).all()
+    assert (looks.paints.min(), looks.paints.max()) == pytest.approx((0, 255), abs=1)
+
+
+def test_colors_change_as_they_say():
+    pixels = torch.tensor([[0.0, 0, 0], [40, 80, 200], [255, 255, 255]]).T.reshape(1, 3, 1, 3).repeat(4, 1, 1, 1)
+    colors = torch.tensor([[1.0, 1, 1], [0.5, 1, 1], [1, 0, 1], [1, 1, 2]])
+    same, dark, grey, gamma = recolor(pixels, colors)[:, :, 0].mT
+    assert same.numpy() == pytest.approx(pixels[0, :, 0].mT.numpy(), abs=1e-3)
+    assert dark.numpy() == pytest.approx(same.numpy() / 2, abs=1e-3)
+    luma = 0.299 * 40 + 0.587 * 80 + 0.114 * 200
+    assert grey.numpy() == pytest.approx(np.repeat([[0], [luma], [255]], 3, axis=1), abs=1e-3)
+    assert gamma.numpy() == pytest.approx(same.numpy() ** 2 / 255, abs=1e-3)
+
+
+def test_a_cover_paints_its_rectangle_and_an_empty_one_nothing():
+    pixels = torch.rand(2, 3, 10, 20)
+    covers = torch.tensor([[0.25, 0.1, 0.5, 0.4], [0.3, 0.3, 0.3, 0.3]])
+    paints = torch.tensor([[1.0, 2, 3], [4, 5, 6]])
+    expected = pixels.clone()
+    expected[0, :, 1:4, 5:10] = torch.tensor([1.0, 2, 3]).view(3, 1, 1)
+    assert cover(pixels, covers, paints).equal(expected)

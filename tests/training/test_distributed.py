@@ -23,7 +23,7 @@ def train(dots, folder, processes, port):
             str(port),
             "-m",
         ]
-    command += ["hevitpose", "train", "--data", str(dots / "dots.toml"), "--out", str(folder), "--epochs", "2"]
+    command += ["hevitpose", "train", "--data", str(dots / "two.toml"), "--out", str(folder), "--epochs", "2"]
     command += ["--batch-size", "8", "--size", "32", "--precision", "fp32", "--device", "cpu", "--rate", "0.01"]
     run = subprocess.run(
         command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
@@ -32,11 +32,22 @@ def train(dots, folder, processes, port):
     return run
 
 
-def test_two_processes_are_one_of_twice_the_batch(dots, tmp_path, free_port):
-    runs = {processes: train(dots, tmp_path / str(processes), processes, free_port()) for processes in (1, 2)}
+@pytest.fixture(scope="module")
+def two(dots):
+    """The data set with a second validation set, of one person: fewer than there are processes."""
+    content = json.loads((dots / "dots.json").read_text())
+    (dots / "one.json").write_text(json.dumps(content | {"annotations": content["annotations"][:1]}))
+    one = '[validation.one]\nannotations = "one.json"\nmetric = "pckh"\n'
+    (dots / "two.toml").write_text((dots / "dots.toml").read_text() + one)
+    return dots
+
+
+def test_two_processes_are_one_of_twice_the_batch(two, tmp_path, free_port):
+    runs = {processes: train(two, tmp_path / str(processes), processes, free_port()) for processes in (1, 2)}
     histories = [json.loads((tmp_path / str(p) / "log.jsonl").read_text().splitlines()[-1]) for p in (1, 2)]
     assert histories[0]["loss"] == pytest.approx(histories[1]["loss"], rel=1e-5)
-    assert histories[0]["seen PCKh@0.5"] == histories[1]["seen PCKh@0.5"]
+    for name in ("seen", "one"):
+        assert histories[0][f"{name} PCKh@0.5"] == histories[1][f"{name} PCKh@0.5"]
     one, two = (load_file(tmp_path / str(p) / "checkpoint.safetensors") for p in (1, 2))
     assert one.keys() == two.keys()
     # Adam's first steps divide rounding errors by themselves where a gradient is zero but for them: in front of norms.

@@ -44,6 +44,13 @@ def test_joints_outside_the_picture_do_no_harm():
     assert tuple(drawn[60, 199]) == COLORS["right"]
 
 
+def test_a_person_who_fills_a_large_photo():
+    canvas = np.zeros((2100, 2100, 3), dtype=np.uint8)
+    drawn = draw(canvas, pose_of((0, 0), (2099, 0), (1050, 2099)))
+    for side, x in (("left", 525), ("right", 1574)):
+        assert (drawn[1049, x - 3 : x + 4] == COLORS[side]).all(axis=1).any()
+
+
 def test_edges_are_smooth():
     drawn = draw(np.full((150, 200, 3), 255, dtype=np.uint8), pose_of((40, 60), (120, 60), (80, 20)))
     assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 10

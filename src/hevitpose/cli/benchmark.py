@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 Examples:\n
   hevitpose benchmark --models t,resnet50,hrnet_w32 --runtimes onnx,openvino --reference resnet50\n
-  hevitpose benchmark --models hevitpose_t_people16,mine.onnx,int8.onnx,other.tflite --batch 1,8 --threads 1,2\n
+  hevitpose benchmark --models mine.onnx,int8.onnx,other.tflite --runtimes onnx,openvino --batch 1,8 --threads 1,2\n
   hevitpose benchmark --models t,mobilenet_v2 --accuracy runs/compare --plot speed.png --output speed.json\n
   hevitpose benchmark --pipeline photo.jpg --people 1,5,20
 """
@@ -70,6 +70,8 @@ def benchmark(
     cores = numbers("--threads", threads or str(os.cpu_count() or 1))
     for file in filter(None, (output, *(output_files(plot) if plot else []))):
         atomic.refuse_unwritable_file(file)
+    if plot:
+        need("train")  # for matplotlib
     failed = False
     if pipeline is not None:
         result = of_pipeline(pipeline, chosen("--runtimes", runtimes, Runtime), cores[0], numbers("--people", people))
@@ -205,7 +207,6 @@ def of_pipeline(photo: Path, runtimes: list[Runtime], threads: int, people: list
 
 def draw(plot: Path, rows: list[dict[str, Any]], accuracy: Path) -> None:
     """Write the figure, or say why there is none."""
-    need("train")
     from hevitpose.view.benchmark import accuracy_over_ms, missing
     from hevitpose.view.figures import write_figure
 

@@ -34,8 +34,8 @@ EXAMPLES = """
 Examples:\n
   hevitpose evaluate --data mpii_val --root data/people16\n
   hevitpose evaluate --data my.toml/val --metric pck --model runs/train/last.safetensors\n
-  hevitpose evaluate --data val2017.json --metric oks --boxes detections.json --save-predictions found.json\n
-  hevitpose evaluate --data mpii_val --root data/people16 --plot errors.png\n
+  hevitpose evaluate --data val2017.json --metric oks --boxes detections.json --model runs/coco/best.safetensors\n
+  hevitpose evaluate --data mpii_val --root data/people16 --plot errors.png --save-predictions found.json\n
   hevitpose evaluate --data val2017.json --metric oks --predictions found.json
 """
 INPUT_PIXELS_A_CELL = 4
@@ -80,6 +80,8 @@ def evaluate(
         need("train")  # for matplotlib
     for file in filter(None, (output, save_predictions, *plots)):
         atomic.refuse_unwritable_file(file)
+    if boxes and predictions:
+        raise InputError("--boxes", "is not for --predictions, which have their own")
     if boxes and save_predictions and save_predictions.suffix == ".mat":
         raise InputError(save_predictions, "pred.mat is of people in the boxes of their labels: write a .json file")
     split = find_split(data, root)
@@ -138,6 +140,8 @@ def with_shift(network: Network, flip_shift: int | None) -> Network:
     """The network with another shift of the mirrored heatmap. Raises InputError where no cell would be left."""
     if flip_shift is None:
         return network
+    if network.facts.flip_test:
+        raise InputError("--flip-shift", f"{network.name} mirrors within its graph, which no option changes")
     facts, width = network.facts, network.facts.input_size[1] // INPUT_PIXELS_A_CELL
     if not 0 <= flip_shift < width:
         raise InputError(f"--flip-shift {flip_shift}", f"must be 0 to {width - 1}: heatmaps are {width} cells wide")

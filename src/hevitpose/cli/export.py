@@ -11,7 +11,7 @@ from hevitpose.cli.common import need
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.person import LabelledPeople
-from hevitpose.core.skeleton import Skeleton
+from hevitpose.core.skeleton import NOT_FLIPPED, Skeleton
 from hevitpose.files import pictures
 from hevitpose.files.datasets import Metric, find_split, find_splits
 from hevitpose.files.jobs import find_pictures
@@ -78,6 +78,8 @@ def export(
     if int8 and round:
         raise InputError("--round", "is not for --int8")
     facts = load_model(source)[1]
+    if flip_test and not facts.skeleton.flips:
+        raise InputError("--flip-test", NOT_FLIPPED)
     if int8:
         people = people_for_int8(calibrate, score, root, facts.skeleton, weights)
     crops = crops_of(check, facts.input_size)

@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -59,10 +60,17 @@ def add_commands(arguments: list[str]) -> None:
 def main() -> None:
     """Run the command line; an unusable input is one line on standard error and exit status 1."""
     add_commands(sys.argv[1:])
+    if isinstance(sys.stdout, TextIOWrapper):  # names of files may be no UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:  # a folder that may not be entered, a name that is too long
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as error:
         from hevitpose.cli.common import extra_of

@@ -33,8 +33,8 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="The paper's for MPII (mpii, paper) or COCO (coco), MMPose's (mpii-mmpose, coco-mmpose), that of the "
-            "shipped weights (people16); with a network: mpii/hrnet_w32, mpii/b-g222 (docs/training.md)."
+            help="The paper's for MPII (mpii, paper) or COCO (coco), MMPose's (mpii-mmpose, coco-mmpose), one for a "
+            "processor (people16); with a network: mpii/hrnet_w32, mpii/b-g222 (docs/training.md)."
         ),
     ] = "paper",
     root: Annotated[Path | None, typer.Option(help="Folder of the data's files, if not that of the TOML file.")] = None,
@@ -53,6 +53,13 @@ def train(
     half_body: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Share of views that show the upper or the lower body alone, as photos do."),
+    ] = None,
+    color: Annotated[
+        float | None,
+        typer.Option(min=0, max=0.9, help="Change of brightness, saturation and gamma, at most: 0.3 is moderate."),
+    ] = None,
+    occlusion: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of views of which a rectangle is painted over.")
     ] = None,
     at_once: Annotated[
         int | None, typer.Option(min=1, help="Persons in memory at a time; larger batches are accumulated.")
@@ -112,6 +119,8 @@ def train(
         codec=codec,
         sigma=sigma,
         half_body=half_body,
+        color=color,
+        occlusion=occlusion,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=rate,

@@ -241,7 +241,10 @@ def _is_names(value: Any) -> bool:
 
 def category_with(category: Mapping[str, Any], table: SkeletonTable) -> dict[str, Any]:
     """The COCO category as the table changes it. Raises InputError where the two name other keypoints."""
-    names = list(category.get("keypoints") or table.keypoints or ())
+    named = category.get("keypoints") or table.keypoints or ()
+    if not isinstance(named, list | tuple):
+        raise InputError(table.source, f"keypoints of the annotation file are no list of names, but {named!r:.80}")
+    names = list(named)
     if table.keypoints and names != list(table.keypoints):
         of_file, of_table = ", ".join(map(str, names)), ", ".join(table.keypoints)
         raise InputError(table.source, f"keypoints of skeleton are {of_table}; those of the annotation file {of_file}")

@@ -1,6 +1,5 @@
 """Annotation files as `LabelledPeople`: COCO's format with any keypoints, and MPII's in three forms."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -14,6 +13,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.person import NOTHING_IGNORED, Ignored, LabelledPeople, PictureFile
 from hevitpose.core.skeleton import Skeleton, SkeletonTable, category_with, skeleton_from_coco
+from hevitpose.files.texts import read_json
 from hevitpose.metrics.pck import head_size
 
 MPII_PERSON_SIZE = 200
@@ -28,18 +28,6 @@ SMALLEST_BOX = 0.5
 """Its sides are at least this share of the set's median longer side: one joint alone has no extent."""
 _UPLOAD_HASH = re.compile(r"^[0-9a-f]{8}-(?=.)")
 """What Label Studio puts before the name of an uploaded file."""
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raises InputError where it is missing or not JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(path, "no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, f"cannot be read ({error})") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(path, f"not valid JSON ({error})") from error
 
 
 def read_numbers(record: Mapping[str, Any], key: str, count: int) -> Floats:

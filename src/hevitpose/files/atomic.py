@@ -14,7 +14,8 @@ def write(path: Path, content: bytes | str) -> None:
 
     Raises InputError where the system refuses.
     """
-    data = content.encode() if isinstance(content, str) else content
+    # File names may be no UTF-8: Python then has surrogates for their bytes.
+    data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
     write_with(path, lambda temporary: temporary.write_bytes(data))
 
 
@@ -23,8 +24,8 @@ def write_with(path: Path, writer: Callable[[Path], object]) -> None:
 
     Raises InputError where the system refuses.
     """
-    _refuse_folder(path)
     try:
+        _refuse_folder(path)
         _write_with(path, writer)
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -32,7 +33,10 @@ def write_with(path: Path, writer: Callable[[Path], object]) -> None:
 
 def refuse_unwritable_file(path: Path) -> None:
     """Raise InputError where no file can be written at `path`; leaves nothing behind."""
-    _refuse_folder(path)
+    try:
+        _refuse_folder(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
     refuse_unwritable(path.parent)
 
 
@@ -59,7 +63,8 @@ def _refuse_folder(path: Path) -> None:
 
 def _write_with(path: Path, writer: Callable[[Path], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Not longer than a name may be, whatever that of `path` is.
+    temporary = path.with_name(f".{os.getpid()}-{hash(path.name) & 0xFFFFFFFF:08x}.part")
     try:
         writer(temporary)
         with temporary.open("r+b") as handle:  # Windows flushes only what is open for writing.

@@ -83,7 +83,7 @@ def write_yolo(sets: Sequence[LabelledPeople], folder: Path) -> None:
             raise InputError(people.name, f"has other keypoints than {sets[0].name}")
         _write_yolo_set(people, folder, name)
     table = {
-        **{"val" if k == 1 else name: f"images/{name}" for k, name in enumerate(names)},
+        **{"val" if k == 1 and "val" not in names else name: f"images/{name}" for k, name in enumerate(names)},
         "kpt_shape": [skeleton.num_keypoints, 3],
         **({"flip_idx": list(skeleton.mirror)} if skeleton.flips else {}),
         "names": {0: skeleton.name},

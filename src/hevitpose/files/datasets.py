@@ -14,6 +14,7 @@ from hevitpose.core.skeleton import SkeletonTable, category_of, category_with, s
 from hevitpose.files.annotations import keypoint_category, read_coco, read_coco_json
 from hevitpose.files.deeplabcut import LABELS, read_deeplabcut
 from hevitpose.files.mpii import read_mpii, read_mpii_hrnet
+from hevitpose.files.texts import read_text
 from hevitpose.files.yolo import read_yolo, yolo_pictures
 
 Metric = Literal["pckh", "pck", "pck_box", "oks"]
@@ -87,14 +88,14 @@ def find_dataset(name: str, root: Path | None = None) -> Dataset:
     """
     path = Path(name)
     if path.suffix == ".toml" and path.is_file():
-        return _read(path.stem, _text(path), root or path.parent, path)
+        return _read(path.stem, read_text(path), root or path.parent, path)
     if path.suffix in (".yaml", ".yml"):
         return _yolo(path)
     stem = name.removesuffix(".toml")
     shipped = {entry.name: entry for entry in (resources.files("hevitpose") / "datasets").iterdir()}
     entry = shipped.get(f"{stem}.toml")
     if entry is None and name and path.is_dir():
-        return dataset_in(path)
+        return dataset_in(path, root)
     if entry is None:
         known = ", ".join(sorted(Path(n).stem for n in shipped if n.endswith(".toml")))
         raise InputError(name, f"no such TOML file or folder, and no data set of that name (known: {known})")
@@ -105,7 +106,7 @@ def find_dataset(name: str, root: Path | None = None) -> Dataset:
     return _read(stem, entry.read_text(encoding="utf-8"), folder, Path(f"{stem}.toml"))
 
 
-def dataset_in(folder: Path) -> Dataset:
+def dataset_in(folder: Path, root: Path | None = None) -> Dataset:
     """The data set in a folder: by its TOML file where there is one, else YOLO's by its data.yaml, DeepLabCut's by its
     `labeled-data`, COCO files by their names.
 
@@ -115,7 +116,7 @@ def dataset_in(folder: Path) -> Dataset:
     """
     described = sorted(folder.glob("*.toml"))
     if len(described) == 1:
-        return _read(described[0].stem, _text(described[0]), folder, described[0])
+        return _read(described[0].stem, read_text(described[0]), root or folder, described[0])
     if (folder / "data.yaml").is_file():
         return _yolo(folder / "data.yaml")
     name = folder.resolve().name
@@ -127,7 +128,7 @@ def dataset_in(folder: Path) -> Dataset:
     if not train and not validation:
         inside = [place for place in sorted(folder.iterdir()) if place.is_dir() and _holds_sets(place)]
         if len(inside) == 1:
-            return dataset_in(inside[0])
+            return dataset_in(inside[0], root)
         if inside:
             raise InputError(folder, f"holds several data sets: name one of {', '.join(map(str, inside))}")
         raise InputError(folder, f"has no annotation file (looked for {', '.join((*TRAIN, *VALIDATION, *UNSPLIT))})")
@@ -196,7 +197,7 @@ def find_split(name: str, root: Path | None = None) -> Split:
         form = by_suffix.get(path.suffix) or ("hrnet" if _is_list(path) else "coco")
         return Split(path.stem, path, root or path.parent, format=form)
     if (name and path.is_dir()) or path.suffix in (".yaml", ".yml"):
-        validation = find_dataset(name).validation
+        validation = find_dataset(name, root).validation
         if len(validation) != 1:
             names = ", ".join(split.name for split in validation) or "none"
             raise InputError(name, f"needs one validation set, found {names}: say FOLDER/NAME")
@@ -238,13 +239,6 @@ def _is_list(path: Path) -> bool:
             return file.read(64).lstrip().startswith(b"[")
     except OSError:
         return False
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise InputError(path, f"cannot be read ({error})") from error
 
 
 def _read(name: str, text: str, folder: Path, source: Path) -> Dataset:

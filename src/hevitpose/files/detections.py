@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats, box_of_picture, xyxy_from_xywh
 from hevitpose.core.person import Detections
-from hevitpose.files.annotations import read_json, read_numbers, short, with_area
+from hevitpose.files.annotations import read_numbers, short, with_area
+from hevitpose.files.texts import read_json
 
 PERSON = 1
 """COCO's category of people; entries of another one are left out."""

@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from hevitpose.core.errors import InputError
+from hevitpose.files.texts import read_json
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,7 @@ def find_measured(folder: Path) -> list[Measured]:
     """
     found: list[Measured] = []
     for path in [folder] if folder.is_file() else sorted(folder.rglob("*.json")):
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(path, f"cannot be read as JSON ({error})") from error
+        content = read_json(path)
         if isinstance(content, dict) and isinstance(content.get("scores"), dict):
             found += _scores(content, (path.relative_to(folder) if path != folder else Path(path.name)).as_posix())
     return found

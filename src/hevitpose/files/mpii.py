@@ -15,7 +15,8 @@ from hevitpose.core.geometry import Floats
 from hevitpose.core.person import Found, LabelledPeople, PictureFile
 from hevitpose.core.skeleton import MPII16
 from hevitpose.files import atomic
-from hevitpose.files.annotations import FARTHEST_PIXEL, mpii_boxes, read_json, read_numbers
+from hevitpose.files.annotations import FARTHEST_PIXEL, mpii_boxes, read_numbers
+from hevitpose.files.texts import read_json
 from hevitpose.metrics.pck import head_size
 
 JOINTS = MPII16.num_keypoints

@@ -10,8 +10,9 @@ import numpy as np
 from hevitpose.core.errors import InputError
 from hevitpose.core.person import Found, LabelledPeople
 from hevitpose.files import atomic
-from hevitpose.files.annotations import read_json, read_numbers, short
+from hevitpose.files.annotations import read_numbers, short
 from hevitpose.files.detections import PERSON
+from hevitpose.files.texts import read_json
 
 
 def coco_results(people: LabelledPeople, found: Found) -> list[dict[str, Any]]:

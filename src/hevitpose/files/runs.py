@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hevitpose.core.errors import InputError
+from hevitpose.files.texts import read_json
 
 RECIPE, DATA, LOG = "recipe.json", "data.json", "log.jsonl"
 
@@ -45,7 +46,7 @@ def read_run(folder: Path) -> RunLog:
     try:
         history = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
         run = RunLog(folder, recipe, data, history)
-        _ = run.best, run.hours  # so that what they need is there
+        _ = run.best, run.hours, recipe["model"], recipe["epochs"], data["name"]  # so that what they need is there
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise InputError(log, f"is no log of a run ({type(error).__name__}: {error})") from error
     return run
@@ -71,10 +72,7 @@ def differences(runs: list[RunLog]) -> dict[str, list[Any]]:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(path, f"cannot be read as JSON ({error})") from error
+    content = read_json(path)
     if not isinstance(content, dict):
         raise InputError(path, "must hold a JSON object")
     return content

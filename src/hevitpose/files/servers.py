@@ -16,9 +16,10 @@ from hevitpose.core.geometry import Floats
 from hevitpose.core.person import Found, LabelledPeople
 from hevitpose.core.skeleton import COCO17
 from hevitpose.files import atomic
-from hevitpose.files.annotations import is_image, picture_file, read_json, short
+from hevitpose.files.annotations import is_image, picture_file, short
 from hevitpose.files.mpii import FIRST_PIXEL, JOINTS, Row, annotation_list, labelled_people, place_of, save_mat
 from hevitpose.files.predictions import coco_results
+from hevitpose.files.texts import read_json
 
 COCO_NAME = re.compile(r"person_keypoints_(val|test|test-dev|test-challenge)20\d\d_.+_results\.zip")
 NO_DATE = (1980, 1, 1, 0, 0, 0)

@@ -17,6 +17,7 @@ from hevitpose.core.person import LabelledPeople, PictureFile
 from hevitpose.core.skeleton import COCO17, Skeleton, SkeletonTable, category_with, mirror_of, skeleton_from_coco
 from hevitpose.files import pictures
 from hevitpose.files.annotations import read_joints, short, with_area
+from hevitpose.files.texts import read_text
 
 LARGEST_SHARE = 2.0
 """What is further out is no share of a picture's width: often pixels."""
@@ -32,7 +33,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(path, "no such file") from error
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except Exception as error:  # values that are not what their tag says raise nearly every type
         raise InputError(path, f"cannot be read as YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
         raise InputError(path, "not a table of names and values")
@@ -75,7 +76,7 @@ def read_yolo(path: Path, folder: Path, name: str, table: SkeletonTable | None =
         file = PictureFile(picture.name, picture.parent)
         size_wh, _ = pictures.read_size(file)
         files.append(file)
-        for number, line in enumerate(_text(labels).splitlines(), start=1):
+        for number, line in enumerate(read_text(labels).splitlines(), start=1):
             try:
                 person = _person(line, skeleton.num_keypoints, values, np.array(size_wh)) if line.strip() else None
             except ValueError as error:
@@ -148,7 +149,7 @@ def _skeleton(content: Mapping[str, Any], path: Path, table: SkeletonTable | Non
 
 def _pictures(folder: Path) -> list[Path]:
     if folder.suffix == ".txt":
-        return [folder.parent / line.strip() for line in _text(folder).splitlines() if line.strip()]
+        return [folder.parent / line.strip() for line in read_text(folder).splitlines() if line.strip()]
     if not folder.is_dir():
         raise InputError(folder, "no such folder")
     return sorted(file for file in folder.rglob("*") if file.suffix.lower() in pictures.SUFFIXES)
@@ -162,13 +163,6 @@ def _labels_of(picture: Path) -> Path:
             parts[k] = "labels"
             break
     return Path(*parts).with_suffix(".txt")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise InputError(path, f"cannot be read ({error})") from error
 
 
 def _person(line: str, count: int, values: int, size_wh: Floats) -> tuple[Floats, Floats] | None:

@@ -202,8 +202,12 @@ def work(text: str) -> None:
     start = resident("VmRSS")
     try:
         run = RUNNERS[form.runtime](form)
+        run()
     except InputError as error:
         answer(error=error.reason)
+        return
+    except Exception as error:  # each runtime has its own
+        answer(error=" ".join(str(error).split()))
         return
     answer()
     # One thread's own time is less disturbed by other programs than the clock on the wall.

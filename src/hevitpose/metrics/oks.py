@@ -60,12 +60,12 @@ def similarity(one: ArrayLike, others: ArrayLike, area: float, areas: ArrayLike,
 
 
 def suppress(
-    joints: Floats, scores: Floats, areas: Floats, sigmas: Floats, soft: bool = False, threshold: float = SAME_PERSON
+    joints: Floats, scores: Floats, areas: Floats, sigmas: Floats, soft: bool = False
 ) -> tuple[NDArray[np.int64], Floats]:
     """Which of a picture's people (N, K, 2) stay, best first, and their scores: each person once.
 
-    Hard: who is more similar to a better one than `threshold` goes. Soft: everybody stays, and scores fall by
-    exp(-OKS^2 / threshold) for everybody better.
+    Hard: who is more similar to a better one than `SAME_PERSON` goes. Soft: everybody stays, and scores fall by
+    exp(-OKS^2 / SAME_PERSON) for everybody better.
     """
     left, scores = np.argsort(-scores, kind="stable"), scores.copy()
     kept = []
@@ -74,10 +74,10 @@ def suppress(
         kept.append(best)
         similar = similarity(joints[best], joints[left], areas[best], areas[left], sigmas)
         if soft:
-            scores[left] *= np.exp(-(similar**2) / threshold)
+            scores[left] *= np.exp(-(similar**2) / SAME_PERSON)
             left = left[np.argsort(-scores[left], kind="stable")]
         else:
-            left = left[similar <= threshold]
+            left = left[similar <= SAME_PERSON]
     chosen = np.array(kept, dtype=np.int64)
     return chosen, scores[chosen]
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.facts import KEY, facts_from_metadata
-from hevitpose.files.annotations import read_json
+from hevitpose.files.texts import read_json
 from hevitpose.models import weights
 from hevitpose.models.networks import build_network, title_of
 

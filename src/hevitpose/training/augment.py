@@ -1,4 +1,4 @@
-"""Random views of a person: one matrix moves the picture and the joints, drawn from (seed, epoch, person)."""
+"""Random views of a person, drawn from (seed, epoch, person): one matrix moves the picture and the joints."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,15 @@ from torch.nn import functional as F
 from hevitpose.core import geometry
 from hevitpose.core.geometry import Floats
 from hevitpose.core.person import LabelledPeople
-from hevitpose.models.input import normalize
 
 HALF_BODY_PADDING = 1.5
-"""A half-body box is the extent of its joints grown by this (HRNet, MMPose)."""
+"""A half-body box is the extent of its joints grown by this, round their mean (HRNet, MMPose)."""
+UPPER_BODY = 0.691
+"""The share of half bodies that are upper ones: HRNet and MMPose ask whether a standard normal number is below 0.5."""
+COVERED = (0.1, 0.4)
+"""The sides of what covers a part of the view, least and most, as shares of the view's."""
+LUMA = (0.299, 0.587, 0.114)
+"""The weights of red, green and blue in grey (ITU-R BT.601)."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,10 @@ class Augmentation:
     The box grows by clip(N * scale + 1, 1 - scale, 1 + scale); it turns by clip(N * rotation, -2 rotation, 2 rotation).
     Half-body needs more than `half_body_joints` labelled joints. COCO's recipe sets half_body=0.3, shift=0.16,
     shift_probability=0.3.
+
+    Brightness and saturation are multiplied by 1 - `color` to 1 + `color`, and gamma is 2^-`color` to 2^`color`; with a
+    probability of `occlusion` a rectangle of one colour covers a part of the view, and what is under it is still to be
+    found.
     """
 
     flip: float = 0.5
@@ -34,6 +43,8 @@ class Augmentation:
     half_body_joints: int = 8
     shift: float = 0.0
     shift_probability: float = 0.0
+    color: float = 0.0
+    occlusion: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +54,19 @@ class Views:
     matrices: Floats
     joints: Floats
     labelled: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """What happens to the pixels of (N,) views.
+
+    `colors` (N, 3) are brightness, saturation and gamma, 1 where nothing changes; `covers` (N, 4) rectangles x0, y0,
+    x1, y1 as shares of the view, empty where there is none, in `paints` (N, 3) RGB of 0 to 255.
+    """
+
+    colors: Floats
+    covers: Floats
+    paints: Floats
 
 
 def draw_views(
@@ -59,12 +83,12 @@ def draw_views(
     Nobody is mirrored whose skeleton does not say what becomes of its keypoints (`Skeleton.flips`).
     """
     uniform, normal = _draws(indices, seed, epoch)
-    boxes = people.boxes[indices]
-    half = _half_body_boxes(people, indices, augmentation, uniform[:, 0], uniform[:, 1])
-    boxes = np.where(np.isnan(half), boxes, half)
+    aspect = size_hw[1] / size_hw[0]
+    boxes = geometry.crop_box(people.boxes[indices], padding, aspect)
     shift = augmentation.shift * (2 * uniform[:, 2:4] - 1) * (uniform[:, 4:5] < augmentation.shift_probability)
     boxes = boxes + np.tile(shift * (boxes[:, 2:] - boxes[:, :2]), 2)
-    boxes = geometry.crop_box(boxes, padding, size_hw[1] / size_hw[0])
+    half = _half_body_boxes(people, indices, augmentation, uniform[:, 0], uniform[:, 1])
+    boxes = np.where(np.isnan(half), boxes, geometry.crop_box(half, 1, aspect))
     grow = np.clip(normal[:, 0] * augmentation.scale + 1, 1 - augmentation.scale, 1 + augmentation.scale)
     centers, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
     boxes = geometry.box_from_center(centers, sizes * grow[:, None])
@@ -82,13 +106,29 @@ def draw_views(
     return Views(matrices, joints, labelled)
 
 
+def draw_looks(indices: NDArray[np.int64], augmentation: Augmentation, seed: int, epoch: int) -> Looks:
+    """Random colours and covers of each of the persons `indices` (N,); the same for the same seed, epoch and person."""
+    uniform = np.array([_generator(seed, 2, epoch, index).random(11) for index in indices])
+    change = augmentation.color * (2 * uniform[:, :3] - 1)
+    colors = np.column_stack([1 + change[:, :2], 2 ** change[:, 2]])
+    least, most = COVERED
+    sides = (least + (most - least) * uniform[:, 3:5]) * (uniform[:, 5:6] < augmentation.occlusion)
+    corners = uniform[:, 6:8] * (1 - sides)
+    return Looks(colors, np.hstack([corners, corners + sides]), 255 * uniform[:, 8:])
+
+
 def _draws(indices: NDArray[np.int64], seed: int, epoch: int) -> tuple[Floats, Floats]:
-    """Uniform (N, 7) and standard normal (N, 2) numbers: Philox counts from the seed, the epoch and the person."""
+    """Uniform (N, 7) and standard normal (N, 2) numbers."""
     uniform, normal = np.empty((len(indices), 7)), np.empty((len(indices), 2))
     for row, index in enumerate(indices):
-        generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, epoch, int(index)]))
+        generator = _generator(seed, 0, epoch, index)
         uniform[row], normal[row] = generator.random(7), generator.standard_normal(2)
     return uniform, normal
+
+
+def _generator(seed: int, use: int, epoch: int, index: int) -> np.random.Generator:
+    """Philox counts from the seed, the epoch and the person; use 1 is the order of an epoch (`batches.permutation`)."""
+    return np.random.Generator(np.random.Philox(key=seed, counter=[0, use, epoch, int(index)]))
 
 
 def _half_body_boxes(
@@ -101,19 +141,19 @@ def _half_body_boxes(
     upper = np.zeros(people.skeleton.num_keypoints, dtype=bool)
     upper[list(people.skeleton.upper_body)] = True
     for row in np.flatnonzero(wanted):
-        first, second = (upper, ~upper) if which[row] < 0.5 else (~upper, upper)
+        first, second = (upper, ~upper) if which[row] < UPPER_BODY else (~upper, upper)
         joints = labelled[row] & first
         if joints.sum() < 3:
             joints = labelled[row] & second
         points = people.keypoints[indices[row], joints]
         low, high = points.min(axis=0), points.max(axis=0)
         if len(points) >= 3 and (high > low).all():
-            boxes[row] = geometry.box_from_center((low + high) / 2, HALF_BODY_PADDING * (high - low))
+            boxes[row] = geometry.box_from_center(points.mean(axis=0), HALF_BODY_PADDING * (high - low))
     return boxes
 
 
 def warp(pixels: Tensor, to_pixels: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """Normalised network input (N, 3, H, W), channels last, from cached crops (N, h, w, 3) uint8, on their device.
+    """RGB of 0 to 255 (N, 3, H, W) float32 from cached crops (N, h, w, 3) uint8, on their device.
 
     `to_pixels` (N, 2, 3) float32: affine from input pixels to crop pixels. Bilinear, black outside the crop.
     """
@@ -124,7 +164,23 @@ def warp(pixels: Tensor, to_pixels: Tensor, size_hw: tuple[int, int]) -> Tensor:
     grid = grid @ to_pixels[:, :, :2].mT + to_pixels[:, None, :, 2]
     # grid_sample counts from -1 to 1 between the outer edges of the crop (align_corners=False).
     grid = ((2 * grid + 1) / crop_size - 1).view(-1, height, width, 2)
-    sampled = F.grid_sample(
+    return F.grid_sample(
         pixels.permute(0, 3, 1, 2).float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False
     )
-    return normalize(sampled)
+
+
+def recolor(pixels: Tensor, colors: Tensor) -> Tensor:
+    """RGB of 0 to 255 (N, 3, H, W) with other brightness, saturation and gamma, `colors` (N, 3); black stays black."""
+    brightness, saturation, gamma = colors[:, :, None, None, None].unbind(1)
+    grey = (pixels * pixels.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    pixels = brightness * (grey + saturation * (pixels - grey))
+    return 255 * (pixels / 255).clamp(0, 1) ** gamma
+
+
+def cover(pixels: Tensor, covers: Tensor, paints: Tensor) -> Tensor:
+    """Pictures (N, 3, H, W) with rectangles, `covers` (N, 4) and `paints` (N, 3) as in `Looks`, painted over."""
+    height, width = pixels.shape[2:]
+    x, y = ((torch.arange(side, device=pixels.device) + 0.5) / side for side in (width, height))
+    left, top, right, bottom = covers[:, :, None].unbind(1)
+    columns, rows = (left <= x) & (x < right), (top <= y) & (y < bottom)
+    return torch.where(rows[:, None, :, None] & columns[:, None, None, :], paints[:, :, None, None], pixels)

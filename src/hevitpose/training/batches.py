@@ -14,7 +14,8 @@ from hevitpose.core import geometry
 from hevitpose.core.geometry import Floats
 from hevitpose.core.person import LabelledPeople
 from hevitpose.files.crops import cut_people
-from hevitpose.training.augment import draw_views, warp
+from hevitpose.models.input import normalize
+from hevitpose.training.augment import cover, draw_looks, draw_views, recolor, warp
 from hevitpose.training.recipes import Recipe
 from hevitpose.training.targets import heatmap_targets
 
@@ -83,10 +84,16 @@ def make_batch(
     views = draw_views(people, chosen, size_hw, recipe.padding, recipe.augmentation, recipe.seed, epoch)
     to_crop = geometry.compose(crops.matrices[chosen], geometry.inverse(views.matrices))
     pixels = crops.pixels[torch.from_numpy(chosen).to(crops.pixels.device)].to(device)
-    inputs = warp(pixels, torch.from_numpy(to_crop).float().to(device), size_hw)
+    shown = warp(pixels, torch.from_numpy(to_crop).float().to(device), size_hw)
+    if recipe.augmentation.color or recipe.augmentation.occlusion:
+        looks = draw_looks(chosen, recipe.augmentation, recipe.seed, epoch)
+        colors, covers, paints = (
+            torch.from_numpy(part).float().to(device) for part in (looks.colors, looks.covers, looks.paints)
+        )
+        shown = cover(recolor(shown, colors), covers, paints)
     cells = torch.from_numpy(recipe.codec.cells(views.joints, size_hw, heatmap_hw)).float().to(device)
     labelled = torch.from_numpy(views.labelled).to(device)
-    return Batch(inputs, *heatmap_targets(cells, labelled, heatmap_hw, recipe.codec.sigma))
+    return Batch(normalize(shown), *heatmap_targets(cells, labelled, heatmap_hw, recipe.codec.sigma))
 
 
 def permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:

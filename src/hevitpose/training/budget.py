@@ -1,6 +1,5 @@
 """How many epochs fit into a given time."""
 
-import json
 import re
 import time
 from dataclasses import replace
@@ -10,6 +9,7 @@ import numpy as np
 
 from hevitpose.core.errors import InputError
 from hevitpose.files.datasets import Dataset
+from hevitpose.files.runs import RECIPE, read_run
 from hevitpose.training import distributed
 from hevitpose.training.batches import CachedCrops, make_batch
 from hevitpose.training.hardware import Hardware, make_fabric
@@ -54,9 +54,8 @@ def within_budget(
     Raises InputError, about `source`, where not even one epoch fits.
     """
     seconds = parse_time(text, source)
-    begun = folder / "recipe.json"
-    if resume and begun.is_file():
-        return replace(recipe, epochs=json.loads(begun.read_text())["epochs"])
+    if resume and (folder / RECIPE).is_file():
+        return replace(recipe, epochs=read_run(folder).recipe["epochs"])
     epoch = max(distributed.gathered(seconds_of_an_epoch(recipe, dataset, folder, hardware)))
     epochs = int(RESERVE * seconds / epoch)
     if not epochs:

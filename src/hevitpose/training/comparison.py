@@ -1,6 +1,5 @@
 """The same training for several networks: which runs, and what came of each."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from hevitpose.core.errors import InputError
 from hevitpose.files.runs import read_run
+from hevitpose.files.texts import read_json
 from hevitpose.models.networks import NETWORKS, refuse_variant
 from hevitpose.training.recipes import Recipe, difference, spelled_out, with_model
 
@@ -53,9 +53,9 @@ def finished(file: Path, recipe: Recipe, data: str, people: Mapping[str, str]) -
     if not file.is_file():
         return None
     try:
-        result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        result: dict[str, Any] = read_json(file)
         theirs, settings = result["data"], result["settings"]
-    except (ValueError, LookupError, TypeError) as error:
+    except (LookupError, TypeError) as error:
         raise InputError(file, "is no result of a comparison") from error
     if theirs == data and result.get("people", people) != people:
         raise InputError(file, f"is of other people than those of {data} now: compare in another folder")
@@ -70,7 +70,7 @@ def result_of(entry: Entry, folder: Path, base: str, people: Mapping[str, str]) 
     Parameters and operations are the card's, at the last input size; `seconds` are those of the steps.
     """
     run = read_run(folder)
-    card, scores = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("card.json", "scores.json"))
+    card, scores = (read_json(folder / name) for name in ("card.json", "scores.json"))
     seconds = 3600 * run.hours
     return {
         "network": entry.model,

@@ -17,6 +17,7 @@ from hevitpose.training.recipes import Recipe
 from hevitpose.training.targets import heatmap_loss
 
 FILE = "failed_step.safetensors"
+LISTED = 3
 
 
 def save_step(path: Path, network: nn.Module, batch: Batch, recipe: Recipe, facts: dict[str, Any]) -> None:
@@ -73,7 +74,7 @@ def _count(tensor: Tensor) -> int:
     return int((~torch.isfinite(tensor)).sum())
 
 
-def short_list(names: Sequence[str], most: int = 3) -> str:
+def short_list(names: Sequence[str]) -> str:
     """The first names, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more

@@ -85,7 +85,7 @@ def train(
     if dataset.train is None:
         raise InputError(dataset.name, "has no [train] table")
     people = dataset.train.read()
-    validation = [(split, split.read()) for split in dataset.validation]
+    validation = [(split, split.read()) for split in dataset.validation if split.metric]
     for split, their in validation:
         if split.metric:
             refuse_unmeasurable(their, split.metric)
@@ -210,7 +210,8 @@ def validate(run: Run, averaged: nn.Module, crops: list[Crops]) -> dict[str, Sco
             part = find_joints(torch_backend(averaged), cut, batch_size=32, codec=run.recipe.codec)
             joints, scores = np.empty_like(people.keypoints), np.empty(people.visibility.shape)
             for process, (some, their_scores) in enumerate(distributed.gathered(part)):
-                joints[process::world], scores[process::world] = some, their_scores
+                if len(some):  # a process may have nobody
+                    joints[process::world], scores[process::world] = some, their_scores
             results[split.name] = score(people, in_labels(people, joints, scores), split.metric)
     return results
 

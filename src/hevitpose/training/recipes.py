@@ -162,12 +162,14 @@ def chosen(
     codec: str | None = None,
     sigma: float | None = None,
     half_body: float | None = None,
+    color: float | None = None,
+    occlusion: float | None = None,
     **changes: Any,
 ) -> Recipe:
     """The recipe of this name, for `model` where the name has none, with what is not None changed.
 
-    `size` as `parse_sizes` reads it, `codec` of `CODECS`, `half_body` of `Augmentation`; `changes` are fields of
-    `Recipe`. Raises InputError.
+    `size` as `parse_sizes` reads it, `codec` of `CODECS`; `half_body`, `color` and `occlusion` are fields of
+    `Augmentation`, `changes` those of `Recipe`. Raises InputError.
     """
     recipe = named(name)
     if model:
@@ -175,8 +177,8 @@ def chosen(
             raise InputError(f"--model {model}", f"the recipe {name} names its network")
         recipe = with_model(recipe, model, f"--model {model}")
     recipe = with_codec(recipe, codec, sigma)
-    if half_body is not None:
-        changes["augmentation"] = replace(recipe.augmentation, half_body=half_body)
+    views: dict[str, Any] = {"half_body": half_body, "color": color, "occlusion": occlusion}
+    changes["augmentation"] = replace(recipe.augmentation, **{k: v for k, v in views.items() if v is not None})
     changes["input_sizes"] = size and parse_sizes(size)
     if changes.get("weights") and changes.get("imagenet"):
         raise InputError("--weights", "and weights of ImageNet cannot both be begun with")

@@ -72,5 +72,4 @@ def draw_curve(history: list[dict[str, Any]], path: Path) -> None:
         right.plot([row["epoch"] for row in rows], [row[name] for row in rows], label=name)
     right.set(ylabel="score (%)", ylim=(0, 100))
     figure.legend(loc="outside upper center", ncols=4, frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    atomic.write_with(path, lambda temporary: figure.savefig(temporary, dpi=130, format="png"))

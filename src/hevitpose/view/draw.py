@@ -10,6 +10,8 @@ from hevitpose.files.pictures import Picture
 COLORS = {"left": (255, 138, 48), "right": (40, 150, 255), "middle": (120, 220, 90)}
 """Orange for the person's own left, blue for the right, green for what is in the middle."""
 OVERSAMPLING = 3
+MOST_OVERSAMPLED = 4_000_000
+"""Pixels: lines on larger people are so wide that steps at their edges are not seen, and memory matters."""
 LINE_OF_PERSON = 1 / 70
 """A limb's width as a share of the person's box."""
 
@@ -33,20 +35,21 @@ def _draw_person(canvas: Picture, person: Person, skeleton: Skeleton) -> None:
     high = np.minimum(np.ceil(points.max(axis=0) + 2 * width) + 1, canvas.shape[1::-1]).astype(int)
     if (high <= low).any():
         return
-    size = (OVERSAMPLING * int(high[0] - low[0]), OVERSAMPLING * int(high[1] - low[1]))
+    times = OVERSAMPLING if np.prod(high - low) <= MOST_OVERSAMPLED else 1
+    size = (times * int(high[0] - low[0]), times * int(high[1] - low[1]))
     colors, mask = Image.new("RGB", size), Image.new("L", size)
     on_colors, on_mask = ImageDraw.Draw(colors), ImageDraw.Draw(mask)
     # Pixel centres to edges, which is what an oversampled drawing counts from.
-    at = (person.keypoints + 0.5 - low) * OVERSAMPLING
+    at = (person.keypoints + 0.5 - low) * times
     for a, b in skeleton.limbs:
         if present[a] and present[b]:
             line = [*at[a].tolist(), *at[b].tolist()]
-            on_colors.line(line, fill=_color(skeleton, a, b), width=round(OVERSAMPLING * width))
-            on_mask.line(line, fill=255, width=round(OVERSAMPLING * width))
+            on_colors.line(line, fill=_color(skeleton, a, b), width=round(times * width))
+            on_mask.line(line, fill=255, width=round(times * width))
     for k in np.flatnonzero(present).tolist():
-        on_colors.circle(at[k].tolist(), OVERSAMPLING * width * 1.1, fill=_color(skeleton, k, k))
-        on_mask.circle(at[k].tolist(), OVERSAMPLING * width * 1.1, fill=255)
-    shrunk = [np.asarray(image.reduce(OVERSAMPLING), dtype=np.float32) for image in (colors, mask)]
+        on_colors.circle(at[k].tolist(), times * width * 1.1, fill=_color(skeleton, k, k))
+        on_mask.circle(at[k].tolist(), times * width * 1.1, fill=255)
+    shrunk = [np.asarray(image.reduce(times), dtype=np.float32) for image in (colors, mask)]
     opacity = shrunk[1][..., None] / 255
     region = canvas[low[1] : high[1], low[0] : high[0]]
     # The colours are already darkened where the mask is partly empty.

@@ -9,7 +9,8 @@ import numpy as np
 
 from hevitpose.core.errors import InputError
 from hevitpose.files.datasets import Dataset
-from hevitpose.files.runs import RECIPE, read_run
+from hevitpose.files.runs import RECIPE
+from hevitpose.files.texts import read_json
 from hevitpose.training import distributed
 from hevitpose.training.batches import CachedCrops, make_batch
 from hevitpose.training.hardware import Hardware, make_fabric
@@ -54,8 +55,9 @@ def within_budget(
     Raises InputError, about `source`, where not even one epoch fits.
     """
     seconds = parse_time(text, source)
-    if resume and (folder / RECIPE).is_file():
-        return replace(recipe, epochs=read_run(folder).recipe["epochs"])
+    begun = folder / RECIPE
+    if resume and begun.is_file():
+        return replace(recipe, epochs=read_json(begun)["epochs"])
     epoch = max(distributed.gathered(seconds_of_an_epoch(recipe, dataset, folder, hardware)))
     epochs = int(RESERVE * seconds / epoch)
     if not epochs:

@@ -148,14 +148,21 @@ def own_keypoints() -> str:
 
 def augmentation() -> str:
     """What changed colours and covered parts do for the mouse, the mean of its seeds."""
-    rows = []
+    rows, on_what = [], ("as labelled", "half as bright", "covered")
     for name in ("benchmark_augmentation", "benchmark_augmentation_longer"):
         found = result(name)
         for arm in dict.fromkeys(row["arm"] for row in found["rows"]):
             scores = [row["scores"] for row in found["rows"] if row["arm"] == arm]
-            means = [f"{sum(score[on] for score in scores) / len(scores):.1f}" for on in scores[0]]
+            means = [f"{sum(score[on] for score in scores) / len(scores):.1f}" for on in on_what]
             rows.append([arm, str(found["epochs"]), *means])
-    return table(["training", "epochs", *(f"PCKbox@0.05, {on}" for on in found["rows"][0]["scores"])], rows)
+    return table(["training", "epochs", *(f"PCKbox@0.05, {on}" for on in on_what)], rows)
+
+
+def changed_pictures() -> str:
+    """What the weights that ship find in pictures that were changed."""
+    found = result("benchmark_changed_pictures")["rows"]
+    rows = [[f"`{row['model']}`", row["data"], *(f"{score:.1f}" for score in row["scores"].values())] for row in found]
+    return table(["weights", "set", *found[0]["scores"]], rows)
 
 
 def errors() -> str:
@@ -454,6 +461,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "errors": errors,
     "own keypoints": own_keypoints,
     "augmentation": augmentation,
+    "changed pictures": changed_pictures,
     "calibration": calibration,
     "codecs": codecs,
     "comparison": partial(compared, "compare"),

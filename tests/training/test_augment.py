@@ -6,7 +6,10 @@ import torch
 
 from hevitpose.core import geometry
 from hevitpose.core.skeleton import MPII16, Skeleton
+from hevitpose.models.input import normalize
 from hevitpose.training.augment import Augmentation, cover, draw_looks, draw_views, recolor, warp
+from hevitpose.training.batches import CachedCrops, make_batch
+from hevitpose.training.recipes import Recipe
 
 NOTHING = Augmentation(flip=0, scale=0, rotation=0)
 EVERYTHING = Augmentation(half_body=0.3, shift=0.16, shift_probability=0.3)
@@ -188,3 +191,23 @@ def test_a_cover_paints_its_rectangle_and_an_empty_one_nothing():
     expected = pixels.clone()
     expected[0, :, 1:4, 5:10] = torch.tensor([1.0, 2, 3]).view(3, 1, 1)
     assert cover(pixels, covers, paints).equal(expected)
+
+
+def test_a_batch_is_recolored_and_covered(mpii_people):
+    boxes = geometry.crop_box(mpii_people.boxes, 1.5 * 1.25, 1)
+    grey = torch.full((40, 96, 96, 3), 128, dtype=torch.uint8)
+    crops = CachedCrops(grey, geometry.crop_matrix(boxes, (96, 96)), (64, 64), torch.device("cpu"))
+
+    def inputs(**changes):
+        recipe = Recipe(augmentation=dataclasses.replace(NOTHING, **changes))
+        return make_batch(mpii_people, crops, EVERYONE, recipe, 0).inputs
+
+    plain, colored, covered = inputs(), inputs(color=0.3), inputs(occlusion=1.0)
+    assert plain.numpy() == pytest.approx(normalize(torch.full((40, 3, 64, 64), 128.0)).numpy(), abs=1e-4)
+    looks = draw_looks(EVERYONE, Augmentation(color=0.3), seed=0, epoch=0)
+    light = 255 * (128 / 255 * looks.colors[:, 0]) ** looks.colors[:, 2]
+    assert colored.numpy() == pytest.approx(
+        normalize(torch.from_numpy(light).view(40, 1, 1, 1).expand(40, 3, 64, 64)).numpy(), abs=1e-3
+    )
+    share = (covered != plain).any(dim=1).float().mean(dim=(1, 2))
+    assert 0.005 < share.min() < 0.05 < share.max() < 0.17

@@ -85,10 +85,11 @@ def train(
     if dataset.train is None:
         raise InputError(dataset.name, "has no [train] table")
     people = dataset.train.read()
-    validation = [(split, split.read()) for split in dataset.validation if split.metric]
-    for split, their in validation:
-        if split.metric:
-            refuse_unmeasurable(their, split.metric)
+    validation: list[tuple[Split, LabelledPeople]] = []
+    for split in dataset.validation:
+        if split.metric:  # others are neither read nor cut
+            validation.append((split, split.read()))
+            refuse_unmeasurable(validation[-1][1], split.metric)
     if recipe.patience is not None and not any(split.metric for split in dataset.validation):
         raise InputError("--patience", "needs a validation set with a metric")
     fabric = make_fabric(hardware)

@@ -1,5 +1,6 @@
 """tools/second_opinion.py on labels whose faults are known."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -92,7 +93,25 @@ def test_faces_are_the_second_opinions_where_it_is_sure(tools, person):
     assert not tools[1].fill(labels, opinion, np.array([False]))[1]
 
 
-def test_the_mirror_of_the_joined_set_knows_faces(tools):
-    pairs = {frozenset(tools[0].KEYPOINTS[k] for k in pair) for pair in tools[0].CATEGORY["flip_pairs"]}
-    assert {frozenset(("l_eye", "r_eye")), frozenset(("l_ear", "r_ear")), frozenset(("l_hip", "r_hip"))} <= pairs
-    assert len(pairs) == 8
+def test_faces_are_filled_in_only_for_sources_without_any(tools, person, tmp_path, monkeypatch):
+    """From files to a file: one source labels a face, the other none; the second's people are repeated."""
+    face = place_of(tools, *tools[0].FACE)
+    without, hidden = person[0].copy(), person[0].copy()
+    without[face] = hidden[face[1:]] = 0
+    people = [
+        {"id": n, "source": source, "bbox": [0, 0, 100, 100], "keypoints": joints.ravel().tolist()}
+        for n, (source, joints) in enumerate([("whole", person[0]), ("whole", hidden), ("bare", without)])
+    ]
+    opinion = [{"annotation_id": one["id"], "keypoints": opinions(person)[0].ravel().tolist()} for one in people]
+    (tmp_path / "labels.json").write_text(json.dumps({"annotations": people}))
+    (tmp_path / "opinion.json").write_text(json.dumps(opinion))
+    files = [str(tmp_path / name) for name in ("labels.json", "opinion.json", "opinion.json")]
+    monkeypatch.setattr(sys, "argv", ["mend", *files, "--output", str(tmp_path / "out.json"), "--repeat", "bare=2"])
+    tools[1].main()
+    mended = json.loads((tmp_path / "out.json").read_text())["annotations"]
+    assert [(one["source"], one["num_keypoints"]) for one in mended] == [
+        ("whole", 21),
+        ("whole", 17),
+        *[("bare", 21)] * 2,
+    ]
+    assert [one["id"] for one in mended] == [1, 2, 3, 4]

@@ -1,15 +1,17 @@
 """Mend labels of the 21 keypoints of join_labels.py where two networks that were trained apart agree against them.
 
+    python tools/join_labels.py --root data --output people16_21 --train people16/people16_train.json
     hevitpose evaluate --data data/people16/people16_train.json --model first.safetensors --metric pck_box \
         --save-predictions t.json
-    python benchmarks/movenet.py movenet-thunder.pb --data people21/train.json --root data --output movenet.json
-    python tools/second_opinion.py people21/train.json t.json movenet.json --output people21/mended.json \
-        --repeat lsp=2 mpii=3 coco=8
+    python benchmarks/movenet.py movenet-thunder.pb --data people16_21/train.json --root data --output movenet.json
+    python tools/second_opinion.py people16_21/train.json t.json movenet.json --output people16_21/mended.json \
+        --repeat lsp=2 mpii=3
 
-Opinions are COCO results in the boxes of the labels, the first in MPII's keypoints or all 21, the second in all; a
-keypoint that scores 0 is one that the network does not know. Sides are exchanged, joints moved and missing joints
-filled in only for people of --source; the face, which people16 does not label, is the second opinion's where it is
-sure. What was changed is printed. Lengths are shares of the longer side of the labels' box.
+The result is a file that join_labels.py takes (with images=.). Opinions are COCO results in the boxes of the labels,
+the first in MPII's keypoints or all 21, the second in all; a keypoint that scores 0 is one that the network does not
+know. Sides are exchanged, joints moved and missing joints filled in only for people of --source; in people of sources
+that label no face, the face is the second opinion's where that is sure. What was changed is printed. Lengths are
+shares of the longer side of the labels' box.
 """
 
 import argparse
@@ -52,8 +54,9 @@ def main() -> None:
     opinions = [read_opinion(path, [person["id"] for person in people]) for path in options.opinions]
     mine = np.array([person["source"] == options.source for person in people])
     labels[mine], counts = mend(labels[mine], [opinion[mine] for opinion in opinions], lengths[mine])
-    without_face = np.array([person["source"] != "coco" for person in people])
     face = [KEYPOINTS.index(name) for name in FACE]
+    with_face = {person["source"] for person, joints in zip(people, labels, strict=True) if joints[face, 2].any()}
+    without_face = np.array([person["source"] not in with_face for person in people])
     labels[:, face], counts["of the face filled in"] = fill(labels[:, face], opinions[1][:, face], without_face)
 
     repeats = {source: int(count) for source, count in (word.split("=") for word in options.repeat)}

@@ -81,11 +81,12 @@ def data(skier, empty_folder):  # noqa: ARG001
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 def test_from_training_to_an_onnx_file_that_is_evaluated(hevitpose, skier):
     arguments = ["train", "--data", "people.toml", "--epochs", 1, "--size", "32", "--batch-size", 4, "--out", "run"]
-    arguments += ["--half-body", 0.25, "--color", 0.3, "--occlusion", 0.5]
+    arguments += ["--half-body", 0.25, "--color", 0.3, "--occlusion", 0.5, "--grey", 0.1, "--shift", 0.2]
     status, printed, errors = hevitpose(*arguments)
     assert (status, "val PCKh@0.5" in printed) == (0, True)
     augmentation = json.loads(Path("run/recipe.json").read_text())["augmentation"]
-    assert [augmentation[name] for name in ("half_body", "color", "occlusion")] == [0.25, 0.3, 0.5]
+    assert [augmentation[name] for name in ("half_body", "color", "occlusion", "grey")] == [0.25, 0.3, 0.5, 0.1]
+    assert (augmentation["shift"], augmentation["shift_probability"]) == (0.16, 0.2)
     assert "epoch 1/1: 2 of 2, loss 0." in errors
     left = {file.name for file in Path("run").iterdir()}
     assert left >= {"best.safetensors", "last.safetensors", "curve.png", "keypoints.csv", "worst_val.png", "log.csv"}

@@ -173,6 +173,15 @@ def test_looks_follow_their_distributions():
     assert (looks.paints.min(), looks.paints.max()) == pytest.approx((0, 255), abs=1)
 
 
+def test_a_share_of_views_is_grey_and_the_others_look_as_before():
+    colored = draw_looks(np.arange(4000), Augmentation(color=0.3), seed=0, epoch=0)
+    looks = draw_looks(np.arange(4000), Augmentation(color=0.3, grey=0.2), seed=0, epoch=0)
+    grey = looks.colors[:, 1] == 0
+    assert grey.mean() == pytest.approx(0.2, abs=0.02)
+    assert (looks.colors[~grey] == colored.colors[~grey]).all()
+    assert (looks.colors[:, [0, 2]] == colored.colors[:, [0, 2]]).all()
+
+
 def test_colors_change_as_they_say():
     pixels = torch.tensor([[0.0, 0, 0], [40, 80, 200], [255, 255, 255]]).T.reshape(1, 3, 1, 3).repeat(4, 1, 1, 1)
     colors = torch.tensor([[1.0, 1, 1], [0.5, 1, 1], [1, 0, 1], [1, 1, 2]])
@@ -209,5 +218,8 @@ def test_a_batch_is_recolored_and_covered(mpii_people):
     assert colored.numpy() == pytest.approx(
         normalize(torch.from_numpy(light).view(40, 1, 1, 1).expand(40, 3, 64, 64)).numpy(), abs=1e-3
     )
+    crops.pixels[..., 0] = 0
+    luma = 128 * (0.587 + 0.114)  # of green and blue
+    assert inputs(grey=1.0).numpy() == pytest.approx(normalize(torch.full((40, 3, 64, 64), luma)).numpy(), abs=1e-3)
     share = (covered != plain).any(dim=1).float().mean(dim=(1, 2))
     assert 0.005 < share.min() < 0.05 < share.max() < 0.17

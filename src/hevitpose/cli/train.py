@@ -61,6 +61,13 @@ def train(
     occlusion: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of views of which a rectangle is painted over.")
     ] = None,
+    grey: Annotated[float | None, typer.Option(min=0, max=1, help="Share of views in black and white.")] = None,
+    shift: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Share of views whose box is shifted, by up to 0.16 of its size, as detectors err."
+        ),
+    ] = None,
     at_once: Annotated[
         int | None, typer.Option(min=1, help="Persons in memory at a time; larger batches are accumulated.")
     ] = None,
@@ -121,6 +128,8 @@ def train(
         half_body=half_body,
         color=color,
         occlusion=occlusion,
+        grey=grey,
+        shift=shift,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=rate,

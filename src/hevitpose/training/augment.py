@@ -32,7 +32,7 @@ class Augmentation:
 
     Brightness and saturation are multiplied by 1 - `color` to 1 + `color`, and gamma is 2^-`color` to 2^`color`; with a
     probability of `occlusion` a rectangle of one colour covers a part of the view, and what is under it is still to be
-    found.
+    found. A share `grey` of the views is black and white.
     """
 
     flip: float = 0.5
@@ -45,6 +45,7 @@ class Augmentation:
     shift_probability: float = 0.0
     color: float = 0.0
     occlusion: float = 0.0
+    grey: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,13 +109,14 @@ def draw_views(
 
 def draw_looks(indices: NDArray[np.int64], augmentation: Augmentation, seed: int, epoch: int) -> Looks:
     """Random colours and covers of each of the persons `indices` (N,); the same for the same seed, epoch and person."""
-    uniform = np.array([_generator(seed, 2, epoch, index).random(11) for index in indices])
+    uniform = np.array([_generator(seed, 2, epoch, index).random(12) for index in indices])
     change = augmentation.color * (2 * uniform[:, :3] - 1)
     colors = np.column_stack([1 + change[:, :2], 2 ** change[:, 2]])
+    colors[uniform[:, 11] < augmentation.grey, 1] = 0
     least, most = COVERED
     sides = (least + (most - least) * uniform[:, 3:5]) * (uniform[:, 5:6] < augmentation.occlusion)
     corners = uniform[:, 6:8] * (1 - sides)
-    return Looks(colors, np.hstack([corners, corners + sides]), 255 * uniform[:, 8:])
+    return Looks(colors, np.hstack([corners, corners + sides]), 255 * uniform[:, 8:11])
 
 
 def _draws(indices: NDArray[np.int64], seed: int, epoch: int) -> tuple[Floats, Floats]:

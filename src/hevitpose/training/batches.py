@@ -85,7 +85,7 @@ def make_batch(
     to_crop = geometry.compose(crops.matrices[chosen], geometry.inverse(views.matrices))
     pixels = crops.pixels[torch.from_numpy(chosen).to(crops.pixels.device)].to(device)
     shown = warp(pixels, torch.from_numpy(to_crop).float().to(device), size_hw)
-    if recipe.augmentation.color or recipe.augmentation.occlusion:
+    if recipe.augmentation.color or recipe.augmentation.occlusion or recipe.augmentation.grey:
         looks = draw_looks(chosen, recipe.augmentation, recipe.seed, epoch)
         colors, covers, paints = (
             torch.from_numpy(part).float().to(device) for part in (looks.colors, looks.covers, looks.paints)

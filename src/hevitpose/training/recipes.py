@@ -164,12 +164,15 @@ def chosen(
     half_body: float | None = None,
     color: float | None = None,
     occlusion: float | None = None,
+    grey: float | None = None,
+    shift: float | None = None,
     **changes: Any,
 ) -> Recipe:
     """The recipe of this name, for `model` where the name has none, with what is not None changed.
 
-    `size` as `parse_sizes` reads it, `codec` of `CODECS`; `half_body`, `color` and `occlusion` are fields of
-    `Augmentation`, `changes` those of `Recipe`. Raises InputError.
+    `size` as `parse_sizes` reads it, `codec` of `CODECS`; `half_body`, `color`, `occlusion` and `grey` are fields of
+    `Augmentation`, `changes` those of `Recipe`; `shift` is the share of views whose boxes are shifted as in the COCO
+    recipes. Raises InputError.
     """
     recipe = named(name)
     if model:
@@ -177,7 +180,9 @@ def chosen(
             raise InputError(f"--model {model}", f"the recipe {name} names its network")
         recipe = with_model(recipe, model, f"--model {model}")
     recipe = with_codec(recipe, codec, sigma)
-    views: dict[str, Any] = {"half_body": half_body, "color": color, "occlusion": occlusion}
+    views: dict[str, Any] = {"half_body": half_body, "color": color, "occlusion": occlusion, "grey": grey}
+    if shift is not None:
+        views |= {"shift": paper_coco().augmentation.shift, "shift_probability": shift}
     changes["augmentation"] = replace(recipe.augmentation, **{k: v for k, v in views.items() if v is not None})
     changes["input_sizes"] = size and parse_sizes(size)
     if changes.get("weights") and changes.get("imagenet"):

@@ -115,6 +115,30 @@ def test_the_mirrored_image_names_the_same_places(people, tools):
     assert np.flatnonzero(joints[0, :, 2]).tolist() == sorted(knees)
 
 
+def test_a_person_is_labelled_where_both_networks_agree_on_enough(people, tools):
+    seen = []
+
+    def finder(name, shift, known):
+        def find(crops):
+            seen.append((name, len(crops)))
+            points = np.full((len(crops), 21, 2), 50.0)  # in the middle of the crop, so that mirrored ones agree
+            points[..., 1] = 40 + shift
+            return points, np.where(np.arange(21) < known, 0.9, 0.0) * np.ones((len(crops), 1))
+
+        return find, (101, 101)
+
+    label = tools[0].label
+    joints = label(people[0], [finder("first", 0, 21), finder("second", 4, 16)], 16)
+    assert (joints[0, :16, 2] == 2).all()
+    assert not joints[0, 16:].any()
+    assert [name for name, _ in seen] == ["first"] * 2 + ["second"] * 2
+    assert not label(people[0], [finder("first", 0, 21), finder("second", 4, 16)], 17).any()
+    assert not label(people[0], [finder("first", 0, 21), finder("far", 40, 21)], 1).any()
+    seen.clear()
+    assert not label(people[0], [finder("first", 0, 5), finder("second", 0, 21)], 6).any()
+    assert seen == [("first", 1)] * 2
+
+
 def test_the_result_is_a_set_of_21_keypoints(people, tools, tmp_path):
     joints = np.zeros((1, 21, 3))
     joints[0, :9] = [30, 40, 2]

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from hevitpose.core.heatmap import CODECS, Codec, mirror
-from hevitpose.files import atomic
-from hevitpose.files.provenance import provenance
+from hevitpose.io import atomic
+from hevitpose.io.provenance import provenance
 
 CROP, HEATMAP, JOINTS = (256, 256), (64, 64), 4096
 

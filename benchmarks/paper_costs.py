@@ -10,13 +10,12 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from hevitpose.core.facts import NetworkName
-from hevitpose.core.variant import Variant, spelled
-from hevitpose.files import atomic
-from hevitpose.files.provenance import provenance
+from hevitpose.core.architecture import NetworkName, Variant, network_spec
+from hevitpose.io import atomic
+from hevitpose.io.provenance import provenance
 from hevitpose.models.cost import Cost
-from hevitpose.view.paper_figures import cost_figure, count_at
-from hevitpose.view.tables import KEYS, count, paper_table
+from hevitpose.paper.figures import cost_figure, count_at
+from hevitpose.paper.tables import KEYS, count, paper_table
 
 
 def main() -> None:
@@ -26,7 +25,7 @@ def main() -> None:
     counted: dict[tuple[str, int, int], Cost] = {}
 
     def for_table(name: NetworkName, variant: Variant, keypoints: int) -> Cost:
-        key = (spelled(name, variant), keypoints, 256)
+        key = (network_spec(name, variant), keypoints, 256)
         if key not in counted:
             counted[key] = count(name, variant, keypoints)
             print(*key, counted[key])

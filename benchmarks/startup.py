@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from hevitpose.files import atomic
-from hevitpose.files.provenance import provenance
+from hevitpose.io import atomic
+from hevitpose.io.provenance import provenance
 
 PHOTO = Path(__file__).parents[1] / "examples" / "skier.jpg"
 LOADED = "from hevitpose import PoseEstimator; PoseEstimator.from_pretrained(quick_start={})"

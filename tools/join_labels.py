@@ -3,7 +3,7 @@
     python tools/join_labels.py data/people16 data/coco_people --output people21
 
 A keypoint that a set does not name is not labelled in its people. Writes train.json, lsp_val.json, mpii_val.json, and
-people21.toml, which `hevitpose train --data` takes; pictures are read where they lie.
+people21.toml, which `hevitpose train --data` takes; images are read where they lie.
 """
 
 import argparse
@@ -15,8 +15,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from hevitpose.core.skeleton import MPII16, mirror_of, spelled_out
-from hevitpose.files import atomic
+from hevitpose.core.keypoint_names import mirror_from_names, normalize_name
+from hevitpose.core.skeleton import MPII16
+from hevitpose.io import atomic
 
 FACE = ("nose", "l_eye", "r_eye", "l_ear", "r_ear")
 KEYPOINTS = (*MPII16.keypoints, *FACE)
@@ -24,12 +25,12 @@ CATEGORY = {
     "id": 1,
     "name": "person",
     "keypoints": list(KEYPOINTS),
-    "flip_pairs": [[k, partner] for k, partner in enumerate(mirror_of(KEYPOINTS)) if k < partner],
+    "flip_pairs": [[k, partner] for k, partner in enumerate(mirror_from_names(KEYPOINTS)) if k < partner],
 }
 FEWEST = 5
 """COCO's people with fewer labelled keypoints are left out of the training."""
 METRICS = {"lsp_val": "pck", "mpii_val": "pckh"}
-COCO_TERMS = "COCO 2017 (annotations CC BY 4.0, pictures under their Flickr licences)"
+COCO_TERMS = "COCO 2017 (annotations CC BY 4.0, images under their Flickr licences)"
 
 
 def main() -> None:
@@ -54,13 +55,13 @@ def main() -> None:
 
 
 def joined(path: Path, folder: Path, first_id: int | None = None) -> dict[str, Any]:
-    """A COCO file in the 21 keypoints, its pictures named from the common folder, crowds left out.
+    """A COCO file in the 21 keypoints, its images named from the common folder, crowds left out.
 
     Ids stay, or with `first_id` count on from it.
     """
     content = json.loads(path.read_text())
-    theirs = [spelled_out(name) for name in content["categories"][0]["keypoints"]]
-    places = [theirs.index(name) if name in theirs else None for name in map(spelled_out, KEYPOINTS)]
+    theirs = [normalize_name(name) for name in content["categories"][0]["keypoints"]]
+    places = [theirs.index(name) if name in theirs else None for name in map(normalize_name, KEYPOINTS)]
     new_id = {
         image["id"]: image["id"] if first_id is None else first_id + number
         for number, image in enumerate(content["images"])
@@ -83,13 +84,13 @@ def joined(path: Path, folder: Path, first_id: int | None = None) -> dict[str, A
     return {"images": images, "annotations": annotations, "categories": [CATEGORY]}
 
 
-def description(pictures: Path) -> str:
+def description(images: Path) -> str:
     """The TOML file of the joined set."""
     own = tomllib.loads((resources.files("hevitpose") / "datasets" / "people16.toml").read_text(encoding="utf-8"))
     lines = [f'terms = "{own["terms"]}, {COCO_TERMS}"', "", "[train]", 'annotations = "train.json"']
-    lines.append(f'pictures = "{pictures}"')
+    lines.append(f'images = "{images}"')
     for name, metric in METRICS.items():
-        lines += ["", f"[validation.{name}]", f'annotations = "{name}.json"', f'pictures = "{pictures}"']
+        lines += ["", f"[validation.{name}]", f'annotations = "{name}.json"', f'images = "{images}"']
         lines.append(f'metric = "{metric}"')
     return "\n".join(lines) + "\n"
 

@@ -19,17 +19,17 @@ from typing import Any, get_args
 from torch import nn
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import Facts
 from hevitpose.core.heatmap import Refinement
+from hevitpose.core.model_config import ModelConfig
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
-from hevitpose.export.write import Rounding
-from hevitpose.files import atomic
-from hevitpose.files.runs import read_run
+from hevitpose.export.checked import Rounding
+from hevitpose.io import atomic
 from hevitpose.models import weights
-from hevitpose.models.networks import build_network
+from hevitpose.models.registry import build_network
 from hevitpose.training.card import card
-from hevitpose.training.finetune import begin_with
-from hevitpose.training.run_folder import draw_curve
+from hevitpose.training.init_weights import init_from_weights
+from hevitpose.training.run import draw_curve
+from hevitpose.training.runs import read_run
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "src" / "hevitpose" / "weights"
@@ -53,12 +53,12 @@ def main() -> None:
     options = parser.parse_args()
 
     run, trained = read_run(options.run), options.run / f"{'last' if options.last else 'best'}.safetensors"
-    model, facts = weights.load_model(trained)
+    model, config = weights.load_model(trained)
     if options.keypoints:
-        model, facts = only(SKELETONS[options.keypoints], trained, facts)
-    codec = replace(facts.codec, refine=options.refine or facts.codec.refine)
+        model, config = only(SKELETONS[options.keypoints], trained, config)
+    codec = replace(config.codec, refine=options.refine or config.codec.refine)
     file = SHIPPED / f"{options.name}.safetensors"
-    weights.save_model(file, weights.half_precision(model.state_dict()), replace(facts, codec=codec))
+    weights.save_model(file, weights.half_precision(model.state_dict()), replace(config, codec=codec))
     photos = sorted((ROOT / "examples").glob("*.jpg"))
     onnx = file.with_suffix(".onnx")
     checks = [word for photo in photos for word in ("--check", photo)]
@@ -73,12 +73,12 @@ def main() -> None:
             hevitpose("evaluate", "--data", data, "--model", path, "--output", output)
             by_runtime[path.suffix] = {k: v["mean"] for k, v in json.loads(output.read_text())["scores"].items()}
         scores[name] = {"torch": by_runtime[".safetensors"], "onnx": by_runtime[".onnx"]}
-    shipped = (onnx,) if options.onnx_only else (file, onnx)
+    bundled = (onnx,) if options.onnx_only else (file, onnx)
     contents = card(run, file, scores) | {
         "use": "research only, as the terms of the training data are",
         "note": options.note,
         "commit": options.commit,
-        "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in shipped},
+        "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in bundled},
     }
     if options.last:
         steps = run.data["persons"] // run.recipe["batch_size"]
@@ -88,13 +88,13 @@ def main() -> None:
     atomic.write(SHIPPED / f"{options.name}.json", json.dumps(contents, indent=1) + "\n")
 
 
-def only(skeleton: Skeleton, trained: Path, facts: Facts) -> tuple[nn.Module, Facts]:
+def only(skeleton: Skeleton, trained: Path, config: ModelConfig) -> tuple[nn.Module, ModelConfig]:
     """The network of a weight file with these keypoints alone. Raises InputError where it has not all of them."""
-    network = build_network(facts.architecture, skeleton.num_keypoints, facts.variant)
-    match = begin_with(network, trained, skeleton)
+    network = build_network(config.architecture, skeleton.num_keypoints, config.variant)
+    match = init_from_weights(network, trained, skeleton)
     if None in match.rows:
         raise InputError(trained, f"has not learned all keypoints of {skeleton.name}")
-    return network, replace(facts, skeleton=skeleton)
+    return network, replace(config, skeleton=skeleton)
 
 
 def hevitpose(*arguments: object) -> None:

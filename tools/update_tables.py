@@ -12,14 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hevitpose.core.facts import NetworkName
-from hevitpose.core.variant import Variant, spelled
+from hevitpose.benchmark.report import pipeline_table
+from hevitpose.core.architecture import NetworkName, Variant, network_spec
 from hevitpose.inference.network import DEFAULT
 from hevitpose.models.cost import Cost
-from hevitpose.view.benchmark import pipeline_table
-from hevitpose.view.comparison import markdown
-from hevitpose.view.table_text import text
-from hevitpose.view.tables import KEYS, paper_table
+from hevitpose.paper.table_text import text
+from hevitpose.paper.tables import KEYS, paper_table
+from hevitpose.training.comparison_report import markdown
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -83,7 +82,7 @@ def peers_found() -> str:
 
 
 def without_boxes() -> str:
-    """What is found in pictures of one person, and of nobody, without boxes."""
+    """What is found in images of one person, and of nobody, without boxes."""
     rows = []
     for row in result("benchmark_without_boxes")["rows"]:
         cells = []
@@ -158,9 +157,9 @@ def augmentation() -> str:
     return table(["training", "epochs", *(f"PCKbox@0.05, {on}" for on in on_what)], rows)
 
 
-def changed_pictures() -> str:
-    """What the weights that ship find in pictures that were changed."""
-    found = result("benchmark_changed_pictures")["rows"]
+def changed_images() -> str:
+    """What the weights that ship find in images that were changed."""
+    found = result("benchmark_changed_images")["rows"]
     rows = [[f"`{row['model']}`", row["data"], *(f"{score:.1f}" for score in row["scores"].values())] for row in found]
     return table(["weights", "set", *found[0]["scores"]], rows)
 
@@ -299,7 +298,7 @@ def pipeline() -> str:
 
 def paper() -> str:
     """The paper's own networks in its tables 1 and 3."""
-    figures = json.loads((ROOT / "src/hevitpose/paper.json").read_text())
+    figures = json.loads((ROOT / "src/hevitpose/paper/paper.json").read_text())
     mpii, coco = figures["table1_mpii_test_pckh50"], figures["table3_coco_test_dev2017"]
     ap = {row[0]: row[coco["columns"].index("AP")] for row in coco["rows"]}
     rows = [
@@ -328,7 +327,7 @@ def codecs() -> str:
 
 
 def int8_speed() -> str:
-    """Milliseconds of the shipped network in float32 and in 8 bits."""
+    """Milliseconds of the bundled network in float32 and in 8 bits."""
     rows = result("benchmark_int8")["rows"]
     lines = []
     for exact, int8 in zip(rows[::2], rows[1::2], strict=True):
@@ -338,7 +337,7 @@ def int8_speed() -> str:
 
 
 def int8_scores() -> str:
-    """What the shipped network finds in float32 and in 8 bits."""
+    """What the bundled network finds in float32 and in 8 bits."""
     found = result("benchmark_int8")
     file = found["file"]
     figures = [(f"{file['metric']}, {file['data']}", "ONNX Runtime", file["float_score"], file["int8_score"])]
@@ -394,7 +393,7 @@ def of_paper(number: int) -> str:
     costs = {(row["network"], row["keypoints"]): row for row in result("paper_costs")["rows"] if row["side"] == 256}
 
     def stored(name: NetworkName, variant: Variant, keypoints: int) -> Cost:
-        row = costs[spelled(name, variant), keypoints]
+        row = costs[network_spec(name, variant), keypoints]
         return Cost(row["parameters"], row["paper_operations"], row["multiply_accumulates"])
 
     return text(paper_table(number, ROOT / "results", stored), "md")
@@ -461,7 +460,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "errors": errors,
     "own keypoints": own_keypoints,
     "augmentation": augmentation,
-    "changed pictures": changed_pictures,
+    "changed images": changed_images,
     "calibration": calibration,
     "codecs": codecs,
     "comparison": partial(compared, "compare"),

@@ -2,7 +2,7 @@
 
 >>> from hevitpose import PoseEstimator
 >>> estimator = PoseEstimator.from_pretrained()
->>> estimator.network.facts.skeleton.num_keypoints
+>>> estimator.network.config.skeleton.num_keypoints
 16
 """
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
     from hevitpose.core.errors import InputError
-    from hevitpose.core.person import Person, Pose
+    from hevitpose.core.results import ImagePoses, Person
     from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
-    from hevitpose.files.datasets import find_dataset
+    from hevitpose.data.find import find_dataset
     from hevitpose.inference.estimator import PoseEstimator
     from hevitpose.models.hevitpose import HEViTPose, hevitpose_b, hevitpose_s, hevitpose_t
     from hevitpose.training.loop import train
@@ -25,9 +25,9 @@ __all__ = [
     "COCO17",
     "MPII16",
     "HEViTPose",
+    "ImagePoses",
     "InputError",
     "Person",
-    "Pose",
     "PoseEstimator",
     "Recipe",
     "Skeleton",
@@ -40,12 +40,12 @@ __all__ = [
 ]
 _HOMES = {
     "InputError": "core.errors",
-    "Person": "core.person",
-    "Pose": "core.person",
+    "Person": "core.results",
+    "ImagePoses": "core.results",
     "COCO17": "core.skeleton",
     "MPII16": "core.skeleton",
     "Skeleton": "core.skeleton",
-    "find_dataset": "files.datasets",
+    "find_dataset": "data.find",
     "PoseEstimator": "inference.estimator",
     "HEViTPose": "models.hevitpose",
     "hevitpose_b": "models.hevitpose",

@@ -16,13 +16,13 @@ points = st.lists(st.tuples(finite, finite), min_size=1, max_size=4).map(np.arra
 
 
 @given(boxes, sizes, st.floats(-180, 180), st.booleans(), points)
-def test_picture_to_crop_and_back_is_the_identity(box, size_hw, rotation, mirrored, joints):
+def test_image_to_crop_and_back_is_the_identity(box, size_hw, rotation, mirrored, joints):
     matrix = crop_matrix(crop_box(box, 1.25, size_hw[1] / size_hw[0]), size_hw, rotation, mirrored)
     assert transform(inverse(matrix), transform(matrix, joints)) == pytest.approx(joints, abs=PIXEL)
 
 
 @given(boxes, sizes, points, st.sampled_from(get_args(geometry.Alignment)))
-def test_crop_to_heatmap_to_picture_and_back_is_the_identity(box, size_hw, joints, alignment):
+def test_crop_to_heatmap_to_image_and_back_is_the_identity(box, size_hw, joints, alignment):
     matrix = crop_matrix(crop_box(box, 1.25, size_hw[1] / size_hw[0]), size_hw)
     sizes_hw = (size_hw, (size_hw[0] // 4, size_hw[1] // 4), alignment)
     cells = geometry.cells_from_pixels(transform(matrix, joints), *sizes_hw)
@@ -93,7 +93,7 @@ def test_compose_applies_the_inner_matrix_first(box, joints, rotation):
     assert both == pytest.approx(transform(outer, transform(inner, joints)), abs=PIXEL)
 
 
-def test_coco_boxes_are_measured_from_the_corner_of_the_picture():
+def test_coco_boxes_are_measured_from_the_corner_of_the_image():
     whole = geometry.xyxy_from_xywh([0, 0, 640, 480])
-    assert whole == pytest.approx(geometry.box_of_picture((480, 640)))
+    assert whole == pytest.approx(geometry.image_box((480, 640)))
     assert geometry.xywh_from_xyxy(whole) == pytest.approx(np.array([0, 0, 640, 480]))

@@ -1,17 +1,9 @@
 import pytest
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.skeleton import (
-    COCO17,
-    MPII16,
-    Skeleton,
-    category_of,
-    category_with,
-    mirror_of,
-    places_by_name,
-    skeleton_from_coco,
-    skeleton_table,
-)
+from hevitpose.core.keypoint_names import match_names, mirror_from_names
+from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
+from hevitpose.data.skeletons import category_of, category_with, skeleton_from_coco, skeleton_table
 
 
 def names(skeleton):
@@ -46,7 +38,7 @@ def test_mpii_and_coco_pairs():
     ],
 )
 def test_partners_follow_from_names(keypoints, mirror):
-    assert mirror_of(keypoints) == mirror
+    assert mirror_from_names(keypoints) == mirror
 
 
 def test_the_side_is_the_persons_own():
@@ -128,8 +120,8 @@ def test_a_wrong_category_is_one_line_about_the_file(wrong):
 
 def test_keypoints_that_differ_in_a_number_or_in_another_script_are_not_the_same():
     names = ["keypoint_0", "keypoint_1", "finger1", "finger2", "левый_глаз", "правый_глаз"]
-    assert places_by_name(names, names) == (0, 1, 2, 3, 4, 5)
-    assert places_by_name(["Keypoint 1", "tail_4"], names) == (1, None)
+    assert match_names(names, names) == (0, 1, 2, 3, 4, 5)
+    assert match_names(["Keypoint 1", "tail_4"], names) == (1, None)
 
 
 def test_the_lower_body_is_known_however_its_names_are_spelled():

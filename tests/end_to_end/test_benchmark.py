@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from hevitpose.core.facts import Facts
+from hevitpose.benchmark.models import prepare_model
+from hevitpose.core.model_config import ModelConfig
 from hevitpose.core.skeleton import MPII16
-from hevitpose.export.measurable import measurable
 from hevitpose.inference.network import DEFAULT, TRAINABLE
 from hevitpose.models.hevitpose import hevitpose_t
 from hevitpose.models.weights import save_model
@@ -18,7 +18,7 @@ QUICK = ("--size", "64", "--seconds", "0.1", "--threads", "1")
 @pytest.fixture
 def once(monkeypatch):
     """On a busy machine too."""
-    monkeypatch.setattr("hevitpose.inference.benchmark.TRIES", 1)
+    monkeypatch.setattr("hevitpose.benchmark.timing.TRIES", 1)
     monkeypatch.setattr("hevitpose.cli.benchmark.STARTS", 1)
 
 
@@ -80,9 +80,9 @@ def test_a_file_that_fails_as_it_runs_leaves_the_others(hevitpose):
 def test_two_files_of_one_name_are_two_networks(hevitpose):
     for seed, folder in enumerate(("a", "b")):
         torch.manual_seed(seed)
-        facts = Facts("t", MPII16, (64, 64), 1.25)
+        config = ModelConfig("t", MPII16, (64, 64), 1.25)
         Path(folder).mkdir()
-        save_model(Path(folder, "last.safetensors"), hevitpose_t().state_dict(), facts)
+        save_model(Path(folder, "last.safetensors"), hevitpose_t().state_dict(), config)
     names = ["a/last.safetensors", "b/last.safetensors"]
     status, _, errors = hevitpose(
         "benchmark", "--models", ",".join(names), "--reference", names[1], "--output", "b.json", *QUICK
@@ -91,7 +91,7 @@ def test_two_files_of_one_name_are_two_networks(hevitpose):
     rows = json.loads(Path("b.json").read_text())["rows"]
     assert [row["model"] for row in rows] == [row["title"] for row in rows] == names
     assert rows[1]["ratio"] == 1
-    files = [measurable(name, ["onnx"], 64, Path()).files["onnx"] for name in names]
+    files = [prepare_model(name, ["onnx"], 64, Path()).files["onnx"] for name in names]
     assert files[0].read_bytes() != files[1].read_bytes()
 
 

@@ -151,11 +151,11 @@ def test_saved_predictions_score_as_the_network_did(hevitpose, file):
 
 
 @pytest.mark.usefixtures("data")
-def test_a_graph_with_its_own_flip_test_is_said_to_flip_and_seven_pictures_are_enough_to_check_it(hevitpose):
+def test_a_graph_with_its_own_flip_test_is_said_to_flip_and_seven_images_are_enough_to_check_it(hevitpose):
     Path("photos").mkdir()
     for n in range(7):
         Path(f"photos/{n}.png").write_bytes(Path("photo.png").read_bytes())
-    Path("photos/8.png").write_text("no picture")
+    Path("photos/8.png").write_text("no image")
     status, printed, errors = hevitpose(
         *("export", "hevitpose_t_people16", "--flip-test", "--check", "photos"),
         *("--output", "flips.xml", "--format", "openvino"),
@@ -179,8 +179,8 @@ def test_errors_and_scores_are_drawn(hevitpose):
     status, printed, _ = hevitpose("evaluate", "--data", "people.json", "--metric", "pckh", "--plot", "errors.png")
     assert status == 0
     assert re.search(r"joints: right [\d.]+ %, jitter [\d.]+ %, inversion", printed)
-    with Image.open("errors.png") as picture:
-        assert picture.width > 1000
+    with Image.open("errors.png") as image:
+        assert image.width > 1000
 
 
 def test_a_submission_to_mpii(hevitpose, skier):

@@ -31,13 +31,13 @@ def people(skier, empty_folder):  # noqa: ARG001
 
 @pytest.mark.usefixtures("people")
 def test_networks_are_compared_whatever_interrupts(hevitpose, monkeypatch):
-    from hevitpose.view import run_report
+    from hevitpose.training import report
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_report, "write_report", interrupted)
+        patch.setattr(report, "write_report", interrupted)
         status, _, errors = hevitpose(*COMMON, "--models", "t", "--budget", "1")
     assert (status, errors.count("epoch 1/1: 2 of 2"), Path("out/t-seed0.json").exists()) == (130, 1, False)
 

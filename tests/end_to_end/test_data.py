@@ -95,19 +95,19 @@ def test_without_mirror_pairs_nothing_is_flipped_and_every_command_says_so(hevit
         content["categories"][0]["keypoints"] = ["a", "b", "c"]
         (mice / file).write_text(json.dumps(content))
     _, printed, _ = hevitpose("data", "check", mice)
-    assert f"warning: {mice}/train.json: category mouse: no mirror pairs: pictures are not flipped; write " in printed
+    assert f"warning: {mice}/train.json: category mouse: no mirror pairs: images are not flipped; write " in printed
     arguments = ["train", "--data", mice, "--epochs", 1, "--size", "32", "--batch-size", 4, "--out", "run"]
     assert hevitpose(*arguments)[2].startswith("data check: 2 x no pairs, no flips (")
     card = json.loads(Path("run/card.json").read_text())
     assert card["scores"]["protocol"] == "boxes of the labels, no flip test"
     evaluation = ["evaluate", "--data", mice, "--model", "run/last.safetensors", "--json"]
-    for more, notes in (([], ["no mirror pairs: pictures are not flipped"]), (["--no-flip-test"], [])):
+    for more, notes in (([], ["no mirror pairs: images are not flipped"]), (["--no-flip-test"], [])):
         result = json.loads(hevitpose(*evaluation, *more)[1])
         assert (result["flip_test"], result["notes"]) == (False, notes)
     predict = ["predict", mice / "images/val/1.png", "--model", "run/last.safetensors", "--flip-test"]
-    assert "note: no mirror pairs: pictures are not flipped\n" in hevitpose(*predict)[2]
+    assert "note: no mirror pairs: images are not flipped\n" in hevitpose(*predict)[2]
     export = ["export", "run/last.safetensors", "--output", "run/flips.onnx", "--check", mice / "images", "--flip-test"]
-    assert hevitpose(*export)[::2] == (1, "error: --flip-test: no mirror pairs: pictures are not flipped\n")
+    assert hevitpose(*export)[::2] == (1, "error: --flip-test: no mirror pairs: images are not flipped\n")
 
 
 def test_training_refuses_errors_before_it_begins(hevitpose, spoilt):

@@ -26,7 +26,7 @@ def test_a_tables_file_holds_what_is_counted_now_and_what_evaluate_measured(hevi
 def test_a_table_is_printed_in_the_form_asked_for(hevitpose, monkeypatch, options, line):
     from hevitpose.cli import table
     from hevitpose.models.cost import Cost
-    from hevitpose.view.tables import Row, Table
+    from hevitpose.paper.tables import Row, Table
 
     row = Row("b", {"method": "b", "params": 1.0}, Cost(1_000_000, 0, 0), (), "hevitpose train")
     monkeypatch.setattr(table, "paper_table", lambda number, _: Table(number, "title", (row,), ()))
@@ -47,7 +47,7 @@ def test_figure_4_writes_both_files_unless_told_which(hevitpose):
 
 
 def test_figure_1_needs_no_network(hevitpose, monkeypatch):
-    from hevitpose.view import tables
+    from hevitpose.paper import tables
 
     monkeypatch.setattr(tables, "count", None)
     assert hevitpose("figure", 1, "--output", "one.png")[:2] == (0, "one.png\n")

@@ -7,12 +7,12 @@ import onnxruntime
 import pytest
 from torch import nn
 
+from hevitpose.core.architecture import parse_variant
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import Facts, facts_from_metadata
 from hevitpose.core.heatmap import CODECS
+from hevitpose.core.model_config import ModelConfig, model_config_from_metadata
 from hevitpose.core.skeleton import MPII16
-from hevitpose.core.variant import parse_variant
-from hevitpose.export import write
+from hevitpose.export import checked
 from hevitpose.export.fuse import fuse
 from hevitpose.export.graph import as_int8
 from hevitpose.export.onnx import OUTPUTS, to_onnx
@@ -22,7 +22,7 @@ from hevitpose.inference.network import load_network
 from hevitpose.models.hevitpose import HEViTPose, hevitpose_t
 from hevitpose.models.weights import half_precision, load_into, round_to_int8, save_model
 
-FACTS = Facts("t", MPII16, (256, 256), 1.25, CODECS["udp"])
+FACTS = ModelConfig("t", MPII16, (256, 256), 1.25, CODECS["udp"])
 SMALL = {"num_keypoints": 16, "channels": (32, 64, 96), "depths": (1, 1, 1)}
 LOADERS = {".onnx": load_onnx, ".xml": load_openvino}
 
@@ -37,8 +37,8 @@ def files(tmp_path_factory, crops, as_if_trained):
     folder = tmp_path_factory.mktemp("export")
     save_model(folder / "t.safetensors", half_precision(as_if_trained(hevitpose_t()).state_dict()), FACTS)
     for suffix in LOADERS:
-        write.export(folder / "t.safetensors", folder / f"t{suffix}", crops)
-    write.export(folder / "t.safetensors", folder / "flipped.onnx", crops, flip_test=True)
+        checked.export(folder / "t.safetensors", folder / f"t{suffix}", crops)
+    checked.export(folder / "t.safetensors", folder / "flipped.onnx", crops, flip_test=True)
     return folder
 
 
@@ -46,7 +46,7 @@ def files(tmp_path_factory, crops, as_if_trained):
 def test_the_file_gives_the_heatmaps_of_torch_and_decodes_them_as_the_codec_does(files, crops, suffix):
     run, metadata = LOADERS[suffix](files / f"t{suffix}")
     torch_run, _ = open_torch(files / "t.safetensors")
-    assert facts_from_metadata(metadata, "file") == FACTS
+    assert model_config_from_metadata(metadata, "file") == FACTS
     for batch in (crops[:1], crops, crops[:3, :, :96], crops[:2, :64, :160]):
         keypoints, scores, heatmaps = run(batch, OUTPUTS)
         expected = torch_run(batch)
@@ -58,15 +58,15 @@ def test_the_file_gives_the_heatmaps_of_torch_and_decodes_them_as_the_codec_does
 
 def test_the_metadata_says_what_the_file_is(files):
     metadata = onnxruntime.InferenceSession(files / "t.onnx").get_modelmeta().custom_metadata_map
-    facts, parity = (json.loads(metadata[key]) for key in ("hevitpose", "hevitpose.parity"))
-    assert facts["skeleton"]["keypoints"] == list(MPII16.keypoints)
+    config, parity = (json.loads(metadata[key]) for key in ("hevitpose", "hevitpose.parity"))
+    assert config["skeleton"]["keypoints"] == list(MPII16.keypoints)
     assert metadata["hevitpose.version"] == "0.1.0"
-    assert 0 < parity["heatmaps"] <= write.MAX_DIFFERENCE
+    assert 0 < parity["heatmaps"] <= checked.MAX_DIFFERENCE
 
 
 def test_a_file_with_the_flip_test_gives_its_average_and_is_not_mirrored_again(files, crops):
     plain, flipped = (PoseEstimator.from_pretrained(files / name) for name in ("t.onnx", "flipped.onnx"))
-    assert (flipped.network.facts.flip_test, plain.network.facts.flip_test) == (True, False)
+    assert (flipped.network.config.flip_test, plain.network.config.flip_test) == (True, False)
     run = plain.network.backend
     average = FACTS.codec.flip_average(run(crops), run(crops[:, :, ::-1]), MPII16.mirror)
     assert flipped.network.backend(crops) == pytest.approx(average, abs=1e-4)
@@ -89,9 +89,9 @@ def test_weights_that_all_groups_share_are_stored_once(as_if_trained):
 @pytest.mark.parametrize("rounded", [None, "float16", "int8"])
 def test_weights_are_stored_as_they_are_rounded(as_if_trained, crops, tmp_path, rounded, fast):
     """What is written equals torch with the same rounded weights, to 1e-4."""
-    facts = dataclasses.replace(FACTS, variant=parse_variant("query_reduction=true" if fast else "", "test"))
-    save_model(tmp_path / "t.safetensors", as_if_trained(hevitpose_t(query_reduction=fast)).state_dict(), facts)
-    write.export(tmp_path / "t.safetensors", tmp_path / "t.onnx", crops, rounded=rounded)
+    config = dataclasses.replace(FACTS, variant=parse_variant("query_reduction=true" if fast else "", "test"))
+    save_model(tmp_path / "t.safetensors", as_if_trained(hevitpose_t(query_reduction=fast)).state_dict(), config)
+    checked.export(tmp_path / "t.safetensors", tmp_path / "t.onnx", crops, rounded=rounded)
     size = {None: (12e6, 14e6), "float16": (6e6, 7e6), "int8": (3e6, 3.9e6)}[rounded]
     assert size[0] < (tmp_path / "t.onnx").stat().st_size < size[1]
 
@@ -127,9 +127,9 @@ def test_a_graph_that_differs_is_not_written(files, crops, monkeypatch, tmp_path
     last = [node for node in damaged.graph.node if node.op_type == "Conv"][-1]
     bias = next(tensor for tensor in damaged.graph.initializer if tensor.name == last.input[2])
     bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + np.float32(damage), bias.name))
-    monkeypatch.setattr(write, "to_onnx", lambda *_: damaged)
+    monkeypatch.setattr(checked, "to_onnx", lambda *_: damaged)
     with pytest.raises(InputError, match=r"not written: heatmaps differ by (2.*e-04|nan), joints by .* from torch's"):
-        write.export(files / "t.safetensors", tmp_path / "t.onnx", crops)
+        checked.export(files / "t.safetensors", tmp_path / "t.onnx", crops)
     assert not list(tmp_path.iterdir())
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from hevitpose.models.baselines import hrnet_w32, vitpose_b
+from hevitpose.models.baselines.efficientvit import efficientvit_m4
+from hevitpose.models.baselines.networks import hrnet_w32, vitpose_b
 from hevitpose.models.cost import cost, total
-from hevitpose.models.efficientvit import efficientvit_m4
 from hevitpose.models.hevitpose import HEViTPose, hevitpose_b, hevitpose_s, hevitpose_t
-from hevitpose.models.networks import NETWORKS
+from hevitpose.models.registry import NETWORKS
 
-PAPER = json.loads((resources.files("hevitpose") / "paper.json").read_text())
+PAPER = json.loads((resources.files("hevitpose") / "paper" / "paper.json").read_text())
 DEVIATIONS = (Path(__file__).parents[2] / "docs" / "deviations.md").read_text()
 TABLE_1 = {row[0]: row for row in PAPER["table1_mpii_test_pckh50"]["rows"]}
 TABLE_3 = {row[0]: row for row in PAPER["table3_coco_test_dev2017"]["rows"]}
@@ -98,8 +98,8 @@ def test_table_6(letter, build, knobs):
 @pytest.mark.parametrize(("letter", "build"), [("T", hevitpose_t), ("S", hevitpose_s), ("B", hevitpose_b)])
 def test_table_2_as_corrected(letter, build):
     family = FAMILY[letter]
-    spelled_out = HEViTPose(16, family["C"], family["L"], family["G"], family["R"], family["heads"])
-    assert str(build()) == str(spelled_out)
+    normalize_name = HEViTPose(16, family["C"], family["L"], family["G"], family["R"], family["heads"])
+    assert str(build()) == str(normalize_name)
 
 
 def test_relu_projection_stays_within_the_published_counts():

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import Facts, facts_from_metadata
-from hevitpose.core.person import LabelledPeople
+from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.model_config import ModelConfig, model_config_from_metadata
 from hevitpose.core.skeleton import MPII16, Skeleton
 from hevitpose.inference import network
 from hevitpose.inference.backends import load_onnx
@@ -17,7 +17,7 @@ from hevitpose.inference.network import DEFAULT, TRAINABLE, Network, find_weight
 def test_the_shipped_weights_are_found_by_name_for_every_runtime():
     assert find_weights(DEFAULT).name == find_weights(DEFAULT, "openvino").name == f"{DEFAULT}.onnx"
     assert find_weights(TRAINABLE, "torch").name == f"{TRAINABLE}.safetensors"
-    assert load_network(DEFAULT).facts.skeleton.keypoints == MPII16.keypoints
+    assert load_network(DEFAULT).config.skeleton.keypoints == MPII16.keypoints
 
 
 def test_the_shipped_weights_are_at_most_7_mb_a_file():
@@ -45,7 +45,7 @@ def test_every_runtime_finds_the_same_joints_on_real_crops(real_crops, flip_test
 def test_the_shipped_graph_decodes_as_prediction_does(real_crops):
     run, metadata = load_onnx(find_weights(DEFAULT))
     keypoints, scores, heatmaps = run(real_crops, ("keypoints", "scores", "heatmaps"))
-    joints, peaks = facts_from_metadata(metadata, DEFAULT).codec.decode(heatmaps, real_crops.shape[1:3])
+    joints, peaks = model_config_from_metadata(metadata, DEFAULT).codec.decode(heatmaps, real_crops.shape[1:3])
     assert keypoints == pytest.approx(joints, abs=0.01)
     assert scores == pytest.approx(peaks, abs=1e-6)
 
@@ -111,8 +111,8 @@ def test_an_onnx_file_of_another_program_is_refused(tmp_path):
 
 
 def test_keypoints_of_a_set_are_found_among_those_of_the_network():
-    facts = Facts("t", Skeleton("three", ("r_knee", "nose", "l_knee"), (2, 1, 0)), (32, 32), 1.25)
-    mine = Network("mine", lambda crops: crops.astype(np.float32), facts)
+    config = ModelConfig("t", Skeleton("three", ("r_knee", "nose", "l_knee"), (2, 1, 0)), (32, 32), 1.25)
+    mine = Network("mine", lambda crops: crops.astype(np.float32), config)
 
     def people(name, skeleton):
         none, k = np.zeros(0, dtype=np.int64), skeleton.num_keypoints

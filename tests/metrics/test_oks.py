@@ -11,21 +11,22 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.person import Found, Ignored, LabelledPeople, PictureFile
+from hevitpose.core.labels import Ignored, ImageFile, LabelledPeople
+from hevitpose.core.results import Predictions
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
-from hevitpose.files.annotations import read_coco
+from hevitpose.data.coco import read_coco
 from hevitpose.metrics.oks import (
     FIGURES,
     average_precision,
     best_matches,
     keypoint_similarities,
+    oks_nms,
     person_scores,
     sigmas_of,
     similarity,
-    suppress,
 )
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[1] / "known_answers"
 SIGMAS = sigmas_of(COCO17, "")
 
 
@@ -34,7 +35,7 @@ def test_the_known_answer(tmp_path):
     (tmp_path / "truth.json").write_text(json.dumps(truth))
     results = json.loads(gzip.decompress((DATA / "coco_keypoints_predicted.json.gz").read_bytes()))
     people = read_coco(tmp_path / "truth.json", tmp_path, "truth")
-    place = {image_id: k for k, image_id in enumerate(people.picture_ids)}
+    place = {image_id: k for k, image_id in enumerate(people.image_ids)}
     figures = average_precision(
         people,
         np.array([place[result["image_id"]] for result in results]),
@@ -47,9 +48,9 @@ def test_the_known_answer(tmp_path):
 
 
 def made_up(seed, skeleton):
-    """Persons in pictures, and predictions of which some are near them, some are doubles and some are of nobody."""
+    """Persons in images, and predictions of which some are near them, some are doubles and some are of nobody."""
     random = np.random.default_rng(seed)
-    persons, regions, pictures, k = 60, 12, 15, skeleton.num_keypoints
+    persons, regions, images, k = 60, 12, 15, skeleton.num_keypoints
     low = random.uniform(0, 300, (persons, 2))
     boxes = np.hstack([low, low + random.uniform(20, 250, (persons, 2))])
     joints = low[:, None] + random.random((persons, k, 2)) * (boxes[:, 2:] - low)[:, None]
@@ -59,9 +60,9 @@ def made_up(seed, skeleton):
     people = LabelledPeople(
         name="made up",
         skeleton=skeleton,
-        pictures=tuple(PictureFile(f"{n}.png", Path()) for n in range(pictures)),
-        picture_ids=tuple(range(pictures)),
-        picture_of=random.integers(0, pictures, persons),
+        images=tuple(ImageFile(f"{n}.png", Path()) for n in range(images)),
+        image_ids=tuple(range(images)),
+        image_index=random.integers(0, images, persons),
         ids=np.arange(persons),
         boxes=boxes,
         keypoints=joints.round(),
@@ -69,7 +70,7 @@ def made_up(seed, skeleton):
         head_sizes=np.full(persons, np.nan),
         areas=random.uniform(0.3, 0.8, persons) * np.prod(boxes[:, 2:] - low, axis=1),
         ignored=Ignored(
-            random.integers(0, pictures, regions),
+            random.integers(0, images, regions),
             np.hstack([corner, corner + random.uniform(50, 200, (regions, 2))]),
             random.uniform(500, 20000, regions),
             random.random(regions) < 0.5,
@@ -78,14 +79,14 @@ def made_up(seed, skeleton):
     chosen = random.integers(0, persons, 90)
     predicted = joints[chosen] + random.normal(size=(90, k, 2)) * random.uniform(0, 25, (90, 1, 1))
     predicted[:10] += 200
-    return people, people.picture_of[chosen], predicted, random.random(90).round(2)
+    return people, people.image_index[chosen], predicted, random.random(90).round(2)
 
 
-def by_pycocotools(people, picture_of, predicted, scores, sigmas):
+def by_pycocotools(people, image_index, predicted, scores, sigmas):
     annotations = [
         {
             "id": n + 1,
-            "image_id": int(people.picture_of[n]),
+            "image_id": int(people.image_index[n]),
             "category_id": 1,
             "iscrowd": 0,
             "area": people.areas[n],
@@ -100,7 +101,7 @@ def by_pycocotools(people, picture_of, predicted, scores, sigmas):
         annotations.append(
             {
                 "id": len(annotations) + 1,
-                "image_id": int(people.ignored.picture_of[n]),
+                "image_id": int(people.ignored.image_index[n]),
                 "category_id": 1,
                 "iscrowd": int(people.ignored.crowds[n]),
                 "area": people.ignored.areas[n],
@@ -111,16 +112,16 @@ def by_pycocotools(people, picture_of, predicted, scores, sigmas):
         )
     results = [
         {
-            "image_id": int(picture),
+            "image_id": int(image),
             "category_id": 1,
             "score": float(score),
             "keypoints": np.hstack([joints, np.ones((len(joints), 1))]).ravel().tolist(),
         }
-        for picture, joints, score in zip(picture_of, predicted, scores, strict=True)
+        for image, joints, score in zip(image_index, predicted, scores, strict=True)
     ]
     truth = COCO()
     truth.dataset = {
-        "images": [{"id": k} for k in range(len(people.pictures))],
+        "images": [{"id": k} for k in range(len(people.images))],
         "annotations": annotations,
         "categories": [{"id": 1}],
     }
@@ -211,9 +212,9 @@ def test_doubles_are_suppressed():
     joints[2:] += 500
     joints[3, :, 0] += 40  # near the third, but somebody else
     scores, areas = np.array([0.5, 0.9, 0.7, 0.8]), np.full(4, 1e4)
-    kept, kept_scores = suppress(joints, scores, areas, SIGMAS)
+    kept, kept_scores = oks_nms(joints, scores, areas, SIGMAS)
     assert (kept.tolist(), kept_scores.tolist()) == ([1, 3, 2], [0.9, 0.8, 0.7])
-    kept, kept_scores = suppress(joints, scores, areas, SIGMAS, soft=True)
+    kept, kept_scores = oks_nms(joints, scores, areas, SIGMAS, soft=True)
     assert kept.tolist() == [1, 3, 2, 0]
     near = similarity(joints[3], joints[2:3], 1e4, [1e4], SIGMAS)[0]
     double = similarity(joints[1], joints[:1], 1e4, [1e4], SIGMAS)[0]
@@ -233,9 +234,11 @@ def test_whom_a_prediction_is_of():
     joints = people.keypoints[order]
     # A double of the first with a lower score, and somebody far from everybody.
     joints = np.concatenate([joints, joints[:1], joints[:1] + 5000])
-    picture_of = people.picture_of[[*order, order[0], order[0]]]
+    image_index = people.image_index[[*order, order[0], order[0]]]
     scores = np.concatenate([np.ones(len(people)), [0.5, 0.9]])
-    found = Found(picture_of, people.boxes[[*order, 0, 0]], joints, np.ones(joints.shape[:2]), scores, None, "made up")
+    found = Predictions(
+        image_index, people.boxes[[*order, 0, 0]], joints, np.ones(joints.shape[:2]), scores, None, "made up"
+    )
     matches = best_matches(people, found, SIGMAS)
     assert matches[: len(people)].tolist() == order.tolist()
     assert matches[-1] == -1

@@ -5,15 +5,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from hevitpose.core.architecture import Variant
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import KEY, Facts
+from hevitpose.core.model_config import KEY, ModelConfig
 from hevitpose.core.skeleton import MPII16
-from hevitpose.core.variant import Variant
 from hevitpose.models.hevitpose import hevitpose_t
-from hevitpose.models.networks import build_network
+from hevitpose.models.registry import build_network
 from hevitpose.models.weights import half_precision, load, load_into, load_model, save, save_model
 
-FACTS = Facts("t", MPII16, (192, 256), 1.25)
+FACTS = ModelConfig("t", MPII16, (192, 256), 1.25)
 
 
 @pytest.fixture(scope="module")
@@ -24,24 +24,24 @@ def model():
 
 def test_weights_and_facts_come_back(model, tmp_path):
     save_model(tmp_path / "w.safetensors", model.state_dict(), FACTS)
-    loaded, facts = load_model(tmp_path / "w.safetensors")
-    assert facts == FACTS
+    loaded, config = load_model(tmp_path / "w.safetensors")
+    assert config == FACTS
     assert all(torch.equal(tensor, loaded.state_dict()[name]) for name, tensor in model.state_dict().items())
 
 
 def test_a_variant_is_remembered_and_a_plain_network_needs_no_word(tmp_path):
     variant = Variant(groups=(2, 2, 2), shared_weights=False)
-    facts = replace(FACTS, variant=variant)
+    config = replace(FACTS, variant=variant)
     network = build_network("t", 16, variant)
-    save_model(tmp_path / "w.safetensors", network.state_dict(), facts)
+    save_model(tmp_path / "w.safetensors", network.state_dict(), config)
     loaded, read = load_model(tmp_path / "w.safetensors")
-    assert (read, str(loaded)) == (facts, str(network))
-    assert (facts.to_json()["variant"], "variant" in FACTS.to_json()) == ("groups=2-2-2:shared_weights=false", False)
+    assert (read, str(loaded)) == (config, str(network))
+    assert (config.to_json()["variant"], "variant" in FACTS.to_json()) == ("groups=2-2-2:shared_weights=false", False)
 
 
 def test_a_variant_that_is_none_is_refused(model, tmp_path):
-    facts = FACTS.to_json() | {"variant": "depth=9"}
-    save(tmp_path / "w.safetensors", model.state_dict(), {KEY: json.dumps(facts)})
+    config = FACTS.to_json() | {"variant": "depth=9"}
+    save(tmp_path / "w.safetensors", model.state_dict(), {KEY: json.dumps(config)})
     with pytest.raises(InputError, match=r"w\.safetensors: no such setting 'depth'"):
         load_model(tmp_path / "w.safetensors")
 

@@ -24,16 +24,16 @@ def free_port():
 
 @pytest.fixture(scope="session")
 def dots(tmp_path_factory):
-    """A folder with a data set to learn from: 24 pictures of one "person", a coloured dot for each of six joints."""
+    """A folder with a data set to learn from: 24 images of one "person", a coloured dot for each of six joints."""
     folder = tmp_path_factory.mktemp("dots")
     random = np.random.default_rng(0)
     images, annotations = [], []
     for n in range(24):
         joints = random.uniform(20, 100, (6, 2)).round(1)
-        picture = Image.new("RGB", (120, 120), (30, 30, 30))
+        image = Image.new("RGB", (120, 120), (30, 30, 30))
         for (x, y), color in zip(joints, DOTS, strict=True):
-            ImageDraw.Draw(picture).circle((x + 0.5, y + 0.5), 6, fill=color)
-        picture.save(folder / f"{n}.png")
+            ImageDraw.Draw(image).circle((x + 0.5, y + 0.5), 6, fill=color)
+        image.save(folder / f"{n}.png")
         visibility = [2] * 5 + [0 if n % 3 == 0 else 2]
         keypoints = [v for (x, y), seen in zip(joints, visibility, strict=True) for v in (x, y, seen)]
         images.append({"id": n, "file_name": f"{n}.png"})
@@ -54,8 +54,8 @@ def dots(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def mpii_people():
-    """40 persons with the joints of MPII, without pictures."""
-    from hevitpose.core.person import LabelledPeople, PictureFile
+    """40 persons with the joints of MPII, without images."""
+    from hevitpose.core.labels import ImageFile, LabelledPeople
 
     random = np.random.default_rng(1)
     corners = random.uniform(0, 200, (40, 2))
@@ -65,9 +65,9 @@ def mpii_people():
     return LabelledPeople(
         name="random",
         skeleton=MPII16,
-        pictures=(PictureFile("none.png", None),),
-        picture_ids=(0,),
-        picture_of=np.zeros(40, dtype=np.int64),
+        images=(ImageFile("none.png", None),),
+        image_ids=(0,),
+        image_index=np.zeros(40, dtype=np.int64),
         ids=np.arange(40),
         boxes=np.concatenate([corners, corners + sizes], axis=1),
         keypoints=corners[:, None] + random.uniform(0, 1, (40, 16, 2)) * sizes[:, None],

@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 
 from hevitpose.core.errors import InputError
-from hevitpose.files.datasets import find_dataset
+from hevitpose.data.find import find_dataset
 from hevitpose.training import budget, distributed
 from hevitpose.training.budget import parse_budget, parse_time, seconds_of_an_epoch, within_budget
-from hevitpose.training.hardware import Hardware
+from hevitpose.training.fabric import Hardware
 from hevitpose.training.recipes import InputSize, Recipe
 
 HARDWARE = Hardware(device="cpu", precision="fp32")

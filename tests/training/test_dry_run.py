@@ -3,17 +3,17 @@ from typing import get_args
 
 import pytest
 
+from hevitpose.core.architecture import ALIASES, NetworkName
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import NetworkName
 from hevitpose.core.skeleton import COCO17, MPII16
 from hevitpose.training.dry_run import dry_run, made_up
-from hevitpose.training.hardware import Hardware
-from hevitpose.training.recipes import ROWS, Recipe, named, skeleton_of
+from hevitpose.training.fabric import Hardware
+from hevitpose.training.recipes import Recipe, named, skeleton_of
 
 HARDWARE = Hardware(device="cpu", precision="fp32")
 MEASURED = {"mpii": "16 keypoints .*, PCKh@0.5", "coco": "17 keypoints .*, AP"}
 TABLE_3 = ("resnet50", "vitpose_b", "swin_s", "pvtv2_b2", "b")
-NAMES = [f"{data}/{network}" for data in MEASURED for network in (*get_args(NetworkName), *ROWS)]
+NAMES = [f"{data}/{network}" for data in MEASURED for network in (*get_args(NetworkName), *ALIASES)]
 IN_PRINT = [
     *(f"coco/{network}" for network in TABLE_3),
     *(f"mpii/{network}" for network in get_args(NetworkName) if network != "vitpose_b"),

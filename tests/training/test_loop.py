@@ -7,14 +7,14 @@ from safetensors.torch import load_file
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.heatmap import Codec
-from hevitpose.files.datasets import find_dataset
+from hevitpose.data.find import find_dataset
 from hevitpose.models.weights import load_model
 from hevitpose.training import loop
 from hevitpose.training.augment import Augmentation
-from hevitpose.training.hardware import Hardware
+from hevitpose.training.fabric import Hardware
 from hevitpose.training.loop import train
 from hevitpose.training.recipes import InputSize, Recipe
-from hevitpose.training.run_folder import RunFolder
+from hevitpose.training.run import RunFolder
 
 RECIPE = Recipe(
     epochs=3,
@@ -64,9 +64,9 @@ def test_a_run_leaves_log_curve_weights_and_recipe(uninterrupted):
     assert json.loads((folder / "recipe.json").read_text())["epochs"] == 3
     assert [row["size"] for row in history] == ["32x32", "32x32", "64x64"]
     assert 0 <= history[-1]["seen PCKh@0.5"] <= 100
-    model, facts = load_model(folder / "last.safetensors")
-    assert facts.skeleton.keypoints == ("a", "b", "c", "d", "e", "f")
-    assert facts.input_size == (64, 64)
+    model, config = load_model(folder / "last.safetensors")
+    assert config.skeleton.keypoints == ("a", "b", "c", "d", "e", "f")
+    assert config.input_size == (64, 64)
     assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 6, 16, 16)
 
 
@@ -136,7 +136,7 @@ def test_resuming_with_other_data_is_refused(dots, uninterrupted, tmp_path, peop
     content["annotations"] = content["annotations"][:people]
     (tmp_path / "some.json").write_text(json.dumps(content))
     (tmp_path / "other.toml").write_text(
-        f'[train]\nannotations = "some.json"\npictures = "{dots}"\n'
+        f'[train]\nannotations = "some.json"\nimages = "{dots}"\n'
         f'[validation.seen]\nannotations = "{dots}/dots.json"\nmetric = "{metric}"\n'
     )
     with pytest.raises(InputError, match=f"was made with other {what}"):
@@ -146,7 +146,7 @@ def test_resuming_with_other_data_is_refused(dots, uninterrupted, tmp_path, peop
 def test_resuming_with_other_arithmetic_says_so(dataset, tmp_path, capsys):
     with pytest.raises(Killed):
         train(RECIPE, dataset, tmp_path, HARDWARE, report=killed_at(3, 2))
-    train(RECIPE, dataset, tmp_path, dataclasses.replace(HARDWARE, at_once=4), resume=True)
+    train(RECIPE, dataset, tmp_path, dataclasses.replace(HARDWARE, micro_batch_size=4), resume=True)
     said = capsys.readouterr().err.splitlines()
     assert said[-1] == "persons at once: 4 instead of None, not the same to the last bit"
     assert set(said[:-1]) == {"device: cpu; float32"}

@@ -6,11 +6,10 @@ from typing import get_args
 
 import pytest
 
+from hevitpose.core.architecture import ALIASES, PLAIN, NetworkName, Variant
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import NetworkName
 from hevitpose.core.heatmap import EDGES, MSRA, UDP
-from hevitpose.core.variant import PLAIN, Variant
-from hevitpose.training.recipes import RECIPES, ROWS, InputSize, Recipe, chosen, named, parse_sizes, with_model
+from hevitpose.training.recipes import RECIPES, InputSize, Recipe, chosen, named, parse_sizes, with_network
 
 
 def test_the_papers_rate_drops_at_170_and_200_of_210_epochs():
@@ -82,7 +81,7 @@ def test_the_presets_differ_in_what_the_documentation_says():
     assert changes(ours, theirs) == {
         "batch_size": (32, 64),
         "learning_rate": (1e-3, 5e-4),
-        "rate_batch": (None, 512),
+        "base_batch_size": (None, 512),
         "codec": (replace(MSRA, sigma=1), MSRA),
     }
     assert MSRA.sigma == 2
@@ -94,7 +93,7 @@ def test_the_presets_differ_in_what_the_documentation_says():
 
 def test_the_documentation_names_every_network_and_recipe():
     page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
-    assert [name for name in (*RECIPES, *get_args(NetworkName), *ROWS) if f"`{name}`" not in page] == []
+    assert [name for name in (*RECIPES, *get_args(NetworkName), *ALIASES) if f"`{name}`" not in page] == []
 
 
 def changes(first, second):
@@ -112,14 +111,14 @@ def changes(first, second):
     ],
 )
 def test_a_network_is_named_with_what_changes(text, variant, sigma, rate):
-    recipe = with_model(Recipe(), text, "here")
+    recipe = with_network(Recipe(), text, "here")
     codec = replace(MSRA, sigma=sigma)
     assert recipe == Recipe(model="b", variant=variant, codec=codec, learning_rate=rate)
 
 
 def test_the_codec_keeps_the_sigma_unless_it_is_given_too():
-    assert with_model(Recipe(), "t:codec=udp:batch_size=8", "") == Recipe(codec=replace(UDP, sigma=1.0), batch_size=8)
-    assert with_model(Recipe(), "t:sigma=3:codec=edges", "").codec == replace(EDGES, sigma=3.0)
+    assert with_network(Recipe(), "t:codec=udp:batch_size=8", "") == Recipe(codec=replace(UDP, sigma=1.0), batch_size=8)
+    assert with_network(Recipe(), "t:sigma=3:codec=edges", "").codec == replace(EDGES, sigma=3.0)
 
 
 def test_the_rows_of_table_5_are_its_rows():
@@ -127,8 +126,8 @@ def test_the_rows_of_table_5_are_its_rows():
     own = {"groups": (4, 4, 4), "reductions": (8, 4, 2), "heads": (2, 4, 8)}
     printed = {tuple(map(tuple, row[1:4])) for row in rows}
     named_so = {
-        tuple((own | with_model(Recipe(), name, name).variant.options)[key] for key in own)
-        for name in ROWS
+        tuple((own | with_network(Recipe(), name, name).variant.options)[key] for key in own)
+        for name in ALIASES
         if name.startswith("b-") or name == "hevitpose_b"
     }
     assert named_so == printed

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hevitpose.core.person import LabelledPeople, PictureFile
+from hevitpose.core.labels import ImageFile, LabelledPeople
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.view.contact_sheet import CROP_HW, GAP, contact_sheet, people_sheet
 from hevitpose.view.draw import COLORS
@@ -45,9 +45,9 @@ def test_a_mirrored_mouse_keeps_its_left(tmp_path, flip):
     mouse = LabelledPeople(
         name="mouse",
         skeleton=EARS,
-        pictures=(PictureFile("a.png", tmp_path),),
-        picture_ids=(1,),
-        picture_of=np.array([0]),
+        images=(ImageFile("a.png", tmp_path),),
+        image_ids=(1,),
+        image_index=np.array([0]),
         ids=np.array([3]),
         boxes=np.array([[9.5, 9.5, 89.5, 89.5]]),
         keypoints=np.array([[[29.5, 49.5], [69.5, 29.5]]]),
@@ -57,7 +57,7 @@ def test_a_mirrored_mouse_keeps_its_left(tmp_path, flip):
     )
     sheet = people_sheet(mouse, np.array([0]), flip)
     middle, step = (CROP_HW[0] - 1) / 2, 20 * CROP_HW[0] / 100
-    # What was its left ear, at the left of the picture, is now at the right and its right ear.
+    # What was its left ear, at the left of the image, is now at the right and its right ear.
     left, right = ((-step, 0), (step, -step)) if not flip else ((-step, -step), (step, 0))
     assert centres(sheet, COLORS["left"]) == pytest.approx((middle + left[0], middle + left[1]), abs=0.6)
     assert centres(sheet, COLORS["right"]) == pytest.approx((middle + right[0], middle + right[1]), abs=0.6)

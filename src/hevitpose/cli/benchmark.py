@@ -16,12 +16,12 @@ from rich.console import Console
 from hevitpose.cli.common import need
 from hevitpose.cli.compare import show
 from hevitpose.core.errors import InputError
-from hevitpose.files import atomic
 from hevitpose.inference.network import DEFAULT, TRAINABLE, Runtime
-from hevitpose.view.figures import output_files
+from hevitpose.io import atomic
+from hevitpose.view.plots import output_files
 
 if TYPE_CHECKING:
-    from hevitpose.export.measurable import Measurable
+    from hevitpose.benchmark.models import BenchmarkModel
 
 EXAMPLES = """
 Examples:\n
@@ -61,9 +61,9 @@ def benchmark(
 ) -> None:
     """Measure how fast networks run, in turn, each in a process of its own: latency, images/s, memory, ratios.
 
-    With --pipeline, what each step of prediction takes, from the picture's file to its drawing.
+    With --pipeline, what each step of prediction takes, from the image's file to its drawing.
     """
-    from hevitpose.files.provenance import provenance
+    from hevitpose.io.provenance import provenance
 
     if (models is None) == (pipeline is None):
         raise InputError("--models", "is needed, or else --pipeline, and not both")
@@ -100,20 +100,20 @@ def of_models(
     seconds: float,
 ) -> tuple[dict[str, Any], bool]:
     """What is written about the networks, and whether one of them could not be measured at all."""
-    from hevitpose.export.measurable import as_it_is
+    from hevitpose.benchmark.models import ready_file
 
-    if not all(as_it_is(name, runtimes) for name in names):
+    if not all(ready_file(name, runtimes) for name in names):
         need("export")
     if "openvino" in runtimes:
         need("openvino")
-    from hevitpose.export.measurable import measurable, why_not
-    from hevitpose.inference.benchmark import Form, Measurement, Precision, figures, measure
-    from hevitpose.view.benchmark import table
+    from hevitpose.benchmark.models import prepare_model, unsupported_reason
+    from hevitpose.benchmark.report import table
+    from hevitpose.benchmark.timing import Case, Measurement, Precision, figures, measure
 
     left_out: list[str] = []
     kinds: list[tuple[Runtime, Precision]] = []
     for runtime, precision in itertools.product(runtimes, chosen("--precisions", precisions, Precision)):
-        if reason := why_not(runtime, precision):
+        if reason := unsupported_reason(runtime, precision):
             left_out.append(f"{precision} in {runtime}: {reason}")
         else:
             kinds.append((runtime, precision))
@@ -122,7 +122,7 @@ def of_models(
         ready = []
         for name in names:
             status.update(f"exporting {name}")
-            ready.append(measurable(name, {runtime for runtime, _ in kinds}, side, Path(folder)))
+            ready.append(prepare_model(name, {runtime for runtime, _ in kinds}, side, Path(folder)))
         stems = Counter(network.model for network in ready)
         ready = [
             network if stems[network.model] == 1 else replace(network, model=name, title=name)
@@ -130,7 +130,7 @@ def of_models(
         ]
         for count, cores in itertools.product(batches, threads):
             wanted = [
-                (network, Form(str(network.files[runtime]), runtime, precision, count, cores, (side, side)))
+                (network, Case(str(network.files[runtime]), runtime, precision, count, cores, (side, side)))
                 for network in ready
                 for runtime, precision in kinds
                 if runtime in network.files and not (network.int8 and precision != "fp32")
@@ -156,7 +156,7 @@ def of_models(
     return {"size": side, "reference": reference, "rows": rows, "left_out": left_out}, bool(missing)
 
 
-def row_of(network: "Measurable", form: Any) -> dict[str, Any]:
+def row_of(network: "BenchmarkModel", form: Any) -> dict[str, Any]:
     """What was measured."""
     return {
         "model": network.model,
@@ -172,13 +172,13 @@ def row_of(network: "Measurable", form: Any) -> dict[str, Any]:
 
 def of_pipeline(photo: Path, runtimes: list[Runtime], threads: int, people: list[int]) -> dict[str, Any]:
     """What is written about the steps of prediction with the weights that `predict` uses; with torch, T's."""
-    from hevitpose.files import pictures
+    from hevitpose.benchmark.pipeline import ALL, HEATMAPS, NETWORK, command_s, pipeline_ms
+    from hevitpose.benchmark.report import pipeline_table
     from hevitpose.inference.estimator import PoseEstimator
-    from hevitpose.inference.pipeline import ALL, HEATMAPS, NETWORK, command_s, pipeline_ms
-    from hevitpose.view.benchmark import pipeline_table
+    from hevitpose.io import images
     from hevitpose.view.draw import draw
 
-    height, width = pictures.read(photo).shape[:2]
+    height, width = images.read(photo).shape[:2]
     weights = TRAINABLE if runtimes[0] == "torch" else DEFAULT
     estimator = PoseEstimator.from_pretrained(weights, runtime=runtimes[0], threads=threads)
     rows = []
@@ -195,7 +195,7 @@ def of_pipeline(photo: Path, runtimes: list[Runtime], threads: int, people: list
     print(f"hevitpose predict {photo.name}: {seconds:.2f} s from start to end")
     return {
         "weights": weights,
-        "input_size": estimator.network.facts.input_size,
+        "input_size": estimator.network.config.input_size,
         "photo": photo.name,
         "size_wh": [width, height],
         "runtime": runtimes[0],
@@ -207,8 +207,8 @@ def of_pipeline(photo: Path, runtimes: list[Runtime], threads: int, people: list
 
 def draw(plot: Path, rows: list[dict[str, Any]], accuracy: Path) -> None:
     """Write the figure, or say why there is none."""
-    from hevitpose.view.benchmark import accuracy_over_ms, missing
-    from hevitpose.view.figures import write_figure
+    from hevitpose.benchmark.report import accuracy_over_ms, missing
+    from hevitpose.view.plots import write_figure
 
     figure = accuracy_over_ms(rows, accuracy)
     if figure is None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 
 from hevitpose.core.errors import InputError
-from hevitpose.files.check import check_sets
-from hevitpose.files.datasets import Split
+from hevitpose.data.check.rules import check_sets
+from hevitpose.data.datasets import Split
 
 EXTRAS = {
     "train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "matplotlib", "scipy"),

@@ -15,12 +15,12 @@ from rich.table import Table
 from hevitpose.cli.common import need, refuse_faults
 from hevitpose.cli.progress import Report, training_progress
 from hevitpose.core.errors import InputError
-from hevitpose.files import atomic
+from hevitpose.io import atomic
 
 if TYPE_CHECKING:
-    from hevitpose.files.datasets import Dataset
-    from hevitpose.training.comparison import Entry
-    from hevitpose.training.hardware import Hardware
+    from hevitpose.data.datasets import Dataset
+    from hevitpose.training.compare import Entry
+    from hevitpose.training.fabric import Hardware
 
 EXAMPLES = """
 Examples:\n
@@ -37,7 +37,7 @@ def compare(
             help="Networks, each with what is changed for it: t,t:sigma=1,b:shared_weights=false (docs/training.md)."
         ),
     ],
-    data: Annotated[str, typer.Option(help="Folder of labelled pictures, TOML file that describes it, or people16.")],
+    data: Annotated[str, typer.Option(help="Folder of labelled images, TOML file that describes it, or people16.")],
     budget: Annotated[str, typer.Option(help="For each run: so many epochs, or as many as fit into 30m or 8h.")],
     root: Annotated[Path | None, typer.Option(help="Folder of the data's files, if not that of the TOML file.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the runs, the table and the figures.")] = Path("runs/compare"),
@@ -46,7 +46,7 @@ def compare(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides first weights, order and augmentation.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each network, with this seed and the next ones.")] = 1,
-    at_once: Annotated[
+    micro_batch_size: Annotated[
         int | None, typer.Option(min=1, help="Persons in memory at a time; larger batches are accumulated.")
     ] = None,
     device: Annotated[
@@ -61,24 +61,25 @@ def compare(
     The same command again leaves out what is finished and goes on with what was interrupted.
     """
     need("train")
-    from hevitpose.files.datasets import find_dataset
-    from hevitpose.training import comparison, recipes
+    from hevitpose.data.find import find_dataset
+    from hevitpose.training import compare as comparison
+    from hevitpose.training import recipes
     from hevitpose.training.budget import parse_budget
-    from hevitpose.training.hardware import Hardware
-    from hevitpose.view.comparison import draw, markdown, table
+    from hevitpose.training.comparison_report import draw, markdown, table
+    from hevitpose.training.fabric import Hardware
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("torchrun", "starts several processes: a comparison has one")
     if "/" in recipe:
         raise InputError(f"--recipe {recipe}", "names a network: those that are compared stand in --models")
     epochs = parse_budget(budget, f"--budget {budget}")
-    base = recipes.chosen(recipe, None, size, epochs=epochs, batch_size=batch_size)
+    base = recipes.make_recipe(recipe, None, size, epochs=epochs, batch_size=batch_size)
     entries = comparison.entries(models, base, range(seed, seed + seeds))
     dataset = find_dataset(data, root)
     refuse_faults([*filter(None, (dataset.train,)), *dataset.validation], data)
     if not any(split.metric for split in dataset.validation):
         raise InputError(data, "has no validation set with a metric to compare by")
-    hardware = Hardware(device, precision, False, at_once, out / "crops")
+    hardware = Hardware(device, precision, False, micro_batch_size, out / "crops")
     results, failed = [], 0
     for number, entry in enumerate(entries, start=1):
         print(f"{number} of {len(entries)}: {entry.title}, seed {entry.recipe.seed}", file=sys.stderr)
@@ -100,10 +101,10 @@ def run(
     entry: "Entry", dataset: "Dataset", out: Path, hardware: "Hardware", time: str | None, recipe: str, report: Report
 ) -> dict[str, Any]:
     """The result of one run: begun, gone on with, or found finished. Raises InputError."""
-    from hevitpose.training import comparison
+    from hevitpose.training import compare as comparison
     from hevitpose.training.budget import within_budget
     from hevitpose.training.loop import train
-    from hevitpose.view.run_report import write_report
+    from hevitpose.training.report import write_report
 
     folder, file = out / entry.name, out / f"{entry.name}.json"
     own = entry.recipe

@@ -17,11 +17,12 @@ from rich.table import Table
 
 from hevitpose.cli.progress import training_progress
 from hevitpose.core.errors import InputError
-from hevitpose.core.person import LabelledPeople
-from hevitpose.files import pictures
-from hevitpose.files.check import Fault, check_sets
-from hevitpose.files.conversion import write_coco, write_yolo
-from hevitpose.files.datasets import Split, find_splits
+from hevitpose.core.labels import LabelledPeople
+from hevitpose.data.check.rules import Fault, check_sets
+from hevitpose.data.convert import write_coco, write_yolo
+from hevitpose.data.datasets import Split
+from hevitpose.data.find import find_splits
+from hevitpose.io import images
 from hevitpose.view.contact_sheet import people_sheet
 
 EXAMPLES = """
@@ -30,7 +31,7 @@ Examples:\n
   hevitpose data show mice/ --flip --output flipped.png\n
   hevitpose data convert yolo/data.yaml --split train --output mice.json
 """
-LISTED = 10
+MAX_LISTED = 10
 """Faults of one kind that are printed; --json has all."""
 SAMPLES = 24
 
@@ -46,14 +47,14 @@ SplitName = Annotated[str | None, typer.Option("--split", help="Only the set of 
 def check(
     data: Data,
     root: Root = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Open no picture: what training does first.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Open no image: what training does first.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all faults as JSON.")] = False,
 ) -> None:
     """Find what would spoil training or evaluation, each fault with its repair; exit status 1 on errors."""
     with training_progress() as report:
 
         def told(name: str, done: int, of: int) -> None:
-            report(f"pictures of {name}", done, of, math.nan, math.nan)
+            report(f"images of {name}", done, of, math.nan, math.nan)
 
         faults = check_sets(find_splits(data, root), not quick, told)
     errors = sum(fault.level == "error" for fault in faults)
@@ -69,10 +70,10 @@ def print_faults(faults: list[Fault]) -> None:
     """A sentence a fault, and how many there are of each kind."""
     counts = Counter((fault.level, fault.kind) for fault in faults)
     for (level, kind), count in counts.items():
-        for fault in islice((fault for fault in faults if (fault.level, fault.kind) == (level, kind)), LISTED):
+        for fault in islice((fault for fault in faults if (fault.level, fault.kind) == (level, kind)), MAX_LISTED):
             print(f"{level}: {fault.file}: {fault.reason}")
-        if count > LISTED:
-            print(f"{level}: {kind}: and {count - LISTED} more (--json lists all)")
+        if count > MAX_LISTED:
+            print(f"{level}: {kind}: and {count - MAX_LISTED} more (--json lists all)")
     if not faults:
         print("no faults found")
         return
@@ -96,7 +97,7 @@ def show(
     """Draw labelled people on one sheet: with --flip, orange must still be the person's own left."""
     people = read_set(_chosen(find_splits(data, root), data, split)[0])
     sheet = people_sheet(people, np.unique(np.linspace(0, len(people) - 1, count).round().astype(np.int64)), flip)
-    pictures.write_png(output, sheet)
+    images.write_png(output, sheet)
     print(f"{output}: {min(count, len(people))} of {len(people)} of {people.name}")
 
 

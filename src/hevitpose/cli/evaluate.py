@@ -12,23 +12,26 @@ from rich.table import Table
 
 from hevitpose.cli.common import need
 from hevitpose.cli.progress import Report, training_progress
+from hevitpose.core.architecture import network_spec
 from hevitpose.core.errors import InputError
-from hevitpose.core.person import Found, LabelledPeople
+from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.results import Predictions
 from hevitpose.core.skeleton import NOT_FLIPPED
-from hevitpose.core.variant import spelled
-from hevitpose.files import atomic
-from hevitpose.files.crops import cut_people
-from hevitpose.files.datasets import Metric, find_split
-from hevitpose.files.detections import read_detections
-from hevitpose.files.mpii import read_pred_mat, write_pred_mat
-from hevitpose.files.predictions import read_predictions, write_predictions
-from hevitpose.files.provenance import provenance
-from hevitpose.inference.analysis import analysis
-from hevitpose.inference.evaluation import Doubles, find_detected, find_labelled, refuse_unmeasurable, without_doubles
-from hevitpose.inference.evaluation import as_json as results_as_json
+from hevitpose.data.crops import cut_people
+from hevitpose.data.detections import read_detections
+from hevitpose.data.find import find_split
+from hevitpose.data.mpii import read_pred_mat, write_pred_mat
+from hevitpose.data.predictions import read_predictions, write_predictions
+from hevitpose.evaluation.analysis import analysis
+from hevitpose.evaluation.predict import predict_in_detections, predict_in_label_boxes
+from hevitpose.evaluation.score import Nms, apply_oks_nms, refuse_unmeasurable
+from hevitpose.evaluation.score import as_json as results_as_json
 from hevitpose.inference.network import DEFAULT, Network, Runtime, keypoints_of, load_network
+from hevitpose.io import atomic
+from hevitpose.io.provenance import provenance
+from hevitpose.metrics.names import Metric
 from hevitpose.view.evaluation_plot import plot_analysis
-from hevitpose.view.figures import output_files
+from hevitpose.view.plots import output_files
 
 EXAMPLES = """
 Examples:\n
@@ -54,7 +57,7 @@ def evaluate(
         Path | None, typer.Option(help="Detected boxes (COCO detections) instead of those of the labels, for oks.")
     ] = None,
     doubles: Annotated[
-        Doubles, typer.Option(help="For oks: of two that are one person by OKS the worse goes, or scores less.")
+        Nms, typer.Option(help="For oks: of two that are one person by OKS the worse goes, or scores less.")
     ] = "hard",
     predictions: Annotated[
         Path | None, typer.Option(help="Score this file (COCO results, HRNet's pred.mat) instead of running a network.")
@@ -62,7 +65,7 @@ def evaluate(
     save_predictions: Annotated[
         Path | None, typer.Option(help="Write what was found as COCO results (.json) or as HRNet's pred.mat (.mat).")
     ] = None,
-    flip_test: Annotated[bool, typer.Option(help="Average with the mirrored picture.")] = True,
+    flip_test: Annotated[bool, typer.Option(help="Average with the mirrored image.")] = True,
     flip_shift: Annotated[
         int | None, typer.Option(help="Cells to move the mirrored heatmap by, instead of the codec's.")
     ] = None,
@@ -93,22 +96,22 @@ def evaluate(
     if predictions:
         read = read_pred_mat if predictions.suffix == ".mat" else read_predictions
         found, notes = read(predictions, people)
-        facts: dict[str, Any] = {"predictions": str(predictions)}
+        config: dict[str, Any] = {"predictions": str(predictions)}
     else:
         network = with_shift(load_network(model, runtime, device=device), flip_shift)
         keypoints_of(network, people)  # refused before anybody is cut
-        flipped = network.facts.flip_test or (flip_test and network.facts.skeleton.flips)
+        flipped = network.config.flip_test or (flip_test and network.config.skeleton.flips)
         if boxes and chosen != "oks":
             raise InputError("--boxes", f"{chosen} is measured in the boxes of the labels; --metric oks in others too")
         with training_progress() as report:
             found, notes = find_people(network, people, boxes, flip_test, batch_size, report)
         notes += [NOT_FLIPPED] if flip_test and not flipped else []
-        facts = {"model": network.name, "flip_test": flipped, "flip_shift": network.facts.codec.flip_shift}
-        facts["architecture"] = spelled(network.facts.architecture, network.facts.variant)
+        config = {"model": network.name, "flip_test": flipped, "flip_shift": network.config.codec.flip_shift}
+        config["architecture"] = network_spec(network.config.architecture, network.config.variant)
         if chosen == "oks":
-            facts["doubles"] = doubles
-            found = found if doubles == "keep" else without_doubles(people, found, network, doubles == "soft")
-    result = facts | results_as_json(people, found, chosen, notes) | analysis(people, found, chosen)
+            config["doubles"] = doubles
+            found = found if doubles == "keep" else apply_oks_nms(people, found, network, doubles == "soft")
+    result = config | results_as_json(people, found, chosen, notes) | analysis(people, found, chosen)
     result["provenance"] = provenance()
     text = json.dumps(result, indent=1)
     print(text) if as_json else print_scores(result)
@@ -124,28 +127,28 @@ def evaluate(
 
 def find_people(
     network: Network, people: LabelledPeople, boxes: Path | None, flip_test: bool, batch_size: int, report: Report
-) -> tuple[Found, list[str]]:
+) -> tuple[Predictions, list[str]]:
     """People in the boxes of a file, or of the labels without it, and what does not fit."""
 
     def told(done: int, of: int) -> None:
         report(people.name, done, of, math.nan, math.nan)
 
     if boxes:
-        return find_detected(network, people, read_detections(boxes), boxes.name, flip_test, batch_size, told)
-    crops = cut_people(people, network.facts.input_size, network.facts.padding, told)
-    return find_labelled(network, people, crops, flip_test, batch_size), []
+        return predict_in_detections(network, people, read_detections(boxes), boxes.name, flip_test, batch_size, told)
+    crops = cut_people(people, network.config.input_size, network.config.padding, told)
+    return predict_in_label_boxes(network, people, crops, flip_test, batch_size), []
 
 
 def with_shift(network: Network, flip_shift: int | None) -> Network:
     """The network with another shift of the mirrored heatmap. Raises InputError where no cell would be left."""
     if flip_shift is None:
         return network
-    if network.facts.flip_test:
+    if network.config.flip_test:
         raise InputError("--flip-shift", f"{network.name} mirrors within its graph, which no option changes")
-    facts, width = network.facts, network.facts.input_size[1] // INPUT_PIXELS_A_CELL
+    config, width = network.config, network.config.input_size[1] // INPUT_PIXELS_A_CELL
     if not 0 <= flip_shift < width:
         raise InputError(f"--flip-shift {flip_shift}", f"must be 0 to {width - 1}: heatmaps are {width} cells wide")
-    return replace(network, facts=replace(facts, codec=replace(facts.codec, flip_shift=flip_shift)))
+    return replace(network, config=replace(config, codec=replace(config.codec, flip_shift=flip_shift)))
 
 
 def title_of(result: dict[str, Any]) -> str:

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from hevitpose.cli.common import need
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
-from hevitpose.core.person import LabelledPeople
+from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.skeleton import NOT_FLIPPED, Skeleton
-from hevitpose.files import pictures
-from hevitpose.files.datasets import Metric, find_split, find_splits
-from hevitpose.files.jobs import find_pictures
-from hevitpose.inference.evaluation import refuse_unmeasurable
+from hevitpose.data.find import find_split, find_splits
+from hevitpose.evaluation.score import refuse_unmeasurable
+from hevitpose.inference.inputs import find_inputs
 from hevitpose.inference.network import find_weights
+from hevitpose.io import images
+from hevitpose.metrics.names import Metric
 
 EXAMPLES = """
 Examples:\n
@@ -33,7 +34,7 @@ SUFFIX = {"onnx": ".onnx", "openvino": ".xml"}
 def export(
     weights: Annotated[str, typer.Argument(help="A .safetensors file of hevitpose, or a name that ships.")],
     output: Annotated[Path, typer.Option(help="The file to write: .onnx, or .xml (and .bin) with --format openvino.")],
-    check: Annotated[list[Path], typer.Option(help="Pictures, or folders of them, on which to compare the two.")],
+    check: Annotated[list[Path], typer.Option(help="Images, or folders of them, on which to compare the two.")],
     format: Annotated[Literal["onnx", "openvino"], typer.Option(help="OpenVINO also runs ONNX files.")] = "onnx",
     flip_test: Annotated[
         bool, typer.Option("--flip-test", help="Average with the mirrored crop, inside the graph.")
@@ -60,7 +61,7 @@ def export(
     """Write a network in the form in which it predicts: uint8 RGB crops (N, H, W, 3) in; keypoints (N, K, 2) in pixels
     of the crop, scores (N, K) and heatmaps out.
 
-    The file is run on real pictures beside the original first, its weights rounded alike, and not written when they
+    The file is run on real images beside the original first, its weights rounded alike, and not written when they
     differ. With --int8 it is scored beside the original, and not written when it loses more than --max-loss.
     """
     need("export")
@@ -68,7 +69,7 @@ def export(
         raise InputError(output, f"--format {format} writes files that end in {SUFFIX[format]}")
     if format == "openvino":
         need("openvino")
-    from hevitpose.export.write import export as write_export
+    from hevitpose.export.checked import export as write_export
     from hevitpose.models.weights import load_model
 
     source = find_weights(weights, "torch")
@@ -77,12 +78,12 @@ def export(
             raise InputError(option, "is for --int8")
     if int8 and round:
         raise InputError("--round", "is not for --int8")
-    facts = load_model(source)[1]
-    if flip_test and not facts.skeleton.flips:
+    config = load_model(source)[1]
+    if flip_test and not config.skeleton.flips:
         raise InputError("--flip-test", NOT_FLIPPED)
     if int8:
-        people = people_for_int8(calibrate, score, root, facts.skeleton, weights)
-    crops = crops_of(check, facts.input_size)
+        people = people_for_int8(calibrate, score, root, config.skeleton, weights)
+    crops = crops_of(check, config.input_size)
     if int8:
         from hevitpose.export.quantize import export_int8
 
@@ -109,15 +110,15 @@ def megabytes(written: Path) -> float:
 
 
 def crops_of(check: list[Path], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """Seven crops of whole pictures."""
-    from hevitpose.export.write import CHECKED_BATCHES
+    """Seven crops of whole images."""
+    from hevitpose.export.checked import CHECKED_BATCHES
 
     crops = []
-    for job in find_pictures(check).jobs[: max(CHECKED_BATCHES)]:
-        picture = pictures.read(job.path)
-        box = geometry.crop_box(geometry.box_of_picture(picture.shape[:2]), 1.0, size_hw[1] / size_hw[0])
-        crops.append(pictures.cut(picture, geometry.crop_matrix(box, size_hw), size_hw))
-    while len(crops) < max(CHECKED_BATCHES):  # few pictures: their mirror images and then copies fill the batch
+    for job in find_inputs(check).jobs[: max(CHECKED_BATCHES)]:
+        image = images.read(job.path)
+        box = geometry.crop_box(geometry.image_box(image.shape[:2]), 1.0, size_hw[1] / size_hw[0])
+        crops.append(images.cut(image, geometry.crop_matrix(box, size_hw), size_hw))
+    while len(crops) < max(CHECKED_BATCHES):  # few images: their mirror images and then copies fill the batch
         crops += [crop[:, ::-1] for crop in crops]
     return np.stack(crops[: max(CHECKED_BATCHES)])
 

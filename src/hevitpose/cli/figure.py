@@ -7,8 +7,8 @@ import typer
 from rich.console import Console
 
 from hevitpose.cli.common import need
-from hevitpose.view.figures import output_files, write_figure
-from hevitpose.view.paper_figures import cost_figure, figure_1, figure_4
+from hevitpose.paper.figures import cost_figure, figure_1, figure_4
+from hevitpose.view.plots import output_files, write_figure
 
 EXAMPLES = """
 Examples:\n
@@ -53,7 +53,7 @@ def figure(
         list[str] | None,
         typer.Option(help="Figure 4: its padding, once for each --kernel.", show_default="half the kernel"),
     ] = None,
-    side: Annotated[int, typer.Option(min=1, max=512, help="Figure 4: side of the picture in pixels.")] = 40,
+    side: Annotated[int, typer.Option(min=1, max=512, help="Figure 4: side of the image in pixels.")] = 40,
 ) -> None:
     """Draw a figure of the paper, 3.35 inches wide, as PNG and SVG.
 

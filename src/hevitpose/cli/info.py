@@ -34,10 +34,10 @@ def info(
     """
     need("train")
     from hevitpose.models.cost import cost, total
-    from hevitpose.models.networks import build_network, title_of
-    from hevitpose.training.recipes import Recipe, with_model
+    from hevitpose.models.registry import build_network, title_of
+    from hevitpose.training.recipes import Recipe, with_network
 
-    recipe = with_model(Recipe(), model, model)
+    recipe = with_network(Recipe(), model, model)
     title = title_of(recipe.model, recipe.variant)
     try:
         parts = cost(build_network(recipe.model, keypoints, recipe.variant), (height, width))

@@ -16,15 +16,15 @@ from rich.console import Console
 from hevitpose.cli.progress import say, track
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import xyxy_from_xywh
-from hevitpose.core.person import Detections, Pose
+from hevitpose.core.results import Detections, ImagePoses
 from hevitpose.core.skeleton import NOT_FLIPPED
-from hevitpose.files import atomic, pictures
-from hevitpose.files.annotations import FARTHEST_PIXEL
-from hevitpose.files.detections import NOBODY, meet_picture, read_detections
-from hevitpose.files.jobs import Job, PictureList, find_pictures, image_ids, refuse_overwriting
-from hevitpose.files.results import pose_as_json, poses_as_coco, poses_as_csv
-from hevitpose.inference.estimator import MIN_SCORE, Item, PoseEstimator
+from hevitpose.data.coco import FARTHEST_PIXEL
+from hevitpose.data.detections import NOBODY, meets_image, read_detections
+from hevitpose.inference.estimator import MIN_SCORE, Frame, PoseEstimator
+from hevitpose.inference.inputs import ImageInput, ImageList, find_inputs, image_ids, refuse_overwriting
 from hevitpose.inference.network import DEFAULT, Runtime
+from hevitpose.inference.writers import pose_as_json, poses_as_coco, poses_as_csv
+from hevitpose.io import atomic, images
 
 EXAMPLES = """
 Examples:\n
@@ -36,21 +36,21 @@ Examples:\n
 """
 SOME_SKIPPED = 3
 FEW = 2
-"""For so many pictures the network's graph is not optimised first, which takes longer than they do."""
+"""For so many images the network's graph is not optimised first, which takes longer than they do."""
 SUFFIX = {"coco": "json", "csv": "csv"}
 
 
 def predict(
-    paths: Annotated[list[Path], typer.Argument(help="Pictures, and folders of pictures.", show_default=False)],
+    paths: Annotated[list[Path], typer.Argument(help="Images, and folders of images.", show_default=False)],
     output: Annotated[Path, typer.Option(help="Folder for the results; a file with --format coco, csv.")] = Path("out"),
-    draw: Annotated[bool, typer.Option("--draw", help="Also write each picture with its skeletons, as PNG.")] = False,
+    draw: Annotated[bool, typer.Option("--draw", help="Also write each image with its skeletons, as PNG.")] = False,
     box: Annotated[
         list[str] | None, typer.Option(help="x,y,w,h of a person, in pixels; again for each person.", metavar="X,Y,W,H")
     ] = None,
     boxes: Annotated[Path | None, typer.Option(help="People's boxes, as COCO detections (JSON).")] = None,
     padding: Annotated[float | None, typer.Option(help="Grows every box; as in training (1.25) by default.")] = None,
     format: Annotated[
-        Literal["json", "coco", "csv"], typer.Option(help="json: one file a picture. coco, csv: one file in all.")
+        Literal["json", "coco", "csv"], typer.Option(help="json: one file an image. coco, csv: one file in all.")
     ] = "json",
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Keypoints that score less are absent.")] = MIN_SCORE,
     flip_test: Annotated[
@@ -60,15 +60,15 @@ def predict(
         str, typer.Option(help="Weights that ship (for torch: hevitpose_t_people16), or a file.")
     ] = DEFAULT,
     runtime: Annotated[Runtime | None, typer.Option(help="ONNX Runtime unless the file says otherwise.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures in memory, and people at a time.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in memory, and people at a time.")] = 8,
     threads: Annotated[int | None, typer.Option(min=1, help="All processor cores by default, and at most.")] = None,
 ) -> None:
-    """Find the keypoints of people in pictures.
+    """Find the keypoints of people in images.
 
-    Without boxes a picture is taken to show one person: the whole picture is looked at first, then the part round the
+    Without boxes an image is taken to show one person: the whole image is looked at first, then the part round the
     joints found. Several people need a box each (--box, --boxes).
 
-    A picture that cannot be read is left out, and the exit status is then 1, or 3 where it lies in a folder.
+    An image that cannot be read is left out, and the exit status is then 1, or 3 where it lies in a folder.
     """
     if box and boxes:
         raise InputError("--boxes", "cannot be used together with --box")
@@ -77,7 +77,7 @@ def predict(
     folder = output if format == "json" else output.parent
     if format != "json" and (output.suffix != f".{SUFFIX[format]}" or output.is_dir()):
         raise InputError(output, f"--format {format} writes one file: --output FILE.{SUFFIX[format]}")
-    found = find_pictures(paths, folder if draw or format == "json" else None)
+    found = find_inputs(paths, folder if draw or format == "json" else None)
     jobs = found.jobs
     if draw or format == "json":
         refuse_overwriting(paths, jobs, folder, draw)
@@ -93,19 +93,19 @@ def predict(
         batch_size=batch_size,
         quick_start=len(jobs) <= FEW,
     )
-    if flip_test and not estimator.network.facts.skeleton.flips:
+    if flip_test and not estimator.network.config.skeleton.flips:
         print(f"note: {NOT_FLIPPED}", file=sys.stderr)
-    failed: list[Job] = []
-    reading: deque[tuple[int, pictures.Picture]] = deque()
-    done: list[Pose] = []
+    failed: list[ImageInput] = []
+    reading: deque[tuple[int, images.Image]] = deque()
+    done: list[ImagePoses] = []
     done_ids: list[int] = []
     for nameless in estimator.stream(_read(jobs, given, box, reading, failed)):
-        number, picture = reading.popleft()
+        number, image = reading.popleft()
         pose = replace(nameless, file=str(jobs[number].path))
         done.append(pose)
         done_ids.append(ids[number])
         if draw:
-            write_drawing(folder / f"{jobs[number].target}.png", picture, pose)
+            write_drawing(folder / f"{jobs[number].target}.png", image, pose)
         if format == "json":
             text = json.dumps(pose_as_json(pose, estimator.network.name), indent=1)
             atomic.write(folder / f"{jobs[number].target}.json", text + "\n")
@@ -121,8 +121,10 @@ def predict(
         sys.exit(SOME_SKIPPED)
 
 
-def _boxes_of(jobs: list[Job], box: list[str] | None, boxes: Path | None) -> tuple[list[Detections | None], list[int]]:
-    """The boxes of each picture, None where it is to be taken whole, and its image id."""
+def _boxes_of(
+    jobs: list[ImageInput], box: list[str] | None, boxes: Path | None
+) -> tuple[list[Detections | None], list[int]]:
+    """The boxes of each image, None where it is to be taken whole, and its image id."""
     paths = [job.path for job in jobs]
     if boxes is None:
         given = _typed_boxes(box) if box else None
@@ -131,9 +133,9 @@ def _boxes_of(jobs: list[Job], box: list[str] | None, boxes: Path | None) -> tup
     keys = file.match(paths)
     missing = keys.count(None)
     if file.of and missing == len(keys):
-        raise InputError(boxes, f"has no box for {paths[0] if len(paths) == 1 else 'any of these pictures'}")
+        raise InputError(boxes, f"has no box for {paths[0] if len(paths) == 1 else 'any of these images'}")
     if missing:
-        print(f"note: {missing} of {len(keys)} pictures have no box in {boxes}", file=sys.stderr)
+        print(f"note: {missing} of {len(keys)} images have no box in {boxes}", file=sys.stderr)
     if file.empty:
         print(f"note: {file.empty} boxes without width or height in {boxes} were left out", file=sys.stderr)
     known = [file.image_id(key) for key in keys]
@@ -154,34 +156,34 @@ def _typed_boxes(box: list[str]) -> Detections:
 
 
 def _read(
-    jobs: list[Job],
+    jobs: list[ImageInput],
     given: list[Detections | None],
     box: list[str] | None,
-    reading: deque[tuple[int, pictures.Picture]],
-    failed: list[Job],
-) -> Iterator[Item]:
-    """The pictures, each also appended to `reading` with its place; those that cannot be used go to `failed`."""
+    reading: deque[tuple[int, images.Image]],
+    failed: list[ImageInput],
+) -> Iterator[Frame]:
+    """The images, each also appended to `reading` with its place; those that cannot be used go to `failed`."""
     console = Console(stderr=True)
-    for number, job in enumerate(track(jobs, "pictures", console)):
+    for number, job in enumerate(track(jobs, "images", console)):
         try:
-            picture = pictures.read(job.path)
-            people = _on_picture(job, given[number], picture, box, console)
+            image = images.read(job.path)
+            people = _on_image(job, given[number], image, box, console)
         except InputError as error:
             say(console, f"{'warning: skipped ' if job.in_folder else 'error: '}{error}")
             failed.append(job)
             continue
-        reading.append((number, picture))
-        yield Item(picture, people)
+        reading.append((number, image))
+        yield Frame(image, people)
 
 
-def _on_picture(
-    job: Job, people: Detections | None, picture: pictures.Picture, box: list[str] | None, console: Console
+def _on_image(
+    job: ImageInput, people: Detections | None, image: images.Image, box: list[str] | None, console: Console
 ) -> Detections | None:
-    """The people whose boxes meet the picture; a file's others are told of, one of `box` raises InputError."""
+    """The people whose boxes meet the image; a file's others are told of, one of `box` raises InputError."""
     if people is None:
         return None
-    height, width = picture.shape[:2]
-    meets = meet_picture(people.xyxy, (height, width))
+    height, width = image.shape[:2]
+    meets = meets_image(people.xyxy, (height, width))
     if meets.all():
         return people
     if box:
@@ -191,15 +193,15 @@ def _on_picture(
     return Detections(people.xyxy[meets], people.scores[meets])
 
 
-def write_drawing(path: Path, picture: pictures.Picture, pose: Pose) -> None:
-    """The picture with its skeletons, as PNG."""
+def write_drawing(path: Path, image: images.Image, pose: ImagePoses) -> None:
+    """The image with its skeletons, as PNG."""
     from hevitpose.view.draw import draw
 
-    pictures.write_png(path, draw(picture, pose))
+    images.write_png(path, draw(image, pose))
 
 
-def report(done: list[Pose], output: Path) -> None:
-    """One picture: its joints. Several: how many people in each. Then where the results are."""
+def report(done: list[ImagePoses], output: Path) -> None:
+    """One image: its joints. Several: how many people in each. Then where the results are."""
     if len(done) == 1:
         (pose,) = done
         for number, person in enumerate(pose.people, start=1):
@@ -214,12 +216,12 @@ def report(done: list[Pose], output: Path) -> None:
         print(f"results: {output}")
 
 
-def report_left_out(found: PictureList, failed: list[Job], folder: Path) -> None:
-    """How many pictures of the folders have no result, on standard error."""
+def report_left_out(found: ImageList, failed: list[ImageInput], folder: Path) -> None:
+    """How many images of the folders have no result, on standard error."""
     if skipped := sum(job.in_folder for job in failed):
         total = sum(job.in_folder for job in found.jobs)
-        print(f"{skipped} of {total} pictures in folders were skipped", file=sys.stderr)
+        print(f"{skipped} of {total} images in folders were skipped", file=sys.stderr)
     if found.heic:
-        print(f"{found.heic} pictures in HEIC were left out: convert them to JPEG", file=sys.stderr)
+        print(f"{found.heic} images in HEIC were left out: convert them to JPEG", file=sys.stderr)
     if found.results:
-        print(f"note: {found.results} pictures in {folder}, the folder of the results, were left out", file=sys.stderr)
+        print(f"note: {found.results} images in {folder}, the folder of the results, were left out", file=sys.stderr)

@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from hevitpose.files.runs import RunLog, differences, find_runs
+from hevitpose.training.runs import RunLog, differences, find_runs
 
 COLUMNS = ("run", "model", "data", "epochs", "input", "score", "best", "last", "hours")
 NAMES = ("run", "data", "score")

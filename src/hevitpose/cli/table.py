@@ -8,9 +8,9 @@ from rich.console import Console
 
 from hevitpose.cli.common import need
 from hevitpose.core.errors import InputError
-from hevitpose.files import atomic
-from hevitpose.view.table_text import Format, show, text
-from hevitpose.view.tables import paper_table
+from hevitpose.io import atomic
+from hevitpose.paper.table_text import Format, show, text
+from hevitpose.paper.tables import paper_table
 
 EXAMPLES = """
 Examples:\n

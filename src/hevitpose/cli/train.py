@@ -24,7 +24,7 @@ Examples:\n
 
 def train(
     data: Annotated[
-        str | None, typer.Option(help="Folder of labelled pictures, TOML file that describes it, or people16.")
+        str | None, typer.Option(help="Folder of labelled images, TOML file that describes it, or people16.")
     ] = None,
     model: Annotated[
         str | None,
@@ -54,14 +54,14 @@ def train(
         float | None,
         typer.Option(min=0, max=1, help="Share of views that show the upper or the lower body alone, as photos do."),
     ] = None,
-    color: Annotated[
+    color_jitter: Annotated[
         float | None,
         typer.Option(min=0, max=0.9, help="Change of brightness, saturation and gamma, at most: 0.3 is moderate."),
     ] = None,
-    occlusion: Annotated[
+    cutout: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of views of which a rectangle is painted over.")
     ] = None,
-    at_once: Annotated[
+    micro_batch_size: Annotated[
         int | None, typer.Option(min=1, help="Persons in memory at a time; larger batches are accumulated.")
     ] = None,
     crops: Annotated[
@@ -104,23 +104,23 @@ def train(
     """Train a network on labelled people."""
     need("train")
     from hevitpose.cli.progress import training_progress
-    from hevitpose.files.datasets import find_dataset
+    from hevitpose.data.find import find_dataset
     from hevitpose.training import dry_run as trial
     from hevitpose.training import recipes
     from hevitpose.training.budget import within_budget
-    from hevitpose.training.hardware import Hardware
+    from hevitpose.training.fabric import Hardware
     from hevitpose.training.loop import train as run
-    from hevitpose.view.run_report import write_report
+    from hevitpose.training.report import write_report
 
-    chosen = recipes.chosen(
+    chosen = recipes.make_recipe(
         recipe,
         model,
         size,
         codec=codec,
         sigma=sigma,
         half_body=half_body,
-        color=color,
-        occlusion=occlusion,
+        color_jitter=color_jitter,
+        cutout=cutout,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=rate,
@@ -129,7 +129,7 @@ def train(
         imagenet=str(imagenet) if imagenet else recipes.TIMM if pretrained else None,
         seed=seed,
     )
-    hardware = Hardware(device, precision, compile, at_once, crops)
+    hardware = Hardware(device, precision, compile, micro_batch_size, crops)
     if dry_run == (data is not None):
         raise InputError("--data", "a dry run makes up its own people" if dry_run else "say what to train on")
     if dry_run or data is None:

@@ -1,17 +1,17 @@
-"""Boxes, and the one affine between picture, crop and heatmap.
+"""Boxes, and the one affine between image, crop and heatmap.
 
-The alignment rule of the whole library: (x, y) = (0, 0) is the centre of the top left pixel, so that a picture W wide
+The alignment rule of the whole library: (x, y) = (0, 0) is the centre of the top left pixel, so that an image W wide
 reaches from x = -0.5 to W - 0.5, and so do a crop and a heatmap, each in units of its own pixels. Edges meet edges:
 
-    picture   | 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 |     x        = (x_cell + 0.5) * stride - 0.5
+    image   | 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 |     x        = (x_cell + 0.5) * stride - 0.5
     heatmap   |       0       |       1       |     x_cell   = (x + 0.5) / stride - 0.5
 
 Mirroring is then W - 1 - x at every resolution, and a flip test needs no shift. For weights that were trained otherwise
 crop and heatmap can also meet at their first pixels (x_cell = x / stride: SimpleBaseline, HRNet) or at the centres of
 the first and the last pixel (x_cell = x * (w - 1) / (W - 1): UDP).
 
-Boxes are (x1, y1, x2, y2), the edges in these units: the box of a whole picture is (-0.5, -0.5, W - 0.5, H - 0.5).
-COCO measures boxes from the picture's corner, so that xywh there is shifted by half a pixel here.
+Boxes are (x1, y1, x2, y2), the edges in these units: the box of a whole image is (-0.5, -0.5, W - 0.5, H - 0.5).
+COCO measures boxes from the image's corner, so that xywh there is shifted by half a pixel here.
 
 Every function takes arrays with any leading axes and returns new ones.
 """
@@ -22,6 +22,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+BOX_PADDING = 1.25
+"""A person's box is grown by this before it is cropped, in training and in prediction (HRNet, MMPose)."""
+STRIDE = 4
+"""Input pixels per heatmap cell, for every network here."""
+INPUT_MULTIPLE = 32
+"""Both sides of an input are multiples of this: 16 for the stages, and whole windows of the spatial reductions."""
 Alignment = Literal["edges", "first pixels", "pixel centers"]
 
 
@@ -42,8 +48,8 @@ def xywh_from_xyxy(boxes: ArrayLike) -> Floats:
     return np.concatenate([boxes[..., :2] + 0.5, boxes[..., 2:] - boxes[..., :2]], axis=-1)
 
 
-def box_of_picture(size_hw: tuple[int, int]) -> Floats:
-    """The box (4,) that is the whole picture."""
+def image_box(size_hw: tuple[int, int]) -> Floats:
+    """The box (4,) that is the whole image."""
     height, width = size_hw
     return np.array([-0.5, -0.5, width - 0.5, height - 0.5])
 
@@ -67,9 +73,9 @@ def crop_box(boxes: ArrayLike, padding: float, aspect: float) -> Floats:
 def crop_matrix(
     boxes: ArrayLike, size_hw: tuple[int, int], rotation_deg: ArrayLike = 0.0, mirrored: ArrayLike = False
 ) -> Floats:
-    """Affine matrices (..., 2, 3) from picture pixels to the pixels of a crop of `size_hw`.
+    """Affine matrices (..., 2, 3) from image pixels to the pixels of a crop of `size_hw`.
 
-    The box (..., 4), of the crop's aspect, fills the crop. `rotation_deg` turns the picture's content clockwise about
+    The box (..., 4), of the crop's aspect, fills the crop. `rotation_deg` turns the image's content clockwise about
     the box's centre; `mirrored` exchanges left and right after that.
     """
     boxes = np.asarray(boxes, dtype=np.float64)

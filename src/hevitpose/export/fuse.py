@@ -11,7 +11,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from hevitpose.export.forms import Affine, ChannelMajorAttention, Upsampling
+from hevitpose.export.fused_modules import Affine, ChannelMajorAttention, Upsampling
 from hevitpose.models.hevitpose import CGSRAttention, Residual
 
 

@@ -8,7 +8,7 @@ import onnx
 from numpy.typing import ArrayLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from hevitpose.models.weights import LARGE
+from hevitpose.models.weights import MIN_ROUNDED_SIZE
 
 OPSET = 18
 
@@ -39,7 +39,7 @@ class Graph:
 
         A runtime casts and scales it once, when it loads the file, unless it is told to run the graph as it is.
         """
-        if not self.compact or weight.size < LARGE:
+        if not self.compact or weight.size < MIN_ROUNDED_SIZE:
             return self.constant(weight)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             trained = weight if scale is None else np.where(scale == 0, 0, weight / scale)

@@ -14,17 +14,18 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.person import LabelledPeople
+from hevitpose.core.labels import LabelledPeople
+from hevitpose.data.crops import cut_people
+from hevitpose.evaluation.predict import predict_in_label_boxes
+from hevitpose.evaluation.score import score
+from hevitpose.export.checked import Parity, compare, loader, publish, reference, writer
 from hevitpose.export.fuse import fuse
 from hevitpose.export.onnx import add_metadata, to_onnx
-from hevitpose.export.write import Parity, compare, loader, publish, reference, writer
-from hevitpose.files.crops import cut_people
-from hevitpose.files.datasets import Metric
-from hevitpose.inference.evaluation import find_labelled, score
 from hevitpose.inference.network import load_network
-from hevitpose.models.weights import LARGE, load_model
+from hevitpose.metrics.names import Metric
+from hevitpose.models.weights import MIN_ROUNDED_SIZE, load_model
 
-NARROWEST = 64
+MIN_CHANNELS = 64
 """Convolutions of fewer channels, in or out, stay float."""
 CALIBRATION_CROPS = 64
 MAX_LOSS = 0.5
@@ -74,28 +75,28 @@ def export_int8(
     `labelled`, with the flip test, and compared on `crops` (7 or more, H, W, 3). Raises InputError, and writes nothing,
     where more than `max_loss` points are lost.
     """
-    model, facts = load_model(weights)
-    facts = replace(facts, flip_test=flip_test)
-    exact = to_onnx(fuse(model), facts, compact=False)
+    model, config = load_model(weights)
+    config = replace(config, flip_test=flip_test)
+    exact = to_onnx(fuse(model), config, compact=False)
     nodes = in_eight_bits(exact)
     if not nodes:
-        raise InputError(path, f"not written: no convolution has the {NARROWEST} channels that 8 bits are worth")
+        raise InputError(path, f"not written: no convolution has the {MIN_CHANNELS} channels that 8 bits are worth")
     chosen = calibration.subset(spread(len(calibration), CALIBRATION_CROPS))
-    proto = quantized(exact, cut_people(chosen, facts.input_size, facts.padding).pixels, nodes)
-    seen = cut_people(labelled, facts.input_size, facts.padding)
+    proto = quantized(exact, cut_people(chosen, config.input_size, config.padding).pixels, nodes)
+    seen = cut_people(labelled, config.input_size, config.padding)
     with tempfile.TemporaryDirectory() as drafts, tempfile.TemporaryDirectory() as floats:
         scores = []
         for folder, graph in ((floats, exact), (drafts, proto)):
             draft = Path(folder, path.name)
             writer(path)(graph, draft)
-            found = find_labelled(load_network(draft), labelled, seen, True, BATCH)
+            found = predict_in_label_boxes(load_network(draft), labelled, seen, True, BATCH)
             scores.append(score(labelled, found, metric))
         exact_score, int8_score = (round(each.main, 3) for each in scores)
         lost = exact_score - int8_score
         if not lost <= max_loss:
             of = f"{scores[0].metric} on {labelled.name}"
             raise InputError(path, f"not written: 8 bits cost {lost:.2f} points of {of}, more than {max_loss:g}")
-        difference = compare(loader(path)(draft)[0], reference(model.eval(), facts), facts, crops)
+        difference = compare(loader(path)(draft)[0], reference(model.eval(), config), config, crops)
         cost = Int8(
             difference,
             calibration.name,
@@ -153,7 +154,7 @@ def in_eight_bits(proto: onnx.ModelProto) -> list[str]:
     for node in proto.graph.node:
         if node.op_type == "Conv":
             outputs, inputs, *kernel = shapes[node.input[1]]
-            wide = min(outputs, inputs) >= NARROWEST
+            wide = min(outputs, inputs) >= MIN_CHANNELS
             if len(kernel) == 2 and (wide or (inputs == 1 and node.input[0] in activated)):
                 nodes.append(node.name)
                 convolved.add(node.output[0])
@@ -177,7 +178,7 @@ class Batches:
 def store_as_half(proto: onnx.ModelProto) -> None:
     """Large float32 constants as float16, which a runtime casts once: less is lost by it than by 8 bits elsewhere."""
     for i, tensor in reversed(list(enumerate(proto.graph.initializer))):
-        if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= LARGE:
+        if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= MIN_ROUNDED_SIZE:
             half = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), f"{tensor.name}_half")
             cast = helper.make_node("Cast", [half.name], [tensor.name], f"{tensor.name}_cast", to=TensorProto.FLOAT)
             proto.graph.node.insert(0, cast)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import KEY, Facts, facts_from_metadata
 from hevitpose.core.geometry import Floats
+from hevitpose.core.model_config import KEY, ModelConfig, model_config_from_metadata
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -18,37 +18,37 @@ if TYPE_CHECKING:
 
 Backend = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """RGB crops (N, H, W, 3) to heatmaps (N, K, h, w)."""
-Decoded = Callable[[NDArray[np.uint8]], tuple[Floats, Floats]]
+KeypointFn = Callable[[NDArray[np.uint8]], tuple[Floats, Floats]]
 """RGB crops (N, H, W, 3) to joints (N, K, 2) in crop pixels and scores (N, K), which a file's graph finds itself."""
-Run = Callable[[NDArray[np.uint8], Sequence[str]], list[NDArray[np.float32]]]
+GraphFn = Callable[[NDArray[np.uint8], Sequence[str]], list[NDArray[np.float32]]]
 """RGB crops (N, H, W, 3) to the named outputs of a file: keypoints (N, K, 2), scores (N, K), heatmaps."""
 OpenVINOPrecision = Literal["f32", "bf16"]
 FRONTENDS = {".onnx": "onnx", ".xml": "ir", ".tflite": "tflite", ".pb": "tf"}
 """OpenVINO's readers, by suffix."""
 
 
-def open_onnx(path: Path, threads: int | None = None, quick_start: bool = False) -> tuple[Run, Facts]:
+def open_onnx(path: Path, threads: int | None = None, quick_start: bool = False) -> tuple[GraphFn, ModelConfig]:
     """What an ONNX file that hevitpose exported gives, by ONNX Runtime. Raises InputError.
 
     `threads`: within one call; all cores by default. With `quick_start` the graph is run as it is: loaded in a third
     of the time, it takes half as long again for a crop, which pays for a few of them.
     """
     run, metadata = load_onnx(path, threads, quick_start)
-    return run, facts_from_metadata(metadata, path)
+    return run, model_config_from_metadata(metadata, path)
 
 
-def open_openvino(path: Path, threads: int | None = None) -> tuple[Run, Facts]:
+def open_openvino(path: Path, threads: int | None = None) -> tuple[GraphFn, ModelConfig]:
     """What an ONNX file or OpenVINO's .xml that hevitpose exported gives, by OpenVINO. Raises InputError."""
     run, metadata = load_openvino(path, threads)
-    return run, facts_from_metadata(metadata, path)
+    return run, model_config_from_metadata(metadata, path)
 
 
-def heatmaps_of(run: Run) -> Backend:
+def heatmap_fn(run: GraphFn) -> Backend:
     """The heatmaps alone."""
     return lambda crops: run(crops, ["heatmaps"])[0]
 
 
-def decoded_of(run: Run) -> Decoded:
+def keypoint_fn(run: GraphFn) -> KeypointFn:
     """What the graph itself makes of its heatmaps; it does so whether asked or not."""
 
     def decoded(crops: NDArray[np.uint8]) -> tuple[Floats, Floats]:
@@ -58,7 +58,7 @@ def decoded_of(run: Run) -> Decoded:
     return decoded
 
 
-def load_onnx(path: Path, threads: int | None = None, quick_start: bool = False) -> tuple[Run, Mapping[str, str]]:
+def load_onnx(path: Path, threads: int | None = None, quick_start: bool = False) -> tuple[GraphFn, Mapping[str, str]]:
     """What ONNX Runtime makes of a file, and the file's metadata. Raises InputError where it cannot load it."""
     session = onnx_session(path, threads, quick_start)
     crops_name = session.get_inputs()[0].name
@@ -86,8 +86,8 @@ def onnx_session(path: Path, threads: int | None = None, quick_start: bool = Fal
         raise InputError(path, f"cannot be loaded as a network ({str(error).splitlines()[0]})") from error
 
 
-def load_openvino(path: Path, threads: int | None = None) -> tuple[Run, Mapping[str, str]]:
-    """What OpenVINO makes of a file, in float32, and the facts in the file's metadata.
+def load_openvino(path: Path, threads: int | None = None) -> tuple[GraphFn, Mapping[str, str]]:
+    """What OpenVINO makes of a file, in float32, and the config in the file's metadata.
 
     Raises InputError where it cannot load it, or is not installed.
     """
@@ -104,7 +104,7 @@ def load_openvino(path: Path, threads: int | None = None) -> tuple[Run, Mapping[
 def compile_openvino(
     path: Path, threads: int | None = None, precision: OpenVINOPrecision = "f32"
 ) -> tuple["openvino.CompiledModel", Mapping[str, str]]:
-    """A file in OpenVINO, on the processor, and the facts in its metadata.
+    """A file in OpenVINO, on the processor, and the config in its metadata.
 
     Raises InputError where it cannot load it, or is not installed.
     """
@@ -126,7 +126,7 @@ def compile_openvino(
     return compiled, {KEY: model.get_rt_info(place).astype(str)} if model.has_rt_info(place) else {}
 
 
-def open_torch(path: Path, threads: int | None = None, device: str = "cpu") -> tuple[Backend, Facts]:
+def open_torch(path: Path, threads: int | None = None, device: str = "cpu") -> tuple[Backend, ModelConfig]:
     """The network of a safetensors file that hevitpose wrote, on `device`. Raises InputError."""
     import torch
 
@@ -134,13 +134,13 @@ def open_torch(path: Path, threads: int | None = None, device: str = "cpu") -> t
 
     if threads is not None:
         torch.set_num_threads(threads)
-    model, facts = load_model(path)
+    model, config = load_model(path)
     try:
         model = model.eval().to(device)
     except (RuntimeError, AssertionError) as error:  # AssertionError where torch was built without CUDA
         reason = str(error).splitlines()[0]
         raise InputError(f"--device {device}", f"there is none that can be used ({reason})") from error
-    return torch_backend(model), facts
+    return torch_backend(model), config
 
 
 def torch_backend(model: "torch.nn.Module") -> Backend:

@@ -9,10 +9,18 @@ from pathlib import Path
 from typing import Literal
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import Facts
-from hevitpose.core.person import LabelledPeople
-from hevitpose.core.skeleton import places_by_name
-from hevitpose.inference.backends import Backend, Decoded, decoded_of, heatmaps_of, open_onnx, open_openvino, open_torch
+from hevitpose.core.keypoint_names import match_names
+from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.model_config import ModelConfig
+from hevitpose.inference.backends import (
+    Backend,
+    KeypointFn,
+    heatmap_fn,
+    keypoint_fn,
+    open_onnx,
+    open_openvino,
+    open_torch,
+)
 
 Runtime = Literal["onnx", "openvino", "torch"]
 SUFFIXES: dict[Runtime, tuple[str, ...]] = {
@@ -33,8 +41,8 @@ class Network:
 
     name: str
     backend: Backend
-    facts: Facts
-    decoded: Decoded | None = None
+    config: ModelConfig
+    decoded: KeypointFn | None = None
 
 
 def load_network(
@@ -44,7 +52,7 @@ def load_network(
     device: str = "cpu",
     quick_start: bool = False,
 ) -> Network:
-    """The network of a file (.onnx, .xml, .safetensors) or of a shipped name, which ONNX Runtime runs by default.
+    """The network of a file (.onnx, .xml, .safetensors) or of a bundled name, which ONNX Runtime runs by default.
 
     `threads`: within one call, all cores by default; `device`: of torch; `quick_start`: of ONNX Runtime (`open_onnx`).
     Raises InputError where the file is missing, broken, of another runtime or not written by hevitpose, or where the
@@ -53,18 +61,18 @@ def load_network(
     path = find_weights(name, runtime)
     match runtime or next(each for each, suffixes in SUFFIXES.items() if path.suffix in suffixes):
         case "onnx":
-            run, facts = open_onnx(path, threads, quick_start)
+            run, config = open_onnx(path, threads, quick_start)
         case "openvino":
-            run, facts = open_openvino(path, threads)
+            run, config = open_openvino(path, threads)
         case "torch":
             return Network(path.stem, *open_torch(path, threads, device))
-    return Network(path.stem, heatmaps_of(run), facts, decoded_of(run))
+    return Network(path.stem, heatmap_fn(run), config, keypoint_fn(run))
 
 
 def keypoints_of(network: Network, people: LabelledPeople) -> list[int]:
     """Where the people's keypoints are among the network's own, by name. Raises InputError where one is not."""
     keypoints = people.skeleton.keypoints
-    rows = places_by_name(keypoints, network.facts.skeleton.keypoints)
+    rows = match_names(keypoints, network.config.skeleton.keypoints)
     if missing := [name for name, row in zip(keypoints, rows, strict=True) if row is None]:
         raise InputError(network.name, f"does not find {', '.join(missing)}, of the keypoints of {people.name}")
     return [row for row in rows if row is not None]
@@ -84,10 +92,10 @@ def find_weights(name: str | PathLike[str], runtime: Runtime | None = None) -> P
         return path
     path = weights_folder() / f"{name}{SUFFIXES[runtime or 'onnx'][-1]}"
     if not path.is_file():
-        if path.stem in shipped():
-            others = ", ".join(shipped(path.suffix))
+        if path.stem in bundled():
+            others = ", ".join(bundled(path.suffix))
             raise InputError(name, f"ships as ONNX only, not for the runtime {runtime}; {others} ships for it")
-        known = ", ".join(shipped())
+        known = ", ".join(bundled())
         raise InputError(name, f"neither a weight file (.onnx, .xml, .safetensors) nor a name that ships ({known})")
     card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     if hashlib.sha256(path.read_bytes()).hexdigest() != card["sha256"][path.name]:
@@ -95,7 +103,7 @@ def find_weights(name: str | PathLike[str], runtime: Runtime | None = None) -> P
     return path
 
 
-def shipped(suffix: str = ".onnx") -> list[str]:
+def bundled(suffix: str = ".onnx") -> list[str]:
     """The names of the weights that ship in this form; as ONNX all do."""
     return sorted(file.stem for file in weights_folder().glob(f"*{suffix}"))
 

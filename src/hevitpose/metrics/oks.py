@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.person import Found, LabelledPeople
+from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.results import Predictions
 from hevitpose.core.skeleton import Skeleton
 
 FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
@@ -59,10 +60,10 @@ def similarity(one: ArrayLike, others: ArrayLike, area: float, areas: ArrayLike,
     return similar
 
 
-def suppress(
+def oks_nms(
     joints: Floats, scores: Floats, areas: Floats, sigmas: Floats, soft: bool = False
 ) -> tuple[NDArray[np.int64], Floats]:
-    """Which of a picture's people (N, K, 2) stay, best first, and their scores: each person once.
+    """Which of an image's people (N, K, 2) stay, best first, and their scores: each person once.
 
     Hard: who is more similar to a better one than `SAME_PERSON` goes. Soft: everybody stays, and scores fall by
     exp(-OKS^2 / SAME_PERSON) for everybody better.
@@ -90,9 +91,9 @@ def person_scores(keypoint_scores: Floats, box_scores: ArrayLike = 1.0) -> Float
 
 
 def average_precision(
-    people: LabelledPeople, picture_of: NDArray[np.int64], joints: Floats, scores: Floats, sigmas: Floats
+    people: LabelledPeople, image_index: NDArray[np.int64], joints: Floats, scores: Floats, sigmas: Floats
 ) -> OKS:
-    """AP and AR of predicted people: joints (M, K, 2) in the pictures `picture_of` (M,), `scores` (M,).
+    """AP and AR of predicted people: joints (M, K, 2) in the images `image_index` (M,), `scores` (M,).
 
     A person without a labelled `area` gets one from the box; what is in `people.ignored` is neither found nor missed.
     Raises InputError where the evaluator is not installed.
@@ -104,7 +105,7 @@ def average_precision(
             "train", 'OKS needs packages that are not installed: pip install "hevitpose[train]"'
         ) from error
     truth = COCO(_truth(people))
-    found = truth.loadRes(_results(picture_of, joints, scores))
+    found = truth.loadRes(_results(image_index, joints, scores))
     evaluator = COCOeval_faster(truth, found, "keypoints", print_function=_silent, kpt_oks_sigmas=sigmas.tolist())
     evaluator.evaluate()
     evaluator.accumulate()
@@ -136,7 +137,7 @@ def keypoint_similarities(people: LabelledPeople, joints: Floats, sigmas: Floats
         return similar.sum(axis=0) / found.sum(axis=0), float(similar.sum() / found.sum())
 
 
-def best_matches(people: LabelledPeople, found: Found, sigmas: Floats) -> NDArray[np.int64]:
+def best_matches(people: LabelledPeople, found: Predictions, sigmas: Floats) -> NDArray[np.int64]:
     """Which labelled person (M,) each found one is, -1 for nobody: the best in score choose first, by OKS.
 
     Nobody is chosen whose OKS is below `SAME_AT_ALL`, or whom a better one has chosen.
@@ -145,7 +146,7 @@ def best_matches(people: LabelledPeople, found: Found, sigmas: Floats) -> NDArra
     variances, labelled = (2 * sigmas) ** 2 * areas_of(people)[:, None], people.labelled
     free = np.asarray(labelled.any(axis=1))
     for one in np.argsort(-found.scores, kind="stable"):
-        here = np.flatnonzero(free & (people.picture_of == found.picture_of[one]))
+        here = np.flatnonzero(free & (people.image_index == found.image_index[one]))
         squares = ((found.joints[one] - people.keypoints[here]) ** 2).sum(axis=-1)
         similar = np.exp(-squares / variances[here] / 2).mean(axis=1, where=labelled[here])
         if len(here) and similar.max() >= SAME_AT_ALL:
@@ -155,31 +156,31 @@ def best_matches(people: LabelledPeople, found: Found, sigmas: Floats) -> NDArra
 
 
 def _truth(people: LabelledPeople) -> dict[str, Any]:
-    """People as the content of a COCO file, pictures numbered by their place."""
+    """People as the content of a COCO file, images numbered by their place."""
     boxes, areas, ignored = geometry.xywh_from_xyxy(people.boxes), areas_of(people), people.ignored
     joints = np.concatenate([people.keypoints, people.visibility[..., None]], axis=-1).reshape(len(people), -1)
     annotations = [
         {"keypoints": joints[n].tolist(), "num_keypoints": int(people.labelled[n].sum()), "iscrowd": 0}
-        | {"image_id": int(people.picture_of[n]), "bbox": boxes[n].tolist(), "area": float(areas[n])}
+        | {"image_id": int(people.image_index[n]), "bbox": boxes[n].tolist(), "area": float(areas[n])}
         for n in range(len(people))
     ]
     nowhere, regions = [0] * joints.shape[1], geometry.xywh_from_xyxy(ignored.boxes)
     annotations += [
         {"keypoints": nowhere, "num_keypoints": 0, "iscrowd": int(ignored.crowds[n])}
-        | {"image_id": int(ignored.picture_of[n]), "bbox": regions[n].tolist(), "area": float(ignored.areas[n])}
+        | {"image_id": int(ignored.image_index[n]), "bbox": regions[n].tolist(), "area": float(ignored.areas[n])}
         for n in range(len(regions))
     ]
     for number, annotation in enumerate(annotations, start=1):
         annotation |= {"id": number, "category_id": 1}
-    images = [{"id": k} for k in range(len(people.pictures))]
+    images = [{"id": k} for k in range(len(people.images))]
     return {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
 
 
-def _results(picture_of: NDArray[np.int64], joints: Floats, scores: Floats) -> list[dict[str, Any]]:
+def _results(image_index: NDArray[np.int64], joints: Floats, scores: Floats) -> list[dict[str, Any]]:
     triples = np.concatenate([joints, np.ones((*joints.shape[:2], 1))], axis=-1)
     return [
-        {"image_id": int(picture), "category_id": 1, "keypoints": person.ravel().tolist(), "score": float(score)}
-        for picture, person, score in zip(picture_of, triples, scores, strict=True)
+        {"image_id": int(image), "category_id": 1, "keypoints": person.ravel().tolist(), "score": float(score)}
+        for image, person, score in zip(image_index, triples, scores, strict=True)
     ]
 
 

@@ -76,13 +76,13 @@ def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
 # By the class's name, so that timm is not imported for it.
 IN_ATTENTION = {
     "hevitpose.models.hevitpose.GroupAttention": ("query", "key_value", "output"),
-    "hevitpose.models.pvt.SpatialReductionAttention": ("query", "key_value", "output"),
+    "hevitpose.models.baselines.pvt.SpatialReductionAttention": ("query", "key_value", "output"),
     "timm.models.pvt_v2.Attention": ("q", "kv", "proj"),
 }
 """Projections of attention that is torch's own in the paper's framework, and so calls no modules there."""
 
 CONVOLUTIONS = {
-    "hevitpose.models.pvt.FeedForward": ("0", "2"),
+    "hevitpose.models.baselines.pvt.FeedForward": ("0", "2"),
     "timm.models.pvt_v2.MlpWithDepthwiseConv": ("fc1", "fc2"),
 }
 """Linear layers that are 1 x 1 convolutions in the paper's framework, whose biases are counted."""

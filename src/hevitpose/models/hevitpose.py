@@ -1,10 +1,10 @@
 """HEViTPose, whole, to be read beside the paper.
 
-Wu, Tan and Li, "HEViTPose: High-Efficiency Vision Transformer for Human Pose Estimation", arXiv 2311.13615.
+Wu, Tan and Li, "HEViTPose: High-Efficiency Vision Transformer for Human ImagePoses Estimation", arXiv 2311.13615.
 The paper leaves parts of the network open; what is built here gives every parameter and GFLOP figure that it prints
 (docs/deviations.md says which parts follow from those figures and which are a choice).
 
-Shapes: N pictures, C channels, H x W positions; d = C / G channels in each of G groups; h heads; r spatial reduction.
+Shapes: N images, C channels, H x W positions; d = C / G channels in each of G groups; h heads; r spatial reduction.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hevitpose.core.variant import PatchEmbedding
+from hevitpose.core.architecture import PatchEmbedding
+from hevitpose.core.geometry import INPUT_MULTIPLE
 
 HEAD_WIDTHS = (192, 96)
-SIZE_DIVISOR = 32
-"""Both sides of the input are multiples of this: 16 for the stages, and whole windows of the spatial reductions."""
 
 
 def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
@@ -227,7 +226,7 @@ class HEViTPose(nn.Module):
         self.embedding = patch_embedding(embedding, channels[0])
         self.stages = nn.ModuleList()
         for stage, (width, depth) in enumerate(zip(channels, depths, strict=True)):
-            side = SIZE_DIVISOR // (4 << stage)
+            side = INPUT_MULTIPLE // (4 << stage)
             if query_reduction and side % reductions[stage]:
                 raise ValueError(
                     f"stage {stage + 1}: queries reduced by {reductions[stage]} need maps of whole windows, and theirs "
@@ -249,21 +248,21 @@ class HEViTPose(nn.Module):
         self.head = heatmap_head(channels[-1], num_keypoints)
         initialize(self)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """Normalised RGB (N, 3, H, W) to heatmaps (N, K, H/4, W/4), about 1 at a joint and 0 elsewhere."""
-        check_sides(pictures)
-        x = self.embedding(pictures)
+        check_sides(images)
+        x = self.embedding(images)
         for stage in self.stages:
             x = stage(x)
         heatmaps: Tensor = self.head(x)
         return heatmaps
 
 
-def check_sides(pictures: Tensor) -> None:
-    """Raise ValueError where a side of (N, C, H, W) is no multiple of SIZE_DIVISOR."""
-    height, width = pictures.shape[2:]
-    if height % SIZE_DIVISOR or width % SIZE_DIVISOR:
-        raise ValueError(f"input of {height} x {width}: both sides must be multiples of {SIZE_DIVISOR}")
+def check_sides(images: Tensor) -> None:
+    """Raise ValueError where a side of (N, C, H, W) is no multiple of INPUT_MULTIPLE."""
+    height, width = images.shape[2:]
+    if height % INPUT_MULTIPLE or width % INPUT_MULTIPLE:
+        raise ValueError(f"input of {height} x {width}: both sides must be multiples of {INPUT_MULTIPLE}")
 
 
 def initialize(model: nn.Module) -> None:

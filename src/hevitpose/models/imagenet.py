@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hevitpose.core.errors import InputError
-from hevitpose.models.efficientvit import KERNELS, EfficientViTPose
+from hevitpose.models.baselines.efficientvit import KERNELS, EfficientViTPose
 from hevitpose.models.hevitpose import HEViTPose
 from hevitpose.models.weights import load
 
@@ -46,7 +46,7 @@ ATTENTION = {
 BATCH_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
-def begin_with_efficientvit(network: HEViTPose | EfficientViTPose, path: Path) -> tuple[str, ...]:
+def init_from_efficientvit(network: HEViTPose | EfficientViTPose, path: Path) -> tuple[str, ...]:
     """Fill the network with what fits of a safetensors file of timm's efficientvit_m0 (T), m2 (S) or m4 (B).
 
     Returns what was loaded, what begins anew and what was not used, one line each. Raises InputError where the file is

@@ -11,12 +11,12 @@ from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import KEY, Facts, facts_from_metadata
-from hevitpose.files import atomic
-from hevitpose.models.networks import build_network
+from hevitpose.core.model_config import KEY, ModelConfig, model_config_from_metadata
+from hevitpose.io import atomic
+from hevitpose.models.registry import build_network
 
 HASH = "sha256"
-LARGE = 1024
+MIN_ROUNDED_SIZE = 1024
 """Tensors of fewer numbers are not rounded: they weigh nothing."""
 
 
@@ -50,18 +50,18 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     return sha.hexdigest()
 
 
-def save_model(path: Path, tensors: Mapping[str, Tensor], facts: Facts) -> None:
-    """Write a network's weights with the facts that `load_model` and prediction need."""
-    save(path, tensors, {KEY: json.dumps(facts.to_json())})
+def save_model(path: Path, tensors: Mapping[str, Tensor], config: ModelConfig) -> None:
+    """Write a network's weights with the config that `load_model` and prediction need."""
+    save(path, tensors, {KEY: json.dumps(config.to_json())})
 
 
-def load_model(path: Path) -> tuple[nn.Module, Facts]:
+def load_model(path: Path) -> tuple[nn.Module, ModelConfig]:
     """The network of a file that `save_model` wrote, in float32. Raises InputError."""
     tensors, metadata = load(path)
-    facts = facts_from_metadata(metadata, path)
-    model = build_network(facts.architecture, facts.skeleton.num_keypoints, facts.variant)
+    config = model_config_from_metadata(metadata, path)
+    model = build_network(config.architecture, config.skeleton.num_keypoints, config.variant)
     load_into(model, tensors, str(path))
-    return model, facts
+    return model, config
 
 
 def load_into(model: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -80,7 +80,7 @@ def round_to_int8(model: nn.Module) -> None:
     """Round large weights of convolutions and projections to 255 evenly spaced numbers for each output channel."""
     for layer in model.modules():
         if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            if layer.weight.numel() < LARGE:
+            if layer.weight.numel() < MIN_ROUNDED_SIZE:
                 continue
             of_channels = layer.weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else layer.weight
             steps = of_channels.abs().flatten(1).amax(dim=1).view(-1, *[1] * (layer.weight.dim() - 1)) / 127

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from hevitpose.core import geometry
 from hevitpose.core.geometry import Floats
-from hevitpose.core.person import LabelledPeople
-from hevitpose.files.crops import cut_people
+from hevitpose.core.labels import LabelledPeople
+from hevitpose.data.crops import cut_people
 from hevitpose.models.input import normalize
-from hevitpose.training.augment import cover, draw_looks, draw_views, recolor, warp
+from hevitpose.training.augment import color_jitter, cutout, geometric_augmentation, photometric_augmentation, warp
 from hevitpose.training.recipes import Recipe
 from hevitpose.training.targets import heatmap_targets
 
@@ -49,7 +49,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class CachedCrops:
-    """Every person's crop, for inputs of `size_hw`: `pixels` (N, h, w, 3), `matrices` (N, 2, 3) from the picture."""
+    """Every person's crop, for inputs of `size_hw`: `pixels` (N, h, w, 3), `matrices` (N, 2, 3) from the image."""
 
     pixels: Tensor
     matrices: Floats
@@ -81,16 +81,17 @@ def make_batch(
     """The persons `chosen`, as this epoch sees them."""
     device, size_hw = crops.device, crops.size_hw
     heatmap_hw = (size_hw[0] // STRIDE, size_hw[1] // STRIDE)
-    views = draw_views(people, chosen, size_hw, recipe.padding, recipe.augmentation, recipe.seed, epoch)
+    views = geometric_augmentation(people, chosen, size_hw, recipe.padding, recipe.augmentation, recipe.seed, epoch)
     to_crop = geometry.compose(crops.matrices[chosen], geometry.inverse(views.matrices))
     pixels = crops.pixels[torch.from_numpy(chosen).to(crops.pixels.device)].to(device)
     shown = warp(pixels, torch.from_numpy(to_crop).float().to(device), size_hw)
-    if recipe.augmentation.color or recipe.augmentation.occlusion:
-        looks = draw_looks(chosen, recipe.augmentation, recipe.seed, epoch)
-        colors, covers, paints = (
-            torch.from_numpy(part).float().to(device) for part in (looks.colors, looks.covers, looks.paints)
+    if recipe.augmentation.color_jitter or recipe.augmentation.cutout:
+        looks = photometric_augmentation(chosen, recipe.augmentation, recipe.seed, epoch)
+        color_factors, cutouts, cutout_colors = (
+            torch.from_numpy(part).float().to(device)
+            for part in (looks.color_factors, looks.cutouts, looks.cutout_colors)
         )
-        shown = cover(recolor(shown, colors), covers, paints)
+        shown = cutout(color_jitter(shown, color_factors), cutouts, cutout_colors)
     cells = torch.from_numpy(recipe.codec.cells(views.joints, size_hw, heatmap_hw)).float().to(device)
     labelled = torch.from_numpy(views.labelled).to(device)
     return Batch(normalize(shown), *heatmap_targets(cells, labelled, heatmap_hw, recipe.codec.sigma))

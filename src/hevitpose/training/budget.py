@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from hevitpose.core.errors import InputError
-from hevitpose.files.datasets import Dataset
-from hevitpose.files.runs import RECIPE
-from hevitpose.files.texts import read_json
+from hevitpose.data.datasets import Dataset
+from hevitpose.io.json_files import read_json
 from hevitpose.training import distributed
 from hevitpose.training.batches import CachedCrops, make_batch
-from hevitpose.training.hardware import Hardware, make_fabric
+from hevitpose.training.fabric import Hardware, make_fabric
 from hevitpose.training.loop import forward_backward, refuse_batch, set_up
 from hevitpose.training.recipes import Recipe
+from hevitpose.training.runs import RECIPE
 
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
 WARM_UP, MEASURED = 3, 4
@@ -66,7 +66,7 @@ def within_budget(
 
 
 def seconds_of_an_epoch(recipe: Recipe, dataset: Dataset, folder: Path, hardware: Hardware) -> float:
-    """Measured on a few steps at each input size, and averaged over the run's epochs. Leaves nothing behind."""
+    """ScoreRecord on a few steps at each input size, and averaged over the run's epochs. Leaves nothing behind."""
     if dataset.train is None:
         raise InputError(dataset.name, "has no [train] table")
     everybody = dataset.train.read()

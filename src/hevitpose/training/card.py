@@ -5,10 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hevitpose.files.runs import RunLog
 from hevitpose.models.cost import cost, total
-from hevitpose.models.networks import title_of
+from hevitpose.models.registry import title_of
 from hevitpose.models.weights import load_model
+from hevitpose.training.runs import RunLog
 
 
 def card(run: RunLog, weights: Path, scores: Mapping[str, Any]) -> dict[str, Any]:
@@ -16,17 +16,17 @@ def card(run: RunLog, weights: Path, scores: Mapping[str, Any]) -> dict[str, Any
 
     `scores` by the name of the validation set. Raises InputError.
     """
-    model, facts = load_model(weights)
-    whole = total(cost(model, facts.input_size))
+    model, config = load_model(weights)
+    whole = total(cost(model, config.input_size))
     origin, epoch = run.data["provenance"], (run.best or {"epoch": len(run.history)})["epoch"]
     return {
         "name": weights.stem,
-        "network": title_of(facts.architecture, facts.variant),
+        "network": title_of(config.architecture, config.variant),
         "parameters": whole.parameters,
         "paper_operations": whole.paper_operations,
-        "input_size": facts.input_size,
-        "codec": asdict(facts.codec),
-        "keypoints": facts.skeleton.keypoints,
+        "input_size": config.input_size,
+        "codec": asdict(config.codec),
+        "keypoints": config.skeleton.keypoints,
         "data": f"{run.data['name']}: {run.data['persons']} persons",
         "terms": run.data["terms"],
         "recipe": run.recipe,

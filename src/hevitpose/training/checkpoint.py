@@ -21,7 +21,7 @@ DATA = ("training people", "validation sets")
 
 
 @dataclass
-class Progress:
+class RunPosition:
     """Where a run stands: `step` of `epoch`, the loss and the time of that epoch's steps, and one row an epoch done.
 
     `best` is the best score so far of the set that the run is judged by, reached in `best_epoch`.
@@ -43,7 +43,7 @@ class State:
     network: nn.Module
     averaged: nn.Module
     optimizer: Optimizer
-    progress: Progress
+    progress: RunPosition
 
 
 def save(path: Path, state: State, recipe: Recipe, conditions: Mapping[str, str]) -> None:
@@ -84,18 +84,8 @@ def load(path: Path, state: State, recipe: Recipe, conditions: Mapping[str, str]
         moments.setdefault(int(index), {})[key] = moment
     groups = state.optimizer.state_dict()["param_groups"]
     state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-    state.progress = Progress(**json.loads(metadata["progress"]))
+    state.progress = RunPosition(**json.loads(metadata["progress"]))
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(f"{prefix}."): t for name, t in tensors.items() if name.startswith(f"{prefix}.")}
-
-
-def average(averaged: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """One step of the exponential moving average of weights and batch statistics, faster in the first steps."""
-    keep = min(decay, (1 + step) / (10 + step))
-    into, of = averaged.state_dict(), model.state_dict()
-    floats = [name for name in into if into[name].is_floating_point()]
-    torch._foreach_lerp_([into[n] for n in floats], [of[n] for n in floats], 1 - keep)
-    for name in into.keys() - floats:
-        into[name].copy_(of[name])

@@ -7,19 +7,21 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from hevitpose.core.person import LabelledPeople, PictureFile
+from hevitpose.core.labels import ImageFile, LabelledPeople
 from hevitpose.core.skeleton import Skeleton
-from hevitpose.files import pictures
-from hevitpose.files.conversion import write_coco
-from hevitpose.files.crops import cut_people
-from hevitpose.files.datasets import Metric, Split
+from hevitpose.data.convert import write_coco
+from hevitpose.data.crops import cut_people
+from hevitpose.data.datasets import Split
+from hevitpose.evaluation.predict import predict_in_label_boxes
+from hevitpose.evaluation.score import score
 from hevitpose.inference.backends import torch_backend
-from hevitpose.inference.evaluation import find_labelled, score
 from hevitpose.inference.network import Network
-from hevitpose.models.networks import title_of
+from hevitpose.io import images
+from hevitpose.metrics.names import Metric
+from hevitpose.models.registry import title_of
 from hevitpose.training.batches import CachedCrops
-from hevitpose.training.hardware import Hardware, make_fabric
-from hevitpose.training.loop import facts_of, set_up, train_epoch
+from hevitpose.training.fabric import Hardware, make_fabric
+from hevitpose.training.loop import config_of, set_up, train_epoch
 from hevitpose.training.recipes import InputSize, Recipe
 
 STEPS = 2
@@ -48,8 +50,8 @@ def dry_run(recipe: Recipe, skeleton: Skeleton, hardware: Hardware) -> str:
         run, state = set_up(small, hardware, people, [], folder, fabric, told, False)
         crops = CachedCrops.of(people, (SIDE, SIDE), small.padding, fabric.device, None, quiet)
         train_epoch(run, state, crops, lambda _: None)
-        network = Network("dry run", torch_backend(state.averaged), facts_of(run, (SIDE, SIDE)))
-        found = find_labelled(network, people, cut_people(people, (SIDE, SIDE), small.padding), True, BATCH)
+        network = Network("dry run", torch_backend(state.averaged), config_of(run, (SIDE, SIDE)))
+        found = predict_in_label_boxes(network, people, cut_people(people, (SIDE, SIDE), small.padding), True, BATCH)
     result = score(people, found, metric)
     parameters = sum(p.numel() for p in state.network.parameters()) / 1e6
     return (
@@ -60,16 +62,16 @@ def dry_run(recipe: Recipe, skeleton: Skeleton, hardware: Hardware) -> str:
 
 
 def made_up(folder: Path, skeleton: Skeleton, count: int) -> Split:
-    """A COCO file of so many people in `folder`, each alone on a picture of noise, with head sizes."""
+    """A COCO file of so many people in `folder`, each alone on an image of noise, with head sizes."""
     random = np.random.default_rng(0)
     for n in range(count):
-        pictures.write_png(folder / f"{n}.png", random.integers(0, 256, (80, 80, 3), dtype=np.uint8))
+        images.write_png(folder / f"{n}.png", random.integers(0, 256, (80, 80, 3), dtype=np.uint8))
     people = LabelledPeople(
         name="people",
         skeleton=skeleton,
-        pictures=tuple(PictureFile(f"{n}.png", folder) for n in range(count)),
-        picture_ids=tuple(range(count)),
-        picture_of=np.arange(count),
+        images=tuple(ImageFile(f"{n}.png", folder) for n in range(count)),
+        image_ids=tuple(range(count)),
+        image_index=np.arange(count),
         ids=np.arange(count),
         boxes=np.tile([8.0, 8, 72, 72], (count, 1)),
         keypoints=random.uniform(10, 70, (count, skeleton.num_keypoints, 2)),

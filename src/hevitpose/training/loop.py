@@ -17,25 +17,28 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import Facts
-from hevitpose.core.person import LabelledPeople
-from hevitpose.files.crops import Crops, cut_people
-from hevitpose.files.datasets import Dataset, Split
+from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.model_config import ModelConfig
+from hevitpose.data.crops import Crops, cut_people
+from hevitpose.data.datasets import Dataset, Split
+from hevitpose.evaluation.predict import predictions_in_labels
+from hevitpose.evaluation.score import Scores, refuse_unmeasurable, score
 from hevitpose.inference.backends import torch_backend
-from hevitpose.inference.crops import find_joints
-from hevitpose.inference.evaluation import Scores, in_labels, refuse_unmeasurable, score
-from hevitpose.training import checkpoint, cpu, distributed, failure
+from hevitpose.inference.keypoints import predict_keypoints
+from hevitpose.models import cpu
+from hevitpose.training import checkpoint, debug_step, distributed
 from hevitpose.training.batches import CACHE_MARGIN, Batch, CachedCrops, Report, counting, make_batch, permutation
-from hevitpose.training.checkpoint import Progress, State
-from hevitpose.training.finetune import begin
-from hevitpose.training.hardware import AUTO, Hardware, make_fabric
+from hevitpose.training.checkpoint import RunPosition, State
+from hevitpose.training.ema import update_average
+from hevitpose.training.fabric import AUTO, Hardware, make_fabric
+from hevitpose.training.init_weights import init_network
 from hevitpose.training.recipes import Recipe
-from hevitpose.training.run_folder import RunFolder
+from hevitpose.training.run import RunFolder
 from hevitpose.training.targets import heatmap_loss
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """What a run does not change: `model` is the network as Fabric wraps it; `validation` sets and their crops."""
 
     recipe: Recipe
@@ -60,7 +63,7 @@ class Run:
             "training people": self.people.digest,
             "validation sets": ", ".join(sets),
             "precision": str(self.fabric.strategy.precision.precision),
-            "persons at once": str(self.hardware.at_once),
+            "persons at once": str(self.hardware.micro_batch_size),
             "processes": str(self.fabric.world_size),
         }
 
@@ -73,7 +76,7 @@ def train(
     resume: bool = False,
     report: Report = lambda *_: None,
 ) -> list[dict[str, Any]]:
-    """Run `recipe` on `dataset`, leave everything in `folder`, and return its log: one row an epoch.
+    """TrainingRun `recipe` on `dataset`, leave everything in `folder`, and return its log: one row an epoch.
 
     With `resume`, a run in `folder` goes on where its last checkpoint stood. Processes that torchrun started share
     every batch. Raises InputError where the data cannot be read, the folder holds another run, or a number of the
@@ -116,7 +119,7 @@ def train(
         results = validate(run, state.averaged, validation_crops)
         improved = end_epoch(run, state, results)
         if log:  # before the checkpoint: a run that is killed between the two repeats the epoch and writes the same
-            log.write(state, facts_of(run, size_hw), improved)
+            log.write(state, config_of(run, size_hw), improved)
         save(True)
     if log:
         log.close()
@@ -140,19 +143,19 @@ def set_up(
     fabric: Fabric,
     report: Report,
     resumes: bool,
-) -> tuple[Run, State]:
+) -> tuple[TrainingRun, State]:
     """A run before its first step; one that resumes needs none of the weights that its recipe names."""
-    network = begin(recipe, people.skeleton, fabric, None if resumes else folder)
+    network = init_network(recipe, people.skeleton, fabric, None if resumes else folder)
     averaged = copy.deepcopy(network).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(parameter_groups(network, recipe), fused=True)
     model, _ = fabric.setup(network, optimizer)
     if hardware.compile:
         model.compile()
-    run = Run(recipe, hardware, people, validation, folder, fabric, model, report)
-    return run, State(network, averaged.to(fabric.device), optimizer, Progress())
+    run = TrainingRun(recipe, hardware, people, validation, folder, fabric, model, report)
+    return run, State(network, averaged.to(fabric.device), optimizer, RunPosition())
 
 
-def train_epoch(run: Run, state: State, crops: CachedCrops, save: Callable[[bool], None]) -> None:
+def train_epoch(run: TrainingRun, state: State, crops: CachedCrops, save: Callable[[bool], None]) -> None:
     """The steps of this epoch that are not done yet."""
     recipe, progress, fabric = run.recipe, state.progress, run.fabric
     order = permutation(len(run.people), recipe.seed, progress.epoch)
@@ -167,13 +170,13 @@ def train_epoch(run: Run, state: State, crops: CachedCrops, save: Callable[[bool
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         loss = forward_backward(run, batch)
-        norm = nn.utils.clip_grad_norm_(state.network.parameters(), recipe.largest_gradient or math.inf)
+        norm = nn.utils.clip_grad_norm_(state.network.parameters(), recipe.grad_clip_norm or math.inf)
         value, length = torch.stack([loss, norm]).tolist()
         if not math.isfinite(value + length):
             raise not_finite(run, state, batch, mine, rate, f"the loss is {value}, the gradient's norm {length}")
         state.optimizer.step()
         state.optimizer.zero_grad()
-        checkpoint.average(state.averaged, state.network, recipe.ema_decay, total_step)
+        update_average(state.averaged, state.network, recipe.ema_decay, total_step)
 
         progress.step, progress.loss_sum = step + 1, progress.loss_sum + value
         progress.seconds += time.monotonic() - started
@@ -186,9 +189,9 @@ def train_epoch(run: Run, state: State, crops: CachedCrops, save: Callable[[bool
         save(False)
 
 
-def forward_backward(run: Run, batch: Batch) -> Tensor:
+def forward_backward(run: TrainingRun, batch: Batch) -> Tensor:
     """The loss of the batch; its gradients are added to those of the parameters."""
-    parts = batch.parts(run.hardware.at_once or len(batch.inputs))
+    parts = batch.parts(run.hardware.micro_batch_size or len(batch.inputs))
     total = torch.zeros((), device=batch.inputs.device)
     for number, part in enumerate(parts, start=1):
         share = len(part.inputs) / len(batch.inputs)
@@ -200,7 +203,7 @@ def forward_backward(run: Run, batch: Batch) -> Tensor:
     return total
 
 
-def validate(run: Run, averaged: nn.Module, crops: list[Crops]) -> dict[str, Scores]:
+def validate(run: TrainingRun, averaged: nn.Module, crops: list[Crops]) -> dict[str, Scores]:
     """The averaged weights' scores on each validation set that names a metric, without flip test.
 
     Every process predicts its share of the persons, of which it has the `crops`.
@@ -208,17 +211,17 @@ def validate(run: Run, averaged: nn.Module, crops: list[Crops]) -> dict[str, Sco
     world, results = run.fabric.world_size, {}
     for (split, people), cut in zip(run.validation, crops, strict=True):
         if split.metric is not None:
-            part = find_joints(torch_backend(averaged), cut, batch_size=32, codec=run.recipe.codec)
+            part = predict_keypoints(torch_backend(averaged), cut, batch_size=32, codec=run.recipe.codec)
             joints, scores = np.empty_like(people.keypoints), np.empty(people.visibility.shape)
             for process, (some, their_scores) in enumerate(distributed.gathered(part)):
                 if len(some):  # a process may have nobody
                     joints[process::world], scores[process::world] = some, their_scores
-            results[split.name] = score(people, in_labels(people, joints, scores), split.metric)
+            results[split.name] = score(people, predictions_in_labels(people, joints, scores), split.metric)
     return results
 
 
-def end_epoch(run: Run, state: State, results: dict[str, Scores]) -> bool:
-    """Write the epoch into the history and begin the next; whether its score is the best so far."""
+def end_epoch(run: TrainingRun, state: State, results: dict[str, Scores]) -> bool:
+    """Write the epoch into the history and init_network the next; whether its score is the best so far."""
     progress, recipe = state.progress, run.recipe
     loss_sum = sum(distributed.gathered(progress.loss_sum)) / run.fabric.world_size
     row = {
@@ -231,11 +234,11 @@ def end_epoch(run: Run, state: State, results: dict[str, Scores]) -> bool:
     first = next(iter(results.values())).main if results else None
     improved = first is not None and (progress.best is None or first > progress.best)
     best, best_epoch = (first, progress.epoch + 1) if improved else (progress.best, progress.best_epoch)
-    state.progress = Progress(progress.epoch + 1, best=best, best_epoch=best_epoch, history=[*progress.history, row])
+    state.progress = RunPosition(progress.epoch + 1, best=best, best_epoch=best_epoch, history=[*progress.history, row])
     return improved
 
 
-def crop_folder(run: Run, size_hw: tuple[int, int]) -> Path | None:
+def crop_folder(run: TrainingRun, size_hw: tuple[int, int]) -> Path | None:
     """Where crops go that shall not be in memory."""
     if run.hardware.crops or not hasattr(os, "sysconf"):
         return run.hardware.crops
@@ -244,12 +247,12 @@ def crop_folder(run: Run, size_hw: tuple[int, int]) -> Path | None:
     return run.folder / "crops" if needed > memory / 2 else None
 
 
-def patience_is_over(recipe: Recipe, progress: Progress) -> bool:
+def patience_is_over(recipe: Recipe, progress: RunPosition) -> bool:
     """Whether the first validation set's score has not improved for `recipe.patience` epochs."""
     return recipe.patience is not None and progress.epoch - progress.best_epoch >= recipe.patience
 
 
-def saver(run: Run, state: State) -> Callable[[bool], None]:
+def saver(run: TrainingRun, state: State) -> Callable[[bool], None]:
     """A function that writes the checkpoint: now, or where the last one is old enough."""
     last = time.monotonic()
 
@@ -262,20 +265,22 @@ def saver(run: Run, state: State) -> Callable[[bool], None]:
     return save
 
 
-def not_finite(run: Run, state: State, batch: Batch, mine: NDArray[np.int64], rate: float, what: str) -> InputError:
+def not_finite(
+    run: TrainingRun, state: State, batch: Batch, mine: NDArray[np.int64], rate: float, what: str
+) -> InputError:
     """Keep the step for `hevitpose replay`, and the error that names it."""
-    file = run.folder / failure.FILE
-    files = [run.people.pictures[i].name for i in run.people.picture_of[mine]]
-    facts = {"epoch": state.progress.epoch + 1, "step": state.progress.step + 1, "rate": rate, "files": files}
-    failure.save_step(file, state.network, batch, run.recipe, facts)
-    where = f"step {facts['step']} of epoch {facts['epoch']} at a rate of {rate:.3g} ({failure.short_list(files)})"
+    file = run.folder / debug_step.FILE
+    files = [run.people.images[i].name for i in run.people.image_index[mine]]
+    config = {"epoch": state.progress.epoch + 1, "step": state.progress.step + 1, "rate": rate, "files": files}
+    debug_step.save_failed_step(file, state.network, batch, run.recipe, config)
+    where = f"step {config['step']} of epoch {config['epoch']} at a rate of {rate:.3g} ({debug_step.short_list(files)})"
     return InputError(run.folder, f"{what} at {where}; no weight was changed by it. See: hevitpose replay {file}")
 
 
-def facts_of(run: Run, size_hw: tuple[int, int]) -> Facts:
+def config_of(run: TrainingRun, size_hw: tuple[int, int]) -> ModelConfig:
     """What the weights of this run say of themselves."""
     recipe = run.recipe
-    return Facts(recipe.model, run.people.skeleton, size_hw, recipe.padding, recipe.codec, recipe.variant)
+    return ModelConfig(recipe.model, run.people.skeleton, size_hw, recipe.padding, recipe.codec, recipe.variant)
 
 
 def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

@@ -8,12 +8,11 @@ from itertools import pairwise
 from math import cos, pi
 from typing import Any, Literal, get_args
 
+from hevitpose.core.architecture import ALIASES, PLAIN, NetworkName, Variant, parse_settings, variant_from_settings
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import NetworkName
+from hevitpose.core.geometry import BOX_PADDING
 from hevitpose.core.heatmap import CODECS, EDGES, MSRA, Codec
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
-from hevitpose.core.variant import PLAIN, Variant, parse_settings, variant_of
-from hevitpose.files.crops import BOX_PADDING
 from hevitpose.training.augment import Augmentation
 
 TIMM = "timm"
@@ -36,8 +35,8 @@ class Recipe:
 
     "step" multiplies the rate by 0.1 at 170/210 and again at 200/210 of the epochs; "cosine" lets it fall to zero.
     Both begin with `warmup_steps` of linear rise. `batch_size` is that of a step: of all processes, accumulated where a
-    device takes fewer at once. With `rate_batch` the rate is meant for a batch of so many and grows with the batch.
-    Gradients longer than `largest_gradient` are shortened. The run stops when the first validation set's score has
+    device takes fewer at once. With `base_batch_size` the learning rate is meant for that batch and scales linearly.
+    Gradients longer than `grad_clip_norm` are shortened. The run stops when the first validation set's score has
     not improved for `patience` epochs. `weights` names the trained weights that the network begins with, a file or
     those that ship; `imagenet` those of its backbone, a file or `TIMM`. Without either it
     begins with random ones.
@@ -51,8 +50,8 @@ class Recipe:
     weight_decay: float = 0.0
     schedule: Literal["step", "cosine"] = "step"
     warmup_steps: int = 500
-    rate_batch: int | None = None
-    largest_gradient: float | None = None
+    base_batch_size: int | None = None
+    grad_clip_norm: float | None = None
     patience: int | None = None
     ema_decay: float = 0.999
     padding: float = BOX_PADDING
@@ -80,7 +79,7 @@ class Recipe:
             factor = 1.0 if progress < 170 / 210 else 0.1 if progress < 200 / 210 else 0.01
         else:
             factor = (1 + cos(pi * progress)) / 2
-        scale = self.batch_size / self.rate_batch if self.rate_batch else 1.0
+        scale = self.batch_size / self.base_batch_size if self.base_batch_size else 1.0
         return self.learning_rate * scale * factor * min(1.0, (step + 1) / max(1, self.warmup_steps))
 
     def as_json(self) -> dict[str, Any]:
@@ -99,7 +98,7 @@ def paper_coco() -> Recipe:
 
 def mmpose() -> Recipe:
     """MMPose 0.29's own for MPII: sigma 2, and a rate of 5e-4 that is meant for eight GPUs of 64 persons."""
-    return replace(paper(), batch_size=64, learning_rate=5e-4, rate_batch=512, codec=MSRA)
+    return replace(paper(), batch_size=64, learning_rate=5e-4, base_batch_size=512, codec=MSRA)
 
 
 def mmpose_coco() -> Recipe:
@@ -108,7 +107,7 @@ def mmpose_coco() -> Recipe:
 
 
 def people16() -> Recipe:
-    """Like that of the shipped `hevitpose_t_people16`, whose first epochs had the rate of a longer run (its card)."""
+    """Like that of the bundled `hevitpose_t_people16`, whose first epochs had the rate of a longer run (its card)."""
     return Recipe(
         epochs=39,
         input_sizes=(InputSize(128, 128), InputSize(192, 192, 0.717), InputSize(256, 256, 0.92)),
@@ -129,25 +128,6 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "coco-mmpose": mmpose_coco,
     "people16": people16,
 }
-ROWS = {
-    "hevitpose_t": "t",
-    "hevitpose_s": "s",
-    "hevitpose_b": "b",
-    "hevitpose_t_fast": "t:query_reduction=true",
-    "hevitpose_b_fast": "b:query_reduction=true",
-    "b-g222": "b:groups=2-2-2",
-    "b-g888": "b:groups=8-8-8",
-    "b-r421": "b:reductions=4-2-1",
-    "b-r421-h124": "b:reductions=4-2-1:heads=1-2-4",
-    "b-r1684": "b:reductions=16-8-4",
-    "efficientvit_m4-peow3": "efficientvit_m4:embedding=conv7",
-    "efficientvit_m4-peow7": "efficientvit_m4:embedding=conv15-deconv4",
-    "efficientvit_m4-peow3-twice": "efficientvit_m4:embedding=conv7-conv7",
-}
-"""Other names of networks: those that are not the paper's (`_fast`), and the rows of tables 4 to 6.
-
-Row a of table 6 is `efficientvit_m4`, row c `b`.
-"""
 
 
 def skeleton_of(name: str) -> Skeleton:
@@ -155,29 +135,29 @@ def skeleton_of(name: str) -> Skeleton:
     return COCO17 if "coco" in name.partition("/")[0] else MPII16
 
 
-def chosen(
+def make_recipe(
     name: str,
     model: str | None = None,
     size: str | None = None,
     codec: str | None = None,
     sigma: float | None = None,
     half_body: float | None = None,
-    color: float | None = None,
-    occlusion: float | None = None,
+    color_jitter: float | None = None,
+    cutout: float | None = None,
     **changes: Any,
 ) -> Recipe:
     """The recipe of this name, for `model` where the name has none, with what is not None changed.
 
-    `size` as `parse_sizes` reads it, `codec` of `CODECS`; `half_body`, `color` and `occlusion` are fields of
+    `size` as `parse_sizes` reads it, `codec` of `CODECS`; `half_body`, `color_jitter` and `cutout` are fields of
     `Augmentation`, `changes` those of `Recipe`. Raises InputError.
     """
-    recipe = named(name)
+    recipe = recipe_by_name(name)
     if model:
         if "/" in name:
             raise InputError(f"--model {model}", f"the recipe {name} names its network")
-        recipe = with_model(recipe, model, f"--model {model}")
+        recipe = with_network(recipe, model, f"--model {model}")
     recipe = with_codec(recipe, codec, sigma)
-    views: dict[str, Any] = {"half_body": half_body, "color": color, "occlusion": occlusion}
+    views: dict[str, Any] = {"half_body": half_body, "color_jitter": color_jitter, "cutout": cutout}
     changes["augmentation"] = replace(recipe.augmentation, **{k: v for k, v in views.items() if v is not None})
     changes["input_sizes"] = size and parse_sizes(size)
     if changes.get("weights") and changes.get("imagenet"):
@@ -185,39 +165,61 @@ def chosen(
     return replace(recipe, **{field: value for field, value in changes.items() if value is not None})
 
 
-def named(name: str) -> Recipe:
-    """The recipe `SET` of `RECIPES`, or `SET/NETWORK` with a network as `with_model` takes it. Raises InputError."""
+def recipe_by_name(name: str) -> Recipe:
+    """The recipe `SET` of `RECIPES`, or `SET/NETWORK` with a network as `with_network` takes it. Raises InputError."""
     base, slash, model = name.partition("/")
     if base not in RECIPES:
         raise InputError(f"--recipe {name}", f"no such recipe (known: {', '.join(RECIPES)}, each also SET/NETWORK)")
-    return with_model(RECIPES[base](), model, f"--recipe {name}") if slash else RECIPES[base]()
+    return with_network(RECIPES[base](), model, f"--recipe {name}") if slash else RECIPES[base]()
 
 
-def with_model(recipe: Recipe, text: str, source: str) -> Recipe:
-    """The recipe for a network: by name, by a row of `ROWS` (`b-g222`), or changed, `t:shared_weights=false:sigma=1`.
+def with_network(recipe: Recipe, text: str, source: str) -> Recipe:
+    """The recipe for a network: a name, an alias (`b-g222`), or with settings, `t:shared_weights=false:sigma=1`.
 
     What can change are the fields of `Variant`, sigma, codec, rate and batch_size. Raises InputError, about `source`.
     """
-    name, *rest = spelled_out(text).split(":")
+    name, *rest = resolve_alias(text).split(":")
     model: NetworkName | None = next((network for network in get_args(NetworkName) if network == name), None)
     if model is None:
-        raise InputError(source, f"no network {name!r} (known: {', '.join((*get_args(NetworkName), *ROWS))})")
+        raise InputError(source, f"no network {name!r} (known: {', '.join((*get_args(NetworkName), *ALIASES))})")
     settings = parse_settings(":".join(rest), source)
     of_network = {name: value for name, value in settings.items() if name in Variant.__dataclass_fields__}
-    recipe = replace(recipe, model=model, variant=variant_of(of_network, source))
+    recipe = replace(recipe, model=model, variant=variant_from_settings(of_network, source))
     for other in settings.keys() - of_network.keys():
         recipe = _with(recipe, other, settings[other], source)
     return recipe
 
 
-def spelled_out(text: str) -> str:
-    """A network as `with_model` takes it, without the names of `ROWS`: b:groups=2-2-2 for b-g222."""
+def resolve_alias(text: str) -> str:
+    """A network as `with_network` takes it, without the names of `ALIASES`: b:groups=2-2-2 for b-g222."""
     name, colon, rest = text.partition(":")
-    return ROWS.get(name, name) + colon + rest
+    return ALIASES.get(name, name) + colon + rest
+
+
+OLD_NAMES = {
+    "largest_gradient": "grad_clip_norm",
+    "rate_batch": "base_batch_size",
+    "color": "color_jitter",
+    "occlusion": "cutout",
+}
+"""Names of settings before version 0.2, still read from the files of runs."""
+
+
+def with_new_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's JSON with the names that settings have today.
+
+    >>> with_new_names({"rate_batch": 64, "augmentation": {"color": 0.3}})
+    {'base_batch_size': 64, 'augmentation': {'color_jitter': 0.3}}
+    """
+    return {
+        OLD_NAMES.get(name, name): with_new_names(value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+    }
 
 
 def difference(theirs: Mapping[str, Any], recipe: Recipe) -> str | None:
     """The first setting of a recipe's JSON that is another one in `recipe`: "epochs = 3, not 5"."""
+    theirs = with_new_names(theirs)
     for key, ours in json.loads(json.dumps(recipe.as_json())).items():
         if theirs.get(key) != ours:
             return f"{key} = {theirs.get(key)}, not {ours}"

@@ -1,19 +1,20 @@
-"""Many labelled crops on one picture."""
+"""Many labelled crops on one image."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image as PILImage
+from PIL import ImageDraw, ImageFont
 
 from hevitpose.core import geometry
-from hevitpose.core.geometry import Floats
-from hevitpose.core.person import LabelledPeople, Person, Pose
+from hevitpose.core.geometry import BOX_PADDING, Floats
+from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.results import ImagePoses, Person
 from hevitpose.core.skeleton import Skeleton
-from hevitpose.files import pictures
-from hevitpose.files.crops import BOX_PADDING
-from hevitpose.files.pictures import Picture
+from hevitpose.io import images
+from hevitpose.io.images import Image
 from hevitpose.view.draw import COLORS, draw
 
 CROP_HW = (192, 192)
@@ -23,8 +24,8 @@ TEXT = 13
 
 
 def contact_sheet(
-    crops: Sequence[Picture], joints: Floats, captions: Sequence[str], skeleton: Skeleton, columns: int = 6
-) -> Picture:
+    crops: Sequence[Image], joints: Floats, captions: Sequence[str], skeleton: Skeleton, columns: int = 6
+) -> Image:
     """The crops (N, h, w, 3) in rows, with their `joints` (N, K, 2) in crop pixels drawn, NaN where there is none.
 
     A caption stands below each, cut off where it is too long; the key to the colours stands below all. Raises
@@ -36,12 +37,12 @@ def contact_sheet(
     columns = min(columns, len(crops))
     rows = -(-len(crops) // columns)
     step_x, step_y = width + GAP, height + TEXT + 2 * GAP
-    sheet = Image.new("RGB", (columns * step_x + GAP, rows * step_y + TEXT + 3 * GAP), "white")
+    sheet = PILImage.new("RGB", (columns * step_x + GAP, rows * step_y + TEXT + 3 * GAP), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(TEXT)
     for n, (crop, caption) in enumerate(zip(crops, captions, strict=True)):
         x, y = GAP + n % columns * step_x, GAP + n // columns * step_y
         person = Person(joints[n], np.ones(len(joints[n])), np.array([0.0, 0, width, height]), 1.0, joints[n])
-        sheet.paste(Image.fromarray(draw(crop, Pose(skeleton, (width, height), [person]))), (x, y))
+        sheet.paste(PILImage.fromarray(draw(crop, ImagePoses(skeleton, (width, height), [person]))), (x, y))
         fitting = next(k for k in range(len(caption), -1, -1) if pen.textlength(caption[:k], font) <= width)
         pen.text((x, y + height + 1), caption[:fitting], "black", font)
     x = GAP
@@ -51,18 +52,18 @@ def contact_sheet(
     return np.asarray(sheet)
 
 
-def people_sheet(people: LabelledPeople, persons: NDArray[np.int64], flip: bool = False) -> Picture:
-    """The labels of the persons with these indices, captioned with id and picture.
+def people_sheet(people: LabelledPeople, persons: NDArray[np.int64], flip: bool = False) -> Image:
+    """The labels of the persons with these indices, captioned with id and image.
 
     With `flip` mirrored, and every joint drawn as its mirror partner, as in training. Raises InputError where a
-    picture cannot be read.
+    image cannot be read.
     """
     chosen = people.subset(persons)
     boxes = geometry.crop_box(chosen.boxes, BOX_PADDING, CROP_HW[1] / CROP_HW[0])
     matrices = geometry.crop_matrix(boxes, CROP_HW, 0.0, flip)
     joints = np.where(chosen.labelled[..., None], geometry.transform(matrices, chosen.keypoints), np.nan)
     joints = joints[:, list(chosen.skeleton.mirror)] if flip else joints
-    files = [chosen.pictures[k] for k in chosen.picture_of]
-    crops = [pictures.cut(pictures.read(file), matrix, CROP_HW) for file, matrix in zip(files, matrices, strict=True)]
+    files = [chosen.images[k] for k in chosen.image_index]
+    crops = [images.cut(images.read(file), matrix, CROP_HW) for file, matrix in zip(files, matrices, strict=True)]
     captions = [f"{n} {Path(file.name).name}" for n, file in zip(chosen.ids, files, strict=True)]
     return contact_sheet(crops, joints, captions, chosen.skeleton)

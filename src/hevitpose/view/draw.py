@@ -1,11 +1,12 @@
-"""Skeletons on pictures."""
+"""Skeletons on images."""
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image as PILImage
+from PIL import ImageDraw
 
-from hevitpose.core.person import Person, Pose
+from hevitpose.core.results import ImagePoses, Person
 from hevitpose.core.skeleton import Skeleton
-from hevitpose.files.pictures import Picture
+from hevitpose.io.images import Image
 
 COLORS = {"left": (255, 138, 48), "right": (40, 150, 255), "middle": (120, 220, 90)}
 """Orange for the person's own left, blue for the right, green for what is in the middle."""
@@ -16,15 +17,15 @@ LINE_OF_PERSON = 1 / 70
 """A limb's width as a share of the person's box."""
 
 
-def draw(picture: Picture, pose: Pose) -> Picture:
-    """A copy of the picture (H, W, 3) with every person's limbs and keypoints; what is absent (NaN) is not drawn."""
-    canvas = picture.copy()
+def draw(image: Image, pose: ImagePoses) -> Image:
+    """A copy of the image (H, W, 3) with every person's limbs and keypoints; what is absent (NaN) is not drawn."""
+    canvas = image.copy()
     for person in pose.people:
         _draw_person(canvas, person, pose.skeleton)
     return canvas
 
 
-def _draw_person(canvas: Picture, person: Person, skeleton: Skeleton) -> None:
+def _draw_person(canvas: Image, person: Person, skeleton: Skeleton) -> None:
     """Draw on the part of `canvas` round the person, oversampled and shrunk again, so that edges are smooth."""
     present = ~np.isnan(person.keypoints[:, 0])
     if not present.any():
@@ -37,7 +38,7 @@ def _draw_person(canvas: Picture, person: Person, skeleton: Skeleton) -> None:
         return
     times = OVERSAMPLING if np.prod(high - low) <= MOST_OVERSAMPLED else 1
     size = (times * int(high[0] - low[0]), times * int(high[1] - low[1]))
-    colors, mask = Image.new("RGB", size), Image.new("L", size)
+    colors, mask = PILImage.new("RGB", size), PILImage.new("L", size)
     on_colors, on_mask = ImageDraw.Draw(colors), ImageDraw.Draw(mask)
     # Pixel centres to edges, which is what an oversampled drawing counts from.
     at = (person.keypoints + 0.5 - low) * times

@@ -1,9 +1,9 @@
-"""The picture of an evaluation: which errors each keypoint has, and what scores are worth."""
+"""The image of an evaluation: which errors each keypoint has, and what scores are worth."""
 
 from pathlib import Path
 from typing import Any
 
-from hevitpose.files import atomic
+from hevitpose.io import atomic
 
 COLORS = {"right": "#009e73", "jitter": "#56b4e9", "inversion": "#cc79a7", "swap": "#e69f00", "miss": "#d55e00"}
 """Okabe and Ito's, which people with any kind of colour vision can tell apart."""

@@ -1,0 +1,238 @@
+"""Faults of labelled data, each with its repair: found in a second, before a training spends hours on them."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from hevitpose.core.errors import InputError
+from hevitpose.core.geometry import Floats
+from hevitpose.core.keypoint_names import mirror_from_names, side_of
+from hevitpose.core.labels import ImageFile
+from hevitpose.core.skeleton import NOT_FLIPPED, Skeleton
+from hevitpose.data.check.images import check_images, is_above_0
+from hevitpose.data.check.labels import Finding, Labelled, label_faults
+from hevitpose.data.coco import (
+    is_crowd,
+    keypoint_category,
+    numbers_at,
+    read_box,
+    read_coco_json,
+    read_keypoints,
+    read_person,
+    short,
+)
+from hevitpose.data.convert import coco_content
+from hevitpose.data.crops import Told
+from hevitpose.data.datasets import Split
+
+LOOSE_SIGMA = 0.15
+"""COCO's loosest, that of the hips, is 0.107."""
+HALF_SCORE = 2 * np.sqrt(2 * np.log(2))
+"""At this many sigmas, in units of the root of the area, OKS is 0.5."""
+Level = Literal["error", "warning"]
+Add = Callable[[str, str], None]
+"""Takes a kind of fault and the problem, of the record that is being looked at."""
+RULES: Mapping[str, tuple[Level, str]] = {
+    "file": ("error", "correct it, or name another file"),
+    "image": ("error", "give it an id, and the name of its image as file_name"),
+    "duplicate image": ("error", "number the images, and the image_id of their annotations, anew"),
+    "id as text": ("warning", "write it as a whole number: other tools take 7 and '7' for two ids"),
+    "missing image": ("error", "put it there, correct its file_name, or name the folder of the images"),
+    "unreadable image": ("error", "save it again as JPEG or PNG"),
+    "turned image": ("error", "label it again as it is seen, or remove its EXIF orientation"),
+    "image size": ("error", "put back the image that was labelled, or export labels for this one"),
+    "EXIF orientation": (
+        "warning",
+        "look at it (hevitpose data show): if joints lie wrong, label it as it is seen, or remove its EXIF orientation",
+    ),
+    "annotation": ("error", "export it again, or remove it"),
+    "duplicate annotation": ("error", "hevitpose data convert FILE --output NEW.json numbers all anew"),
+    "image_id": ("error", "correct it, or add the image"),
+    "category_id": ("warning", "it is left out: correct category_id, or add the category"),
+    "keypoints": ("error", "write x, y and 0, 1 or 2 for each keypoint of the category"),
+    "not a number": ("error", "write 0, 0, 0 for a joint that is not labelled"),
+    "box": ("error", "give it a bbox (x, y, width, height), or set repair = true in a TOML file to box the joints"),
+    "box of joints": ("warning", "one round its joints is taken: give it a bbox for a better one"),
+    "wrong area": ("error", "write the person's area in pixels, or half of the box's: OKS is measured by it"),
+    "area": ("warning", "write the person's area in pixels, or half of the box's: OKS is measured by it"),
+    "nothing labelled": ("warning", "it is left out: label it, or remove it"),
+    "outside image": ("warning", "correct it, or set its visibility to 0"),
+    "outside box": ("warning", "correct the joint, or draw the box round all of the person"),
+    "never labelled": ("warning", "label it, or leave it out of the category's keypoints"),
+    "all-zero targets": ("error", "correct the joints, or write 0, 0, 0 for those that are not labelled"),
+    "counts from 1": ("warning", "subtract 1 from all x and y, unless the joints truly lie there"),
+    "counts from -1": ("warning", "add 1 to all x and y, unless the joints truly lie there"),
+    "mirror partner": ("error", "correct flip_pairs, or write the pairs as mirror of [skeleton] in a TOML file"),
+    "no mirror partner": (
+        "warning",
+        "write its pair as mirror of [skeleton] in a TOML file, if there is one",
+    ),
+    "no pairs, no flips": (
+        "warning",
+        "write the pairs as mirror of [skeleton] in a TOML file, or mirror = [] if no keypoint changes sides",
+    ),
+    "loose sigma": ("warning", "write a smaller one: COCO's are 0.025 (eyes) to 0.107 (hips)"),
+    "viewer's sides": ("warning", "look at it (hevitpose data show), and exchange left and right if they are"),
+    "sides": ("warning", "look at it (hevitpose data show), and exchange the two if they are wrong"),
+    "in two sets": ("warning", "keep it in one of them: what was trained on measures nothing"),
+}
+"""How bad each kind of fault is, and its repair. Errors are what training would refuse or learn wrongly from."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault: `record` is what it is about ("annotation 3"), empty for the whole file."""
+
+    level: Level
+    kind: str
+    file: str
+    record: str
+    problem: str
+    repair: str
+
+    @property
+    def reason(self) -> str:
+        """All but the file, on one line."""
+        return f"{self.record}: {self.problem}; {self.repair}" if self.record else f"{self.problem}; {self.repair}"
+
+
+def check_sets(
+    splits: Sequence[Split], open_images: bool = False, told: Callable[[str, int, int], None] | None = None
+) -> list[Fault]:
+    """The faults of all sets, errors first. Only with `open_images` are images decoded and sides compared.
+
+    `told` hears of which set how many images are done, and of how many.
+    """
+    faults: list[Fault] = []
+    set_of: dict[ImageFile, str] = {}
+    for split in splits:
+        found, files = _check(split, open_images, told and partial(told, split.name))
+        for file in files:
+            other = set_of.setdefault(file, split.name)
+            if other != split.name:
+                found.append(("in two sets", f"image {file.name}", f"is also in {other}"))
+        name = str(split.annotations)
+        faults += [
+            Fault(RULES[kind][0], kind, name, record, problem, RULES[kind][1]) for kind, record, problem in found
+        ]
+    return sorted(faults, key=lambda fault: fault.level != "error")
+
+
+def _check(split: Split, open_images: bool, told: Told | None) -> tuple[list[Finding], set[ImageFile]]:
+    """The faults of one set, and its images."""
+    try:
+        if split.format == "coco":
+            content = read_coco_json(split.annotations)
+        else:
+            content = coco_content(split.read(), split.annotations.parent)
+            split = replace(split, images=split.annotations.parent)
+        skeleton, categories = keypoint_category(content, split.annotations, split.skeleton)
+    except InputError as error:
+        return [("file", "", error.reason if error.source == str(split.annotations) else str(error))], set()
+    findings = list(_skeleton_faults(skeleton))
+    files, sizes, found = check_images(content["images"], split.images, open_images, told)
+    findings += found
+    ids = dict.fromkeys(sizes, 0)
+    people = list(_check_annotations(content["annotations"], categories, skeleton, ids, split.repair, findings))
+    if people:
+        findings += label_faults(people, sizes, skeleton, sides=open_images)
+    elif all(RULES[kind][0] == "warning" for kind, _, _ in findings):
+        findings.append(("file", "", f"no person with a labelled keypoint of {skeleton.name!r}"))
+    return findings, files
+
+
+def _skeleton_faults(skeleton: Skeleton) -> Iterator[Finding]:
+    names = skeleton.keypoints
+    by_name = mirror_from_names(names)
+    for k, (partner, expected) in enumerate(zip(skeleton.mirror, by_name, strict=True)):
+        if expected > k and partner != expected:
+            own = "itself" if partner == k else names[partner]
+            yield "mirror partner", f"keypoint {names[k]}", f"its mirror partner is {own}, not {names[expected]}"
+        elif side_of(names[k]) and partner == expected == k:
+            yield "no mirror partner", f"keypoint {names[k]}", "it has a side, but no mirror partner"
+    if not skeleton.flips:
+        yield "no pairs, no flips", f"category {skeleton.name}", NOT_FLIPPED
+    for name, sigma in zip(names, skeleton.sigmas or (), strict=skeleton.sigmas is not None):
+        if sigma > LOOSE_SIGMA:
+            problem = f"its sigma {sigma:g} gives half the score at {sigma * HALF_SCORE:.0%} of the root of the area"
+            yield "loose sigma", f"keypoint {name}", problem
+
+
+def _check_annotations(
+    annotations: Iterable[Any],
+    categories: set[str],
+    skeleton: Skeleton,
+    images: Mapping[str, int],
+    repair: bool,
+    findings: list[Finding],
+) -> Iterator[Labelled]:
+    """The people with a labelled joint that can be read."""
+    seen: set[str] = set()
+
+    def add(kind: str, problem: str) -> None:
+        findings.append((kind, record, problem))
+
+    for position, annotation in enumerate(annotations):
+        record = f"annotation at position {position}"
+        if not isinstance(annotation, Mapping) or not {"id", "category_id"} <= set(annotation):
+            add("annotation", f"needs id and category_id: {short(annotation)}")
+            continue
+        own_id, image_id = annotation["id"], annotation.get("image_id")
+        record = f"annotation {short(own_id)}"
+        known = len(findings)
+        if str(own_id) in seen:
+            add("duplicate annotation", "its id is also that of another")
+        seen.add(str(own_id))
+        if str(annotation.get("category_id")) not in categories:
+            add("category_id", f"category {short(annotation.get('category_id'))} is none with keypoints")
+            continue
+        if is_crowd(annotation):
+            continue
+        texts = [key for key in ("id", "image_id", "category_id") if isinstance(annotation.get(key), str)]
+        if texts:
+            add("id as text", f"{' and '.join(texts)} {'is' if len(texts) == 1 else 'are'} text")
+        joints = _read_joints(annotation, skeleton.num_keypoints, add)
+        if joints is None:
+            continue
+        if str(image_id) not in images:
+            add("image_id", f"image_id {short(image_id)} is no image of this file")
+        box = _read_box(annotation, "box of joints" if repair else "box", add)
+        _check_area(annotation.get("area"), add)
+        if all(RULES[kind][0] == "warning" for kind, _, _ in findings[known:]):
+            try:
+                read_person(annotation, categories, skeleton.num_keypoints, images, repair)
+            except (KeyError, ValueError) as error:
+                add("annotation", f"{error} is missing" if isinstance(error, KeyError) else str(error))
+        yield Labelled(record, str(image_id), joints, box)
+
+
+def _read_joints(annotation: Mapping[str, Any], count: int, add: Add) -> Floats | None:
+    try:
+        joints = read_keypoints(annotation, count) if annotation.get("keypoints") else np.zeros((count, 3))
+    except ValueError as error:
+        is_nan = np.isnan(numbers_at(annotation, "keypoints")).any()
+        add("not a number" if is_nan else "keypoints", "keypoints hold NaN or null" if is_nan else str(error))
+        return None
+    if not joints[:, 2].any():
+        add("nothing labelled", "has no labelled joint")
+        return None
+    return joints
+
+
+def _read_box(annotation: Mapping[str, Any], kind: str, add: Add) -> Floats:
+    try:
+        return read_box(annotation)
+    except (KeyError, ValueError) as error:
+        add(kind, str(error) if isinstance(error, ValueError) else "has no bbox")
+        return np.full(4, np.nan)
+
+
+def _check_area(area: Any, add: Add) -> None:
+    """What training refuses is an error; what OKS can do without, at a price, is not."""
+    if area is None or area in (0, "0"):
+        add("area", "area is missing" if area is None else "area is 0")
+    elif not is_above_0(area):
+        add("wrong area", f"area is {short(area)}")

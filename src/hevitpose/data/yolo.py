@@ -1,0 +1,166 @@
+"""YOLO-pose data sets: a data.yaml, images under `images`, and a text file of the same name under `labels`.
+
+Everything is a share of the upright image's width and height, as the converter of Ultralytics writes it: keypoints
+are COCO's x and y divided by them without a shift of half a pixel, boxes are centre and size.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hevitpose.core import geometry
+from hevitpose.core.errors import InputError
+from hevitpose.core.geometry import Floats
+from hevitpose.core.keypoint_names import mirror_from_names
+from hevitpose.core.labels import ImageFile, LabelledPeople
+from hevitpose.core.skeleton import COCO17, Skeleton
+from hevitpose.data.coco import read_keypoints, short, with_area
+from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
+from hevitpose.io import images
+from hevitpose.io.json_files import read_text, read_yaml
+
+LARGEST_SHARE = 2.0
+"""What is further out is no share of an image's width: often pixels."""
+
+
+def yolo_images(path: Path) -> dict[str, Path]:
+    """Where the images of `train` and `val` lie, as a data.yaml says. Raises InputError."""
+    content = read_yaml(path)
+    base = path.parent / str(content.get("path") or "")
+    found = {}
+    for key in ("train", "val"):
+        value = content.get(key)
+        value = value[0] if isinstance(value, list) and len(value) == 1 else value
+        if not isinstance(value, str | None):
+            raise InputError(path, f"{key} must be one folder or text file, found {short(value)}")
+        if value:
+            # Roboflow writes ../train/images for what lies in train/images.
+            places = (base / value, path.parent / value, path.parent / value.removeprefix("../"))
+            found[key] = next((place for place in places if place.exists()), places[0])
+    if not found:
+        raise InputError(path, "names neither train nor val")
+    return found
+
+
+def read_yolo(path: Path, folder: Path, name: str, table: SkeletonTable | None = None) -> LabelledPeople:
+    """People of the images in `folder`, or in the list of images if that is a text file, by the data.yaml `path`.
+
+    Keypoint names are its `kpt_names`, else those of `table`, else COCO's where number and partners (`flip_idx`) are
+    COCO's, else keypoint_0 and so on. `download` and other commands of it are ignored. Raises InputError.
+    """
+    content = read_yaml(path)
+    skeleton, values = _skeleton(content, path, table)
+    files: list[ImageFile] = []
+    rows: list[tuple[int, Floats, Floats]] = []
+    for image in _images(folder):
+        labels = _labels_of(image)
+        if not labels.is_file():
+            continue
+        file = ImageFile(image.name, image.parent)
+        size_wh, _ = images.read_size(file)
+        files.append(file)
+        for number, line in enumerate(read_text(labels).splitlines(), start=1):
+            try:
+                person = _person(line, skeleton.num_keypoints, values, np.array(size_wh)) if line.strip() else None
+            except ValueError as error:
+                raise InputError(labels, f"line {number}: {error}") from error
+            if person:
+                rows.append((len(files) - 1, *person))
+    if not rows:
+        raise InputError(folder, f"no labelled keypoint in the labels of its {len(files)} images")
+    image_index, boxes, joints = (np.array(column) for column in zip(*rows, strict=True))
+    unknown = np.full(len(rows), np.nan)
+    return LabelledPeople(
+        name,
+        skeleton,
+        tuple(files),
+        tuple(range(len(files))),
+        image_index,
+        np.arange(len(rows)),
+        boxes,
+        joints[..., :2],
+        joints[..., 2].astype(np.int8),
+        unknown,
+        unknown,
+    )
+
+
+def _skeleton(content: Mapping[str, Any], path: Path, table: SkeletonTable | None) -> tuple[Skeleton, int]:
+    """The keypoints, and how many values the labels have for each."""
+    match content.get("kpt_shape"):
+        case [int(count), (2 | 3) as values] if 0 < count < 10_000:
+            pass
+        case shape:
+            raise InputError(path, f"kpt_shape must be [keypoints, 2 or 3], found {short(shape)}")
+    partners = content.get("flip_idx")
+    if partners is not None and (
+        not isinstance(partners, list) or sorted(map(str, partners)) != sorted(map(str, range(count)))
+    ):
+        raise InputError(
+            path, f"flip_idx must be the numbers 0 to {count - 1} in another order, found {short(partners)}"
+        )
+    names = content.get("kpt_names")
+    names = next(iter(names.values()), None) if isinstance(names, dict) else names
+    if names is None and table and table.keypoints:
+        names = list(table.keypoints)
+    if names is None and (count, tuple(partners or COCO17.mirror)) == (COCO17.num_keypoints, COCO17.mirror):
+        names = list(COCO17.keypoints)
+    if names is None:
+        names = [f"keypoint_{k}" for k in range(count)]
+    if not isinstance(names, list) or len(names) != count:
+        raise InputError(path, f"kpt_shape says {count} keypoints, their names are {short(names)}")
+    match content.get("names"):
+        case dict(classes) if classes:
+            title = next(iter(classes.values()))
+        case [title, *_]:
+            pass
+        case _:
+            title = "person"
+    names = [str(keypoint) for keypoint in names]
+    mirror = mirror_from_names(names) if partners is None else partners
+    category = {"name": title, "keypoints": names}
+    try:
+        Skeleton(str(title), tuple(names), tuple(mirror))  # flip_pairs could not say that these are no pairs
+    except InputError as error:
+        raise InputError(path, f"flip_idx: {error.reason}") from error
+    if {tuple(mirror), mirror_from_names(names)} != {
+        tuple(range(count))
+    }:  # which tools write where nobody thought of pairs
+        category["flip_pairs"] = [[a, b] for a, b in enumerate(mirror) if a < b]
+    if names == list(COCO17.keypoints):
+        category["skeleton"] = [[a + 1, b + 1] for a, b in COCO17.limbs]
+    return skeleton_from_coco(category_with(category, table) if table else category, str(path)), values
+
+
+def _images(folder: Path) -> list[Path]:
+    if folder.suffix == ".txt":
+        return [folder.parent / line.strip() for line in read_text(folder).splitlines() if line.strip()]
+    if not folder.is_dir():
+        raise InputError(folder, "no such folder")
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in images.SUFFIXES)
+
+
+def _labels_of(image: Path) -> Path:
+    """The same path under `labels` instead of the last `images`; beside the image where there is no such folder."""
+    parts = list(image.parts)
+    for k in range(len(parts) - 2, -1, -1):
+        if parts[k] == "images":
+            parts[k] = "labels"
+            break
+    return Path(*parts).with_suffix(".txt")
+
+
+def _person(line: str, count: int, values: int, size_wh: Floats) -> tuple[Floats, Floats] | None:
+    """Box (4,) and joints (K, 3) in pixels of one line; None where no joint is labelled. Raises ValueError."""
+    numbers = np.array([float(word) for word in line.split()])
+    if len(numbers) != 5 + values * count:
+        raise ValueError(f"needs {5 + values * count} numbers (class, box, {count} x {values}), found {len(numbers)}")
+    if not (abs(numbers[1:5]) < LARGEST_SHARE).all():
+        raise ValueError(f"its box must be shares of width and height (0 to 1), found {numbers[1:5].tolist()}")
+    box = geometry.box_from_center(numbers[1:3] * size_wh - 0.5, numbers[3:5] * size_wh)
+    places = numbers[5:].reshape(count, values)
+    visibility = places[:, 2] if values == 3 else 2 * places.any(axis=1)
+    joints = read_keypoints({"keypoints": np.column_stack([places[:, :2] * size_wh, visibility]).tolist()}, count)
+    return (with_area(box), joints) if joints[:, 2].any() else None

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from hevitpose.data.check.rules import check_sets
+from hevitpose.data.deeplabcut import read_deeplabcut
+from hevitpose.data.find import find_dataset, find_split
+
+ONE = """scorer,Anna,Anna,Anna,Anna,Anna,Anna
+bodyparts,snout,snout,leftear,leftear,rightear,rightear
+coords,x,y,x,y,x,y
+labeled-data\\m1\\img0.png,10,20.5,30,40,,
+labeled-data/m1/img1.png,,,,,,
+"""
+SEVERAL = """scorer,,,A,A,A,A,A,A
+individuals,,,one,one,one,one,two,two
+bodyparts,,,snout,snout,tail,tail,snout,snout
+coords,,,x,y,x,y,x,y
+labeled-data,m1,img0.png,1,2,3,4,5,6
+labeled-data,m1,img1.png,,,7,8,9,10
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Writes the labels of a project of one video, and gives its folder."""
+
+    def write(text=ONE):
+        (tmp_path / "labeled-data" / "m1").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "labeled-data" / "m1" / "CollectedData_Anna.csv").write_text(text)
+        (tmp_path / "labeled-data" / "m1" / "img0.png").write_bytes(b"")
+        (tmp_path / "config.yaml").write_text(
+            "skeleton:\n- [leftear, rightear]\n- [snout, wing]\n- [[snout], leftear]\n- 5\n"
+        )
+        return tmp_path
+
+    return write
+
+
+@pytest.mark.parametrize("of", [".", "labeled-data/m1/CollectedData_Anna.csv"])
+def test_one_animal_a_image(project, of):
+    folder = project()
+    split = find_split(str(folder / of)) if of.endswith("csv") else find_dataset(str(folder)).train
+    mouse = split.read()
+    assert mouse.skeleton.keypoints == ("snout", "leftear", "rightear")
+    assert (mouse.skeleton.mirror, mouse.skeleton.limbs) == ((0, 2, 1), ((1, 2),))
+    assert [str(file) for file in mouse.images] == [str(folder / "labeled-data/m1/img0.png")]
+    assert mouse.keypoints.tolist() == [[[10, 20.5], [30, 40], [0, 0]]]
+    assert mouse.visibility.tolist() == [[2, 2, 0]]
+    assert mouse.boxes == pytest.approx(np.array([[20 - 13.5, 30.25 - 13.1625, 20 + 13.5, 30.25 + 13.1625]]))
+
+
+def test_several_animals_a_image(project):
+    mice = read_deeplabcut(project(SEVERAL), "mice")
+    assert mice.skeleton.keypoints == ("snout", "tail")
+    assert mice.image_index.tolist() == [0, 0, 1, 1]
+    assert mice.keypoints.tolist() == [[[1, 2], [3, 4]], [[5, 6], [0, 0]], [[0, 0], [7, 8]], [[9, 10], [0, 0]]]
+    assert mice.visibility.tolist() == [[2, 2], [2, 0], [0, 2], [2, 0]]
+    # The second image is not there: it is looked for beside its labels.
+    assert str(mice.images[1]).endswith("img1.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a,b\n1,2\n", ("first lines", "bodyparts")),
+        (ONE.replace("20.5", "here"), ("line 4", "'here'")),
+        (ONE.replace("20.5", "1e9"), ("line 4", "snout", "1e9")),
+        (ONE.replace("30,40", "30"), ("line 4", "6 cells")),
+        (ONE.replace("coords,x,y", "coords,x"), ("first lines",)),
+    ],
+)
+def test_a_wrong_file_is_one_line(project, refused, text, words):
+    sheet = project(text) / "labeled-data" / "m1" / "CollectedData_Anna.csv"
+    with refused(sheet, *words):
+        read_deeplabcut(sheet, "mouse")
+
+
+def test_a_name_that_no_file_can_have_is_a_missing_image(project):
+    folder = project(ONE.replace("img0", "img\0"))
+    faults = check_sets([find_dataset(str(folder)).train])
+    assert [fault.kind for fault in faults if fault.level == "error"] == ["missing image"]
+
+
+def test_a_project_without_labels_is_one_line(project, tmp_path, refused):
+    with refused(tmp_path / "none.csv", "no such file"):
+        read_deeplabcut(tmp_path / "none.csv", "mouse")
+    with refused(tmp_path, "labeled-data"):
+        read_deeplabcut(tmp_path, "mouse")
+    with refused(project(ONE.replace("10,20.5,30,40", ",,,")), "no animal"):
+        read_deeplabcut(tmp_path, "mouse")

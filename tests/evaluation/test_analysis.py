@@ -1,0 +1,79 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hevitpose.core.labels import ImageFile, LabelledPeople
+from hevitpose.core.skeleton import COCO17, MPII16
+from hevitpose.evaluation.analysis import analysis
+from hevitpose.evaluation.predict import predictions_in_labels
+
+
+def people_of(skeleton):
+    random = np.random.default_rng(0)
+    keypoints = random.uniform(0, 500, (4, skeleton.num_keypoints, 2))
+    return LabelledPeople(
+        name="four",
+        skeleton=skeleton,
+        images=(ImageFile("x.png", Path()), ImageFile("y.png", Path())),
+        image_ids=(0, 1),
+        image_index=np.array([0, 0, 1, 1]),
+        ids=np.arange(4),
+        boxes=np.tile([-0.5, -0.5, 499.5, 499.5], (4, 1)),
+        keypoints=keypoints,
+        visibility=np.full(keypoints.shape[:2], 2, dtype=np.int8),
+        head_sizes=np.array([10.0, 10, 20, np.nan]),
+        areas=np.full(4, 10_000.0),
+    )
+
+
+def shares(result):
+    return [result["errors"]["all"][kind] for kind in ("right", "jitter", "inversion", "swap", "miss")]
+
+
+@pytest.mark.parametrize(
+    ("metric", "off", "persons", "expected"),
+    [
+        # Heads of 10, 10 and 20 px; the fourth person has none. 5 px are right; 9 px jitter, at 20 px right.
+        ("pckh", 5.0, 3, [100.0, 0.0, 0.0, 0.0, 0.0]),
+        ("pckh", 9.0, 3, [33.33, 66.67, 0.0, 0.0, 0.0]),
+        # 0.05 of a box of 500 px.
+        ("pck_box", 24.9, 4, [100.0, 0.0, 0.0, 0.0, 0.0]),
+    ],
+)
+def test_bounds_are_those_of_the_metric(metric, off, persons, expected):
+    people = people_of(MPII16)
+    result = analysis(people, predictions_in_labels(people, people.keypoints + [off, 0], np.ones((4, 16))), metric)
+    assert shares(result) == expected
+    assert result["errors"]["persons"] == persons
+    json.dumps(result)
+
+
+@pytest.mark.parametrize(("similarity", "kind"), [(0.86, 0), (0.84, 1), (0.51, 1)])
+def test_oks_is_bounded_by_similarity(similarity, kind):
+    people = people_of(COCO17)
+    distance = 2 * np.array(COCO17.sigmas) * 100 * np.sqrt(-2 * np.log(similarity))
+    joints = people.keypoints + np.stack([distance, 0 * distance], axis=-1)
+    assert shares(analysis(people, predictions_in_labels(people, joints, np.ones((4, 17))), "oks"))[kind] == 100
+
+
+def test_whose_a_detected_box_is_follows_from_the_joints():
+    people = people_of(COCO17)
+    found = predictions_in_labels(people, people.keypoints, np.full((4, 17), 0.75))
+    backwards = replace(
+        found,
+        image_index=found.image_index[::-1][:3],
+        joints=found.joints[::-1][:3],
+        keypoint_scores=found.keypoint_scores[:3],
+        scores=found.scores[:3],
+        person_of=None,
+    )
+    result = analysis(people, backwards, "oks")
+    assert result["errors"]["persons"] == 3
+    assert shares(result)[0] == 100
+    assert result["calibration"] == {
+        "error": 0.25,
+        "bins": [{"from": 0.7, "to": 0.8, "joints": 51, "mean_score": 0.75, "share_right": 1.0}],
+    }

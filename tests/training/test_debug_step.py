@@ -42,7 +42,7 @@ def failed(dots, tmp_path, monkeypatch):
 def test_the_run_stops_at_that_step_and_names_it(failed):
     folder, message, _ = failed
     assert "the loss is nan, the gradient's norm nan at step 1 of epoch 2 at a rate of 0.001 (" in message
-    assert message.endswith(f"hevitpose replay {folder / debug_step.FILE}")
+    assert message.endswith(f"hevitpose debug-step {folder / debug_step.FILE}")
     assert message.count(".png") == 3
     assert "and 5 more" in message
 
@@ -58,7 +58,7 @@ def test_weights_and_moments_are_those_before_the_step(failed):
 
 def test_replay_says_where_it_began(failed):
     folder, _, _ = failed
-    lines = debug_step.replay(folder / debug_step.FILE)
+    lines = debug_step.debug_step(folder / debug_step.FILE)
     assert lines[0].startswith("step 1 of epoch 2, rate 0.001: ")
     assert lines[0].count(".png") == 8
     assert "inputs holds 1 numbers that are not finite" in lines
@@ -76,11 +76,11 @@ def test_networks_whose_parts_return_lists_are_replayed(tmp_path):
     batch = Batch(torch.full((2, 3, 32, 32), torch.inf), torch.zeros(2, 16, 8, 8), torch.ones(2, 16))
     network = build_network("hrnet_w32", 16)
     debug_step.save_failed_step(tmp_path / debug_step.FILE, network, batch, Recipe(model="hrnet_w32"), FACTS)
-    lines = debug_step.replay(tmp_path / debug_step.FILE)
+    lines = debug_step.debug_step(tmp_path / debug_step.FILE)
     assert any(line.startswith("the first output that is not finite is that of backbone.conv1") for line in lines)
 
 
 def test_another_file_is_refused(failed):
     folder, _, _ = failed
     with pytest.raises(InputError, match="is no failed step of a training run"):
-        debug_step.replay(folder / "checkpoint.safetensors")
+        debug_step.debug_step(folder / "checkpoint.safetensors")

@@ -86,7 +86,7 @@ def random_weights(text: str, side: int, folder: Path) -> tuple[Path, str]:
     from hevitpose.models.weights import save_model
     from hevitpose.training.recipes import Recipe, with_network
 
-    recipe = with_network(Recipe(), text, f"--models {text}")
+    recipe = with_network(Recipe(), text, f"`models={text}`")
     torch.manual_seed(0)
     model = build_network(recipe.model, MPII16.num_keypoints, recipe.variant)
     path = folder / f"{text.replace(':', ',')}{SAFETENSORS}"

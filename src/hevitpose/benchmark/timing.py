@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hevitpose.core.errors import InputError
+from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.inference.backends import compile_openvino, onnx_session, torch_backend
 from hevitpose.inference.network import Runtime
 
@@ -62,13 +63,13 @@ class Measurement:
 
 
 def measure(
-    cases: Sequence[Case], seconds: float, told: Callable[[str], None] = lambda _: None
+    cases: Sequence[Case], seconds: float, on_progress: OnProgress = ignore_progress
 ) -> list[Measurement | InputError]:
     """Measure each case for so many seconds, in turns of a quarter; an InputError stands for one that cannot be run."""
     with ExitStack() as stack:
         workers: list[Worker | InputError] = []
         for number, case in enumerate(cases, start=1):
-            told(f"loading {number} of {len(cases)}")
+            on_progress(Progress("loading", number, len(cases)))
             try:
                 workers.append(stack.enter_context(Worker(case)))
             except InputError as error:
@@ -76,7 +77,7 @@ def measure(
         rounds = max(1, round(seconds / SAMPLE_S))
         turns: dict[Worker, list[Sample]] = {each: [] for each in workers if isinstance(each, Worker)}
         for number in range(1, rounds + 1):
-            told(f"round {number} of {rounds}")
+            on_progress(Progress("round", number, rounds))
             for worker, own in turns.items():
                 own.append(undisturbed_sample(worker.turn))
         return [Measurement(turns[each], each.memory) if isinstance(each, Worker) else each for each in workers]
@@ -196,7 +197,8 @@ def work(text: str) -> None:
     case = Case(**settings | {"size_hw": tuple(settings["size_hw"])})
 
     def answer(**content: object) -> None:
-        print(json.dumps(content), file=answers, flush=True)
+        answers.write(json.dumps(content) + "\n")
+        answers.flush()
 
     RUNNERS[case.runtime](None)
     start = resident("VmRSS")

@@ -135,7 +135,9 @@ def of_models(
                 for runtime, precision in kinds
                 if runtime in network.files and not (network.int8 and precision != "fp32")
             ]
-            measured = measure([form for _, form in wanted], seconds, status.update)
+            measured = measure(
+                [form for _, form in wanted], seconds, lambda at: status.update(f"{at.stage} {at.done} of {at.total}")
+            )
             references = {
                 (form.runtime, form.precision): found
                 for (network, form), found in zip(wanted, measured, strict=True)

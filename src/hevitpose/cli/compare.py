@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from hevitpose.cli.common import need, refuse_faults
-from hevitpose.cli.progress import Report, training_progress
+from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
+from hevitpose.core.progress import OnProgress
 from hevitpose.io import atomic
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def compare(
     for number, entry in enumerate(entries, start=1):
         print(f"{number} of {len(entries)}: {entry.title}, seed {entry.recipe.seed}", file=sys.stderr)
         try:
-            with training_progress() as report:
-                results.append(run(entry, dataset, out, hardware, None if epochs else budget, recipe, report))
+            with show_progress() as on_progress:
+                results.append(run(entry, dataset, out, hardware, None if epochs else budget, recipe, on_progress))
         except InputError as error:  # the others are worth having without it
             failed += 1
             print(f"error: {entry.title}, seed {entry.recipe.seed}: {error}", file=sys.stderr)
@@ -98,7 +99,13 @@ def compare(
 
 
 def run(
-    entry: "Entry", dataset: "Dataset", out: Path, hardware: "Hardware", time: str | None, recipe: str, report: Report
+    entry: "Entry",
+    dataset: "Dataset",
+    out: Path,
+    hardware: "Hardware",
+    time: str | None,
+    recipe: str,
+    on_progress: OnProgress,
 ) -> dict[str, Any]:
     """The result of one run: begun, gone on with, or found finished. Raises InputError."""
     from hevitpose.training import compare as comparison
@@ -114,8 +121,8 @@ def run(
     people = {split.name: split.read().digest for split in splits}
     result = comparison.finished(file, own, dataset.name, people)
     if result is None:
-        train(own, dataset, folder, hardware, True, report)
-        write_report(folder, dataset, report)
+        train(own, dataset, folder, hardware, True, on_progress)
+        write_report(folder, dataset, on_progress)
         result = comparison.result_of(dataclasses.replace(entry, recipe=own), folder, recipe, people)
         atomic.write(file, json.dumps(result, indent=1) + "\n")
     return result

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import sys
 from collections import Counter
 from itertools import islice
@@ -15,7 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from hevitpose.cli.progress import training_progress
+from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.data.check.rules import Fault, check_sets
@@ -51,12 +50,8 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print all faults as JSON.")] = False,
 ) -> None:
     """Find what would spoil training or evaluation, each fault with its repair; exit status 1 on errors."""
-    with training_progress() as report:
-
-        def told(name: str, done: int, of: int) -> None:
-            report(f"images of {name}", done, of, math.nan, math.nan)
-
-        faults = check_sets(find_splits(data, root), not quick, told)
+    with show_progress() as on_progress:
+        faults = check_sets(find_splits(data, root), not quick, on_progress)
     errors = sum(fault.level == "error" for fault in faults)
     if as_json:
         counts = {"errors": errors, "warnings": len(faults) - errors}

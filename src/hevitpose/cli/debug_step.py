@@ -1,4 +1,4 @@
-"""`hevitpose replay`."""
+"""`hevitpose debug-step`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,15 +9,15 @@ from hevitpose.cli.common import need
 
 EXAMPLES = """
 Examples:\n
-  hevitpose replay runs/mine/failed_step.safetensors
+  hevitpose debug-step runs/mine/failed_step.safetensors
 """
 
 
-def replay(
+def debug_step(
     file: Annotated[Path, typer.Argument(help="failed_step.safetensors of a run.", show_default=False)],
 ) -> None:
-    """Run a step of training again that ended in numbers which are not finite, and say where they began."""
+    """Re-run a training step that produced NaN or infinity and report the first layer where it appeared."""
     need("train")
     from hevitpose.training import debug_step as steps
 
-    print(*steps.replay(file), sep="\n")
+    print(*steps.debug_step(file), sep="\n")

@@ -1,7 +1,6 @@
 """`hevitpose evaluate`."""
 
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -11,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from hevitpose.cli.common import need
-from hevitpose.cli.progress import Report, training_progress
+from hevitpose.cli.progress import show_progress
 from hevitpose.core.architecture import network_spec
 from hevitpose.core.errors import InputError
 from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.progress import OnProgress
 from hevitpose.core.results import Predictions
 from hevitpose.core.skeleton import NOT_FLIPPED
 from hevitpose.data.crops import cut_people
@@ -56,7 +56,7 @@ def evaluate(
     boxes: Annotated[
         Path | None, typer.Option(help="Detected boxes (COCO detections) instead of those of the labels, for oks.")
     ] = None,
-    doubles: Annotated[
+    nms: Annotated[
         Nms, typer.Option(help="For oks: of two that are one person by OKS the worse goes, or scores less.")
     ] = "hard",
     predictions: Annotated[
@@ -103,14 +103,14 @@ def evaluate(
         flipped = network.config.flip_test or (flip_test and network.config.skeleton.flips)
         if boxes and chosen != "oks":
             raise InputError("--boxes", f"{chosen} is measured in the boxes of the labels; --metric oks in others too")
-        with training_progress() as report:
-            found, notes = find_people(network, people, boxes, flip_test, batch_size, report)
+        with show_progress() as on_progress:
+            found, notes = find_people(network, people, boxes, flip_test, batch_size, on_progress)
         notes += [NOT_FLIPPED] if flip_test and not flipped else []
         config = {"model": network.name, "flip_test": flipped, "flip_shift": network.config.codec.flip_shift}
         config["architecture"] = network_spec(network.config.architecture, network.config.variant)
         if chosen == "oks":
-            config["doubles"] = doubles
-            found = found if doubles == "keep" else apply_oks_nms(people, found, network, doubles == "soft")
+            config["nms"] = nms
+            found = found if nms == "none" else apply_oks_nms(people, found, network, nms == "soft")
     result = config | results_as_json(people, found, chosen, notes) | analysis(people, found, chosen)
     result["provenance"] = provenance()
     text = json.dumps(result, indent=1)
@@ -126,16 +126,20 @@ def evaluate(
 
 
 def find_people(
-    network: Network, people: LabelledPeople, boxes: Path | None, flip_test: bool, batch_size: int, report: Report
+    network: Network,
+    people: LabelledPeople,
+    boxes: Path | None,
+    flip_test: bool,
+    batch_size: int,
+    on_progress: OnProgress,
 ) -> tuple[Predictions, list[str]]:
     """People in the boxes of a file, or of the labels without it, and what does not fit."""
 
-    def told(done: int, of: int) -> None:
-        report(people.name, done, of, math.nan, math.nan)
-
     if boxes:
-        return predict_in_detections(network, people, read_detections(boxes), boxes.name, flip_test, batch_size, told)
-    crops = cut_people(people, network.config.input_size, network.config.padding, told)
+        return predict_in_detections(
+            network, people, read_detections(boxes), boxes.name, flip_test, batch_size, on_progress
+        )
+    crops = cut_people(people, network.config.input_size, network.config.padding, on_progress)
     return predict_in_label_boxes(network, people, crops, flip_test, batch_size), []
 
 

@@ -41,6 +41,8 @@ def info(
     title = title_of(recipe.model, recipe.variant)
     try:
         parts = cost(build_network(recipe.model, keypoints, recipe.variant), (height, width))
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(title, str(error)) from error
     parts["total"] = total(parts)

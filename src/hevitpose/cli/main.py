@@ -1,5 +1,7 @@
 """The `hevitpose` command: one file a sub-command, one line an error."""
 
+import logging
+import re
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -7,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from hevitpose.core.errors import InputError
+from hevitpose.core.errors import HevitposeError
 
 COMMANDS = (
     "predict",
@@ -19,11 +21,22 @@ COMMANDS = (
     "info",
     "table",
     "figure",
-    "replay",
+    "debug-step",
     "runs",
     "submit",
     "data",
 )
+RENAMED = {
+    "replay": "debug-step",
+    "--rate": "--lr",
+    "--at-once": "--micro-batch-size",
+    "--color": "--color-jitter",
+    "--occlusion": "--cutout",
+    "--doubles": "--nms",
+}
+"""Commands and options of version 0.1, accepted until version 0.3."""
+OPTIONS = {"learning_rate": "lr"}
+"""Options that are not called as the parameter is."""
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -50,22 +63,52 @@ def add_commands(arguments: list[str]) -> None:
     app.registered_commands.clear()
     app.registered_groups.clear()
     for name in arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS:
-        module = import_module(f"hevitpose.cli.{name}")
+        module = import_module(f"hevitpose.cli.{name.replace('-', '_')}")
         if isinstance(group := getattr(module, "app", None), typer.Typer):
             app.add_typer(group, name=name)
         else:
-            app.command(epilog=module.EXAMPLES)(getattr(module, name))
+            app.command(name, epilog=module.EXAMPLES)(getattr(module, name.replace("-", "_")))
+
+
+def with_todays_names(arguments: list[str]) -> list[str]:
+    """The arguments with today's names of commands and options; says which were old."""
+    named = []
+    for position, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        is_name = name.startswith("--") or position == 0
+        if is_name and name in RENAMED:
+            print(f"note: {name} is now called {RENAMED[name]}", file=sys.stderr)
+            argument = RENAMED[name] + equals + value  # noqa: PLW2901 - the same argument under its new name
+        named.append(argument)
+    return named
+
+
+def with_options(message: str) -> str:
+    """A library's message with options in place of parameters in backticks.
+
+    >>> with_options("`batch_size=0`: must be above 0, or use `resume=True`")
+    '--batch-size 0: must be above 0, or use --resume'
+    """
+
+    def option(match: re.Match[str]) -> str:
+        name = OPTIONS.get(match[1], match[1]).replace("_", "-")
+        return f"--{name}" if match[2] in (None, "True") else f"--{name} {match[2]}"
+
+    return re.sub(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`", option, message)
 
 
 def main() -> None:
     """Run the command line; an unusable input is one line on standard error and exit status 1."""
+    sys.argv[1:] = with_todays_names(sys.argv[1:])
     add_commands(sys.argv[1:])
     if isinstance(sys.stdout, TextIOWrapper):  # names of files may be no UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("hevitpose").setLevel(logging.INFO)
     try:
         app()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except HevitposeError as error:
+        print(f"error: {with_options(str(error))}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:  # a folder that may not be entered, a name that is too long
         if error.filename is None:

@@ -1,12 +1,11 @@
 """`hevitpose submit`."""
 
-import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hevitpose.cli.progress import training_progress
+from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
 from hevitpose.data.detections import read_detections
 from hevitpose.evaluation import submission
@@ -40,14 +39,10 @@ def submit(
     atomic.refuse_unwritable_file(output)
     network, folder = load_network(model, runtime, device=device), root or data.parent
     notes: list[str] = []
-    with training_progress() as report:
-
-        def told(done: int, of: int) -> None:
-            report(data.stem, done, of, math.nan, math.nan)
-
+    with show_progress() as on_progress:
         if data.suffix == ".mat":
             test = submission.read_mpii_test(data, folder)
-            found = predict_piecewise(network, test.people, flip_test, batch_size, told)
+            found = predict_piecewise(network, test.people, flip_test, batch_size, on_progress)
             submission.write_mpii_test(output, test, found.joints)
         else:
             if boxes is None:
@@ -56,7 +51,9 @@ def submit(
             keypoints_of(network, people)  # refused before the boxes are read
             submission.refuse_coco_name(output)
             detections = read_detections(boxes)
-            found, notes = predict_in_detections(network, people, detections, boxes.name, flip_test, batch_size, told)
+            found, notes = predict_in_detections(
+                network, people, detections, boxes.name, flip_test, batch_size, on_progress
+            )
             found = apply_oks_nms(people, found, network, soft=False)
             submission.write_coco_zip(output, people, found)
     print(*(f"note: {note}" for note in notes), f"{output}: {len(found.scores)} people", sep="\n")

@@ -41,7 +41,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, weights, log and curve.")] = Path("runs/train"),
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
-    rate: Annotated[float | None, typer.Option(min=1e-12, help="Learning rate instead of the recipe's.")] = None,
+    lr: Annotated[float | None, typer.Option(min=1e-12, help="Learning rate instead of the recipe's.")] = None,
     size: Annotated[
         str | None, typer.Option(help="Input size: 256, 256x192 (height x width), or in turn 128,192@0.5,256@0.8.")
     ] = None,
@@ -103,7 +103,7 @@ def train(
 ) -> None:
     """Train a network on labelled people."""
     need("train")
-    from hevitpose.cli.progress import training_progress
+    from hevitpose.cli.progress import show_progress
     from hevitpose.data.find import find_dataset
     from hevitpose.training import dry_run as trial
     from hevitpose.training import recipes
@@ -123,7 +123,7 @@ def train(
         cutout=cutout,
         epochs=epochs,
         batch_size=batch_size,
-        learning_rate=rate,
+        learning_rate=lr,
         patience=patience,
         weights=weights,
         imagenet=str(imagenet) if imagenet else recipes.TIMM if pretrained else None,
@@ -142,11 +142,11 @@ def train(
             print("no validation set: nothing will be scored", file=sys.stderr)
     if time_budget is not None:
         chosen = within_budget(chosen, time_budget, dataset, out, hardware, resume, f"--time-budget {time_budget}")
-    with training_progress() as report:
-        history = run(chosen, dataset, out, hardware, resume, report)
+    with show_progress() as on_progress:
+        history = run(chosen, dataset, out, hardware, resume, on_progress)
         if _rank():
             return
-        scores = write_report(out, dataset, report)
+        scores = write_report(out, dataset, on_progress)
     print(*(f"{name}: {value}" for name, value in history[-1].items()), sep="\n")
     for name, of_set in scores.items():
         metric = of_set["metric"]

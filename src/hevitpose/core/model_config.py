@@ -60,5 +60,7 @@ def model_config_from_metadata(metadata: Mapping[str, str], source: str | PathLi
             parse_variant(str(config.get("variant", "")), str(source)),
             bool(config.get("flip_test", False)),
         )
+    except InputError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(source, f"not weights of hevitpose (its metadata: {type(error).__name__} {error})") from error

@@ -1,7 +1,6 @@
 """The crops of a data set's people: every image read once, every person cut once."""
 
 import hashlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,11 +15,10 @@ from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import BOX_PADDING, Floats
 from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.io import atomic, images
 
 PICTURES_A_FLUSH = 500
-Told = Callable[[int, int], None]
-"""Told how many images are done, and of how many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +33,7 @@ def cut_people(
     people: LabelledPeople,
     size_hw: tuple[int, int],
     padding: float = BOX_PADDING,
-    progress: Told | None = None,
+    on_progress: OnProgress = ignore_progress,
     folder: Path | None = None,
 ) -> Crops:
     """One crop of `size_hw` for each person's box, padded.
@@ -72,8 +70,7 @@ def cut_people(
                     pixels.flush()
                 done[cut] = True
                 cut.clear()
-            if progress:
-                progress(len(done) - len(missing) + count, len(done))
+            on_progress(Progress(f"crops of {people.name}", len(done) - len(missing) + count, len(done)))
     return Crops(pixels, matrices)
 
 

@@ -56,7 +56,7 @@ def find_dataset(name: str, root: Path | None = None) -> Dataset:
         raise InputError(name, f"no such TOML file or folder, and no data set of that name (known: {known})")
     given = root or (Path(os.environ[ROOT_VARIABLE]) if os.environ.get(ROOT_VARIABLE) else None)
     if given is None:
-        raise InputError(name, f"say where its files are: --root FOLDER, or {ROOT_VARIABLE} in the environment")
+        raise InputError(name, f"say where its files are: `root=FOLDER`, or {ROOT_VARIABLE} in the environment")
     folder = given / stem if (given / stem).is_dir() else given
     return _read(stem, entry.read_text(encoding="utf-8"), folder, Path(f"{stem}.toml"))
 

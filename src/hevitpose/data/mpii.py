@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hevitpose.core.errors import InputError
+from hevitpose.core.errors import InputError, MissingExtraError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import ImageFile, LabelledPeople
 from hevitpose.core.results import Predictions
@@ -159,9 +159,7 @@ def write_pred_mat(path: Path, people: LabelledPeople, found: Predictions) -> No
     if found.person_of is None:
         raise InputError(path, "pred.mat is of people in the boxes of their labels")
     if len(found.person_of) != len(people):
-        raise InputError(
-            path, f"pred.mat is of all {len(people)} people, here are {len(found.person_of)} (--doubles keep)"
-        )
+        raise InputError(path, f"pred.mat is of all {len(people)} people, here are {len(found.person_of)} (`nms=none`)")
     save_mat(path, {"preds": found.joints[np.argsort(found.person_of)] + FIRST_PIXEL})
 
 
@@ -192,7 +190,7 @@ def _load_mat(path: Path, as_objects: bool) -> dict[str, Any]:
     try:
         from scipy.io import loadmat
     except ImportError as error:
-        raise InputError(path, 'a MATLAB file needs scipy: pip install "hevitpose[train]"') from error
+        raise MissingExtraError("train", f"{path}: a MATLAB file") from error
     if not path.is_file():
         raise InputError(path, "no such file")
     try:

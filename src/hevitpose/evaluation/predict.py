@@ -10,8 +10,9 @@ import numpy as np
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.core.results import Detections, Predictions
-from hevitpose.data.crops import Crops, Told, cut_people
+from hevitpose.data.crops import Crops, cut_people
 from hevitpose.data.detections import NOBODY, DetectionFile
 from hevitpose.inference.keypoints import predict_keypoints
 from hevitpose.inference.network import Network, keypoints_of
@@ -52,7 +53,7 @@ def predict_in_detections(
     source: str,
     flip_test: bool,
     batch_size: int,
-    told: Told | None = None,
+    on_progress: OnProgress = ignore_progress,
 ) -> tuple[Predictions, list[str]]:
     """Look for a person in every detected box of the images, and say what does not fit.
 
@@ -76,14 +77,18 @@ def predict_in_detections(
     if detections.empty:
         notes.append(f"{detections.empty} boxes without width or height in {source} were left out")
     boxes = in_boxes(people, np.repeat(np.arange(len(counts)), counts), [one for one in of_images if len(one.scores)])
-    found = predict_piecewise(network, boxes, flip_test, batch_size, told)
+    found = predict_piecewise(network, boxes, flip_test, batch_size, on_progress)
     box_scores = np.concatenate([one.scores for one in of_images])
     scores = person_scores(found.keypoint_scores, box_scores)
     return replace(found, scores=scores, person_of=None, source=f"{source}, {len(scores)} boxes"), notes
 
 
 def predict_piecewise(
-    network: Network, people: LabelledPeople, flip_test: bool, batch_size: int, told: Told | None = None
+    network: Network,
+    people: LabelledPeople,
+    flip_test: bool,
+    batch_size: int,
+    on_progress: OnProgress = ignore_progress,
 ) -> Predictions:
     """As `predict_in_label_boxes`, with the crops of so many persons in memory at a time. Raises InputError."""
     joints, scores = np.empty_like(people.keypoints), np.empty(people.visibility.shape)
@@ -93,8 +98,7 @@ def predict_piecewise(
         crops = cut_people(some, network.config.input_size, network.config.padding)
         found = predict_in_label_boxes(network, some, crops, flip_test, batch_size)
         joints[part], scores[part] = found.joints, found.keypoint_scores
-        if told:
-            told(int(part[-1]) + 1, len(people))
+        on_progress(Progress(people.name, int(part[-1]) + 1, len(people)))
     return predictions_in_labels(people, joints, scores)
 
 

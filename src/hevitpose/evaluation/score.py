@@ -24,7 +24,7 @@ from hevitpose.metrics.oks import (
 )
 from hevitpose.metrics.pck import PCK, pck, pckh, torso_size
 
-Nms = Literal["hard", "soft", "keep"]
+Nms = Literal["hard", "soft", "none"]
 PCKH = (0.5, 0.1, 0.11)
 HRNETS = "PCKh@0.11 is what HRNet's code prints as PCKh@0.1"
 SIMILARITY = "OKS"

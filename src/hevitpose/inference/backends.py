@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hevitpose.core.errors import InputError
+from hevitpose.core.errors import DeviceError, InputError, MissingExtraError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.model_config import KEY, ModelConfig, model_config_from_metadata
 
@@ -112,7 +112,7 @@ def compile_openvino(
         import openvino
         from openvino.frontend import FrontEndManager
     except ImportError as error:
-        raise InputError("openvino", 'is not installed: pip install "hevitpose[openvino]"') from error
+        raise MissingExtraError("openvino") from error
     settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = str(threads)
@@ -139,7 +139,7 @@ def open_torch(path: Path, threads: int | None = None, device: str = "cpu") -> t
         model = model.eval().to(device)
     except (RuntimeError, AssertionError) as error:  # AssertionError where torch was built without CUDA
         reason = str(error).splitlines()[0]
-        raise InputError(f"--device {device}", f"there is none that can be used ({reason})") from error
+        raise DeviceError(f"`device={device}`", f"cannot be used ({reason})") from error
     return torch_backend(model), config
 
 

@@ -87,7 +87,7 @@ def refuse_overwriting(paths: Sequence[Path], jobs: Sequence[ImageInput], folder
             raise InputError(
                 target,
                 "several images have this name, and so would their results: "
-                "run once for each folder, each with its own --output",
+                "run once for each folder, each with its own `output`",
             )
     if not draw:
         return
@@ -95,10 +95,10 @@ def refuse_overwriting(paths: Sequence[Path], jobs: Sequence[ImageInput], folder
     for job in jobs:
         drawing = folder / f"{job.target}.png"
         if _place(drawing) in sources:
-            raise InputError(drawing, "is one of the images: choose another --output")
+            raise InputError(drawing, "is one of the images: choose another `output`")
     for path in paths:
         if path.is_dir() and path.resolve() == folder.resolve():
-            raise InputError(path, "drawings would lie among the images: choose another --output")
+            raise InputError(path, "drawings would lie among the images: choose another `output`")
 
 
 def image_ids(paths: Sequence[Path], known: Sequence[int | None]) -> list[int]:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hevitpose.core.errors import InputError
+from hevitpose.core.errors import InputError, MissingExtraError
 
 
 def read_text(path: Path) -> str:
@@ -30,7 +30,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         import yaml
     except ImportError as error:
-        raise InputError(path, 'a YAML file needs PyYAML: pip install "hevitpose[train]"') from error
+        raise MissingExtraError("train", f"{path}: a YAML file") from error
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

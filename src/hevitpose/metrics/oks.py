@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hevitpose.core import geometry
-from hevitpose.core.errors import InputError
+from hevitpose.core.errors import InputError, MissingExtraError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.results import Predictions
@@ -101,9 +101,7 @@ def average_precision(
     try:
         from faster_coco_eval import COCO, COCOeval_faster
     except ImportError as error:
-        raise InputError(
-            "train", 'OKS needs packages that are not installed: pip install "hevitpose[train]"'
-        ) from error
+        raise MissingExtraError("train", "OKS") from error
     truth = COCO(_truth(people))
     found = truth.loadRes(_results(image_index, joints, scores))
     evaluator = COCOeval_faster(truth, found, "keypoints", print_function=_silent, kpt_oks_sigmas=sigmas.tolist())

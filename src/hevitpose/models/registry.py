@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from hevitpose.core.architecture import PLAIN, NetworkName, Variant, network_spec
-from hevitpose.core.errors import InputError
+from hevitpose.core.errors import InputError, MissingExtraError
 from hevitpose.models import hevitpose
 from hevitpose.models.baselines import efficientvit, networks
 
@@ -60,8 +60,7 @@ def build_network(
     except ModuleNotFoundError as error:
         if error.name != "timm":
             raise
-        reason = 'needs timm, which is not installed: pip install "hevitpose[baselines]"'
-        raise InputError(NETWORKS[name].title, reason) from error
+        raise MissingExtraError("baselines", NETWORKS[name].title) from error
     except (OSError, RuntimeError) as error:
         if not pretrained:
             raise

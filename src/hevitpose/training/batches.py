@@ -1,7 +1,5 @@
 """From a data set's people to batches on the device: cut once, warped anew in every epoch."""
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from torch import Tensor
 from hevitpose.core import geometry
 from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.progress import OnProgress, ignore_progress
 from hevitpose.data.crops import cut_people
 from hevitpose.models.input import normalize
 from hevitpose.training.augment import color_jitter, cutout, geometric_augmentation, photometric_augmentation, warp
@@ -25,12 +24,6 @@ CACHE_MARGIN = 1.5
 """Cached crops show this much more than the padded box, for augmentation to move in, at the input's resolution."""
 SHARE_OF_DEVICE = 0.6
 """Crops that would fill more of an accelerator's free memory than this stay in the host's."""
-
-Report = Callable[[str, int, int, float, float], None]
-"""Told what is done, how much of it, of how much, the loss so far, and the run's share of work that is done.
-
-The last two are NaN where nothing is trained.
-"""
 
 
 @dataclass(frozen=True)
@@ -64,11 +57,11 @@ class CachedCrops:
         padding: float,
         device: torch.device,
         folder: Path | None,
-        report: Report,
+        on_progress: OnProgress = ignore_progress,
     ) -> "CachedCrops":
         """Cut all persons for inputs of `size_hw`; with `folder` into a file there that is mapped into memory."""
         cached_hw = (round(size_hw[0] * CACHE_MARGIN), round(size_hw[1] * CACHE_MARGIN))
-        crops = cut_people(people, cached_hw, padding * CACHE_MARGIN, counting(report, people.name), folder)
+        crops = cut_people(people, cached_hw, padding * CACHE_MARGIN, on_progress, folder)
         pixels = torch.from_numpy(crops.pixels)
         if device.type == "cuda" and pixels.nbytes < SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]:
             pixels = pixels.to(device)
@@ -100,8 +93,3 @@ def make_batch(
 def permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """The order of this epoch, whatever ran before it."""
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, 1, epoch, 0])).permutation(count)
-
-
-def counting(report: Report, name: str) -> Callable[[int, int], None]:
-    """Progress of cutting crops as a `Report`."""
-    return lambda done, of: report(f"crops of {name}", done, of, math.nan, math.nan)

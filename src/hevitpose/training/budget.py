@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hevitpose.core.errors import InputError
+from hevitpose.core.progress import ignore_progress
 from hevitpose.data.datasets import Dataset
 from hevitpose.io.json_files import read_json
 from hevitpose.training import distributed
@@ -74,10 +75,10 @@ def seconds_of_an_epoch(recipe: Recipe, dataset: Dataset, folder: Path, hardware
     fabric = make_fabric(hardware)
     refuse_batch(recipe, len(everybody), fabric.world_size, dataset.name)
     mine = np.arange(fabric.global_rank, len(few), fabric.world_size)
-    run, state = set_up(recipe, hardware, few, [], folder, fabric, lambda *_: None, True)
+    run, state = set_up(recipe, hardware, few, [], folder, fabric, ignore_progress, True)
     times: dict[tuple[int, int], float] = {}
     for size_hw in dict.fromkeys(recipe.input_size(epoch) for epoch in range(recipe.epochs)):
-        crops = CachedCrops.of(few, size_hw, recipe.padding, fabric.device, None, run.report)
+        crops = CachedCrops.of(few, size_hw, recipe.padding, fabric.device, None)
         for step in range(WARM_UP + MEASURED):
             if step == WARM_UP:
                 started = time.perf_counter()

@@ -1,7 +1,7 @@
 """The whole state of a run in one file, from which it continues as if it had never stopped."""
 
 import json
-import sys
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from hevitpose.models import weights
 from hevitpose.training.recipes import Recipe, difference
 
 FILE = "checkpoint.safetensors"
+LOGGER = logging.getLogger(__name__)
 DATA = ("training people", "validation sets")
 """Conditions of a run without which it would not be the same run."""
 
@@ -72,7 +73,7 @@ def load(path: Path, state: State, recipe: Recipe, conditions: Mapping[str, str]
         if before.get(name) != value and name in DATA:
             raise InputError(path, f"was made with other {name}: resume with the same data")
         if before.get(name) != value:
-            print(f"{name}: {value} instead of {before.get(name)}, not the same to the last bit", file=sys.stderr)
+            LOGGER.warning("%s: %s instead of %s, not the same to the last bit", name, value, before.get(name))
     for prefix, module in (("model", state.network), ("averaged", state.averaged)):
         weights.load_into(module, _below(tensors, prefix), str(path))
     parameters = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]

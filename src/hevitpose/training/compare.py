@@ -35,13 +35,13 @@ def entries(models: str, recipe: Recipe, seeds: Iterable[int]) -> list[Entry]:
     found = []
     for seed in seeds:
         for text in models.split(","):
-            own = with_network(replace(recipe, seed=seed), text.strip(), f"--models {text}")
+            own = with_network(replace(recipe, seed=seed), text.strip(), f"`models={text}`")
             refuse_variant(own.model, own.variant)
             found.append(Entry(resolve_alias(text.strip()), own))
     names = [entry.name for entry in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError("--models", f"{twice[0].rpartition('-')[0]} is there twice")
+        raise InputError("`models`", f"{twice[0].rpartition('-')[0]} is there twice")
     return found
 
 

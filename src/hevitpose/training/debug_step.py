@@ -27,7 +27,7 @@ def save_failed_step(path: Path, network: nn.Module, batch: Batch, recipe: Recip
     weights.save(path, tensors, {"failed_step": json.dumps(config | {"recipe": recipe.as_json()})})
 
 
-def replay(path: Path) -> list[str]:
+def debug_step(path: Path) -> list[str]:
     """Run the step of a file by `save_failed_step` again, in float32, and say where numbers stop being finite.
 
     The lines name what was not finite before the step, then the first module whose output, and the first parameter

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from hevitpose.core.labels import ImageFile, LabelledPeople
+from hevitpose.core.progress import Progress
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.data.convert import write_coco
 from hevitpose.data.crops import cut_people
@@ -39,16 +40,16 @@ def dry_run(recipe: Recipe, skeleton: Skeleton, hardware: Hardware) -> str:
     metric: Metric = "oks" if skeleton.sigmas else "pckh"
     losses: list[float] = []
 
-    def told(what: str, _done: int, _of: int, loss: float, _work: float) -> None:
-        if what.startswith("epoch"):
-            losses.append(loss)
+    def on_progress(progress: Progress) -> None:
+        if progress.loss is not None:
+            losses.append(progress.loss)
 
     with TemporaryDirectory() as name:
         folder = Path(name)
         people = made_up(folder, skeleton, STEPS * BATCH).read()
         fabric = make_fabric(hardware)
-        run, state = set_up(small, hardware, people, [], folder, fabric, told, False)
-        crops = CachedCrops.of(people, (SIDE, SIDE), small.padding, fabric.device, None, quiet)
+        run, state = set_up(small, hardware, people, [], folder, fabric, on_progress, False)
+        crops = CachedCrops.of(people, (SIDE, SIDE), small.padding, fabric.device, None)
         train_epoch(run, state, crops, lambda _: None)
         network = Network("dry run", torch_backend(state.averaged), config_of(run, (SIDE, SIDE)))
         found = predict_in_label_boxes(network, people, cut_people(people, (SIDE, SIDE), small.padding), True, BATCH)
@@ -81,7 +82,3 @@ def made_up(folder: Path, skeleton: Skeleton, count: int) -> Split:
     )
     write_coco(people, folder / "people.json")
     return Split("people", folder / "people.json", folder)
-
-
-def quiet(*_: object) -> None:
-    """Reports nothing."""

@@ -1,13 +1,13 @@
 """Device, precision and processes of a training run."""
 
-import sys
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from lightning_fabric import Fabric
 
-from hevitpose.core.errors import InputError
+from hevitpose.core.errors import DeviceError
 from hevitpose.models import cpu
 from hevitpose.training import distributed
 
@@ -34,6 +34,7 @@ class Hardware:
 
 
 AUTO = Hardware()
+LOGGER = logging.getLogger(__name__)
 
 
 def make_fabric(hardware: Hardware) -> Fabric:
@@ -46,7 +47,7 @@ def make_fabric(hardware: Hardware) -> Fabric:
         fabric = Fabric(accelerator=hardware.device, precision="32-true", **distributed.processes())
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"--device {hardware.device}", f"there is none that can be used ({reason})") from error
+        raise DeviceError(f"`device={hardware.device}`", f"cannot be used ({reason})") from error
     device = fabric.device.type
     native = cpu.supports_bfloat16() if device == "cpu" else device == "cuda"
     bfloat16 = hardware.precision == "bf16" or (hardware.precision == "auto" and native)
@@ -59,5 +60,5 @@ def make_fabric(hardware: Hardware) -> Fabric:
     if fabric.is_global_zero:
         found = " (no GPU was found)" if hardware.device == "auto" and device == "cpu" else ""
         why = "" if hardware.precision != "auto" else f", which this device {'multiplies' if native else 'prefers'}"
-        print(f"device: {device}{found}; {'bfloat16' if bfloat16 else 'float32'}{why}", file=sys.stderr)
+        LOGGER.info("device: %s%s; %s%s", device, found, "bfloat16" if bfloat16 else "float32", why)
     return fabric

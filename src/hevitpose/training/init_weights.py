@@ -1,5 +1,6 @@
 """The weights that a run begins with: random ones, or those of a trained network, also one with other keypoints."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from hevitpose.models.registry import NETWORKS, build_network, title_of
 from hevitpose.models.weights import load_into, load_model
 from hevitpose.training import distributed
 from hevitpose.training.recipes import TIMM, Recipe
+
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def init_network(recipe: Recipe, skeleton: Skeleton, fabric: Fabric, folder: Pat
     if folder and fabric.is_global_zero:
         for name, lines in report.items():
             atomic.write(folder / name, "".join(f"{line}\n" for line in lines))
-            print(*lines, sep="\n")
+            LOGGER.info("\n".join(lines))
     if fabric.world_size > 1:
         distributed.synchronize_batch_norms(network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unknown to torch's types
@@ -86,7 +89,7 @@ def init_from_imagenet(network: nn.Module, recipe: Recipe) -> tuple[str, ...]:
         if not isinstance(network, HEViTPose | EfficientViTPose):
             raise InputError(name, "has no weights of ImageNet to init_network with")
         if path is None:
-            raise InputError(name, "begins with a file of timm's efficientvit_m0 (T), m2 (S) or m4: --imagenet FILE")
+            raise InputError(name, "begins with a file of timm's efficientvit_m0 (T), m2 (S) or m4: `imagenet=FILE`")
         return init_from_efficientvit(network, path)
     torch.manual_seed(recipe.seed)  # so that what the weights do not fill is what it was
     theirs = build_network(recipe.model, 1, recipe.variant, path or True).get_submodule("backbone")
@@ -109,7 +112,7 @@ def init_from_weights(network: nn.Module, path: Path, skeleton: Skeleton) -> Key
     trained, config = load_model(path)
     if learned_shapes(network) != learned_shapes(trained):
         named = network_spec(config.architecture, config.variant)
-        raise InputError(path, f"is of {title_of(config.architecture, config.variant)}: use --model {named}")
+        raise InputError(path, f"is of {title_of(config.architecture, config.variant)}: use `model={named}`")
     match = match_keypoints(skeleton, config.skeleton)
     (*_, (last_name, last)), theirs = network.get_submodule("head").named_children(), trained.get_submodule("head")
     own = [k for k, row in enumerate(match.rows) if row is not None]

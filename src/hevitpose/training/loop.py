@@ -16,9 +16,10 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hevitpose.core.errors import InputError
+from hevitpose.core.errors import InputError, TrainingDiverged
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.model_config import ModelConfig
+from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.data.crops import Crops, cut_people
 from hevitpose.data.datasets import Dataset, Split
 from hevitpose.evaluation.predict import predictions_in_labels
@@ -27,7 +28,7 @@ from hevitpose.inference.backends import torch_backend
 from hevitpose.inference.keypoints import predict_keypoints
 from hevitpose.models import cpu
 from hevitpose.training import checkpoint, debug_step, distributed
-from hevitpose.training.batches import CACHE_MARGIN, Batch, CachedCrops, Report, counting, make_batch, permutation
+from hevitpose.training.batches import CACHE_MARGIN, Batch, CachedCrops, make_batch, permutation
 from hevitpose.training.checkpoint import RunPosition, State
 from hevitpose.training.ema import update_average
 from hevitpose.training.fabric import AUTO, Hardware, make_fabric
@@ -48,7 +49,7 @@ class TrainingRun:
     folder: Path
     fabric: Fabric
     model: Any
-    report: Report
+    on_progress: OnProgress
 
     @property
     def steps(self) -> int:
@@ -74,7 +75,7 @@ def train(
     folder: Path,
     hardware: Hardware = AUTO,
     resume: bool = False,
-    report: Report = lambda *_: None,
+    on_progress: OnProgress = ignore_progress,
 ) -> list[dict[str, Any]]:
     """TrainingRun `recipe` on `dataset`, leave everything in `folder`, and return its log: one row an epoch.
 
@@ -84,7 +85,7 @@ def train(
     """
     state_file = folder / checkpoint.FILE
     if state_file.exists() and not resume:
-        raise InputError(folder, "already holds a run: continue it with --resume, or choose another folder")
+        raise InputError(folder, "already holds a run: continue it with `resume=True`, or choose another folder")
     if dataset.train is None:
         raise InputError(dataset.name, "has no [train] table")
     people = dataset.train.read()
@@ -94,11 +95,11 @@ def train(
             validation.append((split, split.read()))
             refuse_unmeasurable(validation[-1][1], split.metric)
     if recipe.patience is not None and not any(split.metric for split in dataset.validation):
-        raise InputError("--patience", "needs a validation set with a metric")
+        raise InputError("`patience`", "needs a validation set with a metric")
     fabric = make_fabric(hardware)
     refuse_batch(recipe, len(people), fabric.world_size, dataset.name)
 
-    run, state = set_up(recipe, hardware, people, validation, folder, fabric, report, state_file.exists())
+    run, state = set_up(recipe, hardware, people, validation, folder, fabric, on_progress, state_file.exists())
     if state_file.exists():
         checkpoint.load(state_file, state, recipe, run.conditions)
     device = torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else fabric.device.type
@@ -111,10 +112,10 @@ def train(
         if crops is None or size_hw != crops.size_hw:
             with distributed.first_process_first():
                 crops = CachedCrops.of(
-                    people, size_hw, recipe.padding, fabric.device, crop_folder(run, size_hw), report
+                    people, size_hw, recipe.padding, fabric.device, crop_folder(run, size_hw), on_progress
                 )
             mine = [p.subset(np.arange(fabric.global_rank, len(p), fabric.world_size)) for _, p in validation]
-            validation_crops = [cut_people(p, size_hw, recipe.padding, counting(report, p.name)) for p in mine]
+            validation_crops = [cut_people(p, size_hw, recipe.padding, on_progress) for p in mine]
         train_epoch(run, state, crops, save)
         results = validate(run, state.averaged, validation_crops)
         improved = end_epoch(run, state, results)
@@ -141,7 +142,7 @@ def set_up(
     validation: list[tuple[Split, LabelledPeople]],
     folder: Path,
     fabric: Fabric,
-    report: Report,
+    on_progress: OnProgress,
     resumes: bool,
 ) -> tuple[TrainingRun, State]:
     """A run before its first step; one that resumes needs none of the weights that its recipe names."""
@@ -151,7 +152,7 @@ def set_up(
     model, _ = fabric.setup(network, optimizer)
     if hardware.compile:
         model.compile()
-    run = TrainingRun(recipe, hardware, people, validation, folder, fabric, model, report)
+    run = TrainingRun(recipe, hardware, people, validation, folder, fabric, model, on_progress)
     return run, State(network, averaged.to(fabric.device), optimizer, RunPosition())
 
 
@@ -185,7 +186,7 @@ def train_epoch(run: TrainingRun, state: State, crops: CachedCrops, save: Callab
                 f"epoch {progress.epoch + 1}/{recipe.epochs}",
                 recipe.work(progress.epoch, (step + 1) / run.steps),
             )
-            run.report(name, step + 1, run.steps, progress.loss_sum / (step + 1), work)
+            run.on_progress(Progress(name, step + 1, run.steps, progress.loss_sum / (step + 1), work))
         save(False)
 
 
@@ -267,14 +268,16 @@ def saver(run: TrainingRun, state: State) -> Callable[[bool], None]:
 
 def not_finite(
     run: TrainingRun, state: State, batch: Batch, mine: NDArray[np.int64], rate: float, what: str
-) -> InputError:
-    """Keep the step for `hevitpose replay`, and the error that names it."""
+) -> TrainingDiverged:
+    """Keep the step for `hevitpose debug-step`, and the error that names it."""
     file = run.folder / debug_step.FILE
     files = [run.people.images[i].name for i in run.people.image_index[mine]]
     config = {"epoch": state.progress.epoch + 1, "step": state.progress.step + 1, "rate": rate, "files": files}
     debug_step.save_failed_step(file, state.network, batch, run.recipe, config)
     where = f"step {config['step']} of epoch {config['epoch']} at a rate of {rate:.3g} ({debug_step.short_list(files)})"
-    return InputError(run.folder, f"{what} at {where}; no weight was changed by it. See: hevitpose replay {file}")
+    return TrainingDiverged(
+        run.folder, f"{what} at {where}; no weight was changed by it. See: hevitpose debug-step {file}"
+    )
 
 
 def config_of(run: TrainingRun, size_hw: tuple[int, int]) -> ModelConfig:

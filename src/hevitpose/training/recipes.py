@@ -154,14 +154,14 @@ def make_recipe(
     recipe = recipe_by_name(name)
     if model:
         if "/" in name:
-            raise InputError(f"--model {model}", f"the recipe {name} names its network")
-        recipe = with_network(recipe, model, f"--model {model}")
+            raise InputError(f"`model={model}`", f"the recipe {name} names its network")
+        recipe = with_network(recipe, model, f"`model={model}`")
     recipe = with_codec(recipe, codec, sigma)
     views: dict[str, Any] = {"half_body": half_body, "color_jitter": color_jitter, "cutout": cutout}
     changes["augmentation"] = replace(recipe.augmentation, **{k: v for k, v in views.items() if v is not None})
     changes["input_sizes"] = size and parse_sizes(size)
     if changes.get("weights") and changes.get("imagenet"):
-        raise InputError("--weights", "and weights of ImageNet cannot both be begun with")
+        raise InputError("`weights`", "cannot be combined with `imagenet`")
     return replace(recipe, **{field: value for field, value in changes.items() if value is not None})
 
 
@@ -169,8 +169,8 @@ def recipe_by_name(name: str) -> Recipe:
     """The recipe `SET` of `RECIPES`, or `SET/NETWORK` with a network as `with_network` takes it. Raises InputError."""
     base, slash, model = name.partition("/")
     if base not in RECIPES:
-        raise InputError(f"--recipe {name}", f"no such recipe (known: {', '.join(RECIPES)}, each also SET/NETWORK)")
-    return with_network(RECIPES[base](), model, f"--recipe {name}") if slash else RECIPES[base]()
+        raise InputError(f"`recipe={name}`", f"no such recipe (known: {', '.join(RECIPES)}, each also SET/NETWORK)")
+    return with_network(RECIPES[base](), model, f"`recipe={name}`") if slash else RECIPES[base]()
 
 
 def with_network(recipe: Recipe, text: str, source: str) -> Recipe:
@@ -256,16 +256,16 @@ def parse_sizes(text: str) -> tuple[InputSize, ...]:
     for part in text.split(","):
         match = re.fullmatch(r"(\d+)(?:x(\d+))?(?:@(0?\.\d+|0))?", part.strip())
         if not match:
-            raise InputError(f"--size {text}", f"{part!r} is not of the form 256, 256x192 or 192@0.5")
+            raise InputError(f"`size={text}`", f"{part!r} is not of the form 256, 256x192 or 192@0.5")
         height, width = int(match[1]), int(match[2] or match[1])
         for side in (height, width):
             if side % 32 or not side:
                 low = max(32, side // 32 * 32)
                 raise InputError(
-                    f"--size {text}", f"{side} is not a multiple of 32; the nearest are {low} and {low + 32}"
+                    f"`size={text}`", f"{side} is not a multiple of 32; the nearest are {low} and {low + 32}"
                 )
         sizes.append(InputSize(height, width, float(match[3] or 0)))
     starts = [s.start for s in sizes]
     if starts[0] != 0 or any(b <= a for a, b in pairwise(starts)):
-        raise InputError(f"--size {text}", "the first size starts at 0 and each later one at a larger share")
+        raise InputError(f"`size={text}`", "the first size starts at 0 and each later one at a larger share")
     return tuple(sizes)

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from hevitpose.core import geometry
 from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.progress import OnProgress, ignore_progress
 from hevitpose.core.results import Predictions
 from hevitpose.data.crops import Crops, cut_people
 from hevitpose.data.datasets import Dataset
@@ -30,9 +30,7 @@ SMALLEST_SIDE = 192
 BATCH = 32
 
 
-def write_report(
-    folder: Path, dataset: Dataset, report: Callable[[str, int, int, float, float], None]
-) -> dict[str, Any]:
+def write_report(folder: Path, dataset: Dataset, on_progress: OnProgress = ignore_progress) -> dict[str, Any]:
     """Score the best weights of the run in `folder` on its validation sets, and write beside them what comes out.
 
     scores.json and keypoints.csv: every figure of every keypoint. worst_SET.png: the persons with the largest errors,
@@ -49,11 +47,7 @@ def write_report(
         if split.metric is None:
             continue
         people = split.read()
-
-        def told(done: int, of: int, name: str = people.name) -> None:
-            report(f"report on {name}", done, of, float("nan"), float("nan"))
-
-        crops = cut_people(people, network.config.input_size, network.config.padding, told)
+        crops = cut_people(people, network.config.input_size, network.config.padding, on_progress)
         found = predict_in_label_boxes(network, people, crops, True, BATCH)
         scores[split.name] = as_json(people, found, split.metric) | analysis(people, found, split.metric)
         title = f"{split.name}, {len(people)} persons in the boxes of their labels, {flip_test}"

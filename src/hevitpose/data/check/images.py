@@ -11,16 +11,16 @@ import numpy as np
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.labels import ImageFile
+from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.data.check.labels import Finding
 from hevitpose.data.coco import image_file, is_image, short
-from hevitpose.data.crops import Told
 from hevitpose.io import images
 
 Size = tuple[float, float]
 
 
 def check_images(
-    images: Iterable[Any], folder: Path, open_images: bool, told: Told | None = None
+    images: Iterable[Any], folder: Path, open_images: bool, name: str = "", on_progress: OnProgress = ignore_progress
 ) -> tuple[set[ImageFile], dict[str, Size], list[Finding]]:
     """The images, by image id their width and height (NaN where unknown), and their faults.
 
@@ -48,7 +48,7 @@ def check_images(
         else:
             findings.append(("missing image", record, f"there is no {file}"))
     if open_images:
-        findings += _image_faults(there, sizes, told)
+        findings += _image_faults(there, sizes, name, on_progress)
     return files, sizes, findings
 
 
@@ -80,7 +80,7 @@ def _is_there(file: ImageFile, inside: dict[Path, set[str]]) -> bool:
 
 
 def _image_faults(
-    there: list[tuple[str, str, ImageFile]], sizes: dict[str, Size], told: Told | None
+    there: list[tuple[str, str, ImageFile]], sizes: dict[str, Size], name: str, on_progress: OnProgress
 ) -> Iterator[Finding]:
     """The faults of these images (image id, record, file); `sizes` become the true ones."""
     with ThreadPoolExecutor(cpu_count()) as pool:
@@ -93,8 +93,7 @@ def _image_faults(
                 if fault:
                     yield fault[0], record, fault[1]
                 sizes[key] = look.upright
-            if told:
-                told(done, len(there))
+            on_progress(Progress(f"images of {name}", done, len(there)))
 
 
 def _look(file: ImageFile) -> images.Look | InputError:

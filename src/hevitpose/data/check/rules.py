@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +10,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.keypoint_names import mirror_from_names, side_of
 from hevitpose.core.labels import ImageFile
+from hevitpose.core.progress import OnProgress, ignore_progress
 from hevitpose.core.skeleton import NOT_FLIPPED, Skeleton
 from hevitpose.data.check.images import check_images, is_above_0
 from hevitpose.data.check.labels import Finding, Labelled, label_faults
@@ -25,7 +25,6 @@ from hevitpose.data.coco import (
     short,
 )
 from hevitpose.data.convert import coco_content
-from hevitpose.data.crops import Told
 from hevitpose.data.datasets import Split
 
 LOOSE_SIGMA = 0.15
@@ -100,16 +99,13 @@ class Fault:
 
 
 def check_sets(
-    splits: Sequence[Split], open_images: bool = False, told: Callable[[str, int, int], None] | None = None
+    splits: Sequence[Split], open_images: bool = False, on_progress: OnProgress = ignore_progress
 ) -> list[Fault]:
-    """The faults of all sets, errors first. Only with `open_images` are images decoded and sides compared.
-
-    `told` hears of which set how many images are done, and of how many.
-    """
+    """The faults of all sets, errors first. Only with `open_images` are images decoded and sides compared."""
     faults: list[Fault] = []
     set_of: dict[ImageFile, str] = {}
     for split in splits:
-        found, files = _check(split, open_images, told and partial(told, split.name))
+        found, files = _check(split, open_images, on_progress)
         for file in files:
             other = set_of.setdefault(file, split.name)
             if other != split.name:
@@ -121,7 +117,7 @@ def check_sets(
     return sorted(faults, key=lambda fault: fault.level != "error")
 
 
-def _check(split: Split, open_images: bool, told: Told | None) -> tuple[list[Finding], set[ImageFile]]:
+def _check(split: Split, open_images: bool, on_progress: OnProgress) -> tuple[list[Finding], set[ImageFile]]:
     """The faults of one set, and its images."""
     try:
         if split.format == "coco":
@@ -133,7 +129,7 @@ def _check(split: Split, open_images: bool, told: Told | None) -> tuple[list[Fin
     except InputError as error:
         return [("file", "", error.reason if error.source == str(split.annotations) else str(error))], set()
     findings = list(_skeleton_faults(skeleton))
-    files, sizes, found = check_images(content["images"], split.images, open_images, told)
+    files, sizes, found = check_images(content["images"], split.images, open_images, split.name, on_progress)
     findings += found
     ids = dict.fromkeys(sizes, 0)
     people = list(_check_annotations(content["annotations"], categories, skeleton, ids, split.repair, findings))

@@ -41,21 +41,20 @@ def test_sandwich_halves_and_downsampling_compute_what_timms_do(build, name, tmp
     ours = build(5).eval()
     init_from_efficientvit(ours, path)
     for i, stage in enumerate(ours.stages):
-        blocks, downsampling = list(stage), theirs.stages[i].downsample
         if i:
             channels = theirs.stages[i - 1].blocks[0].dw0.m.conv.in_channels
-            assert same(blocks.pop(0), downsampling, channels, 12, 8)
-        for block, other in zip(blocks, theirs.stages[i].blocks, strict=True):
+            assert same(stage.downsampling, theirs.stages[i].downsample, channels, 12, 8)
+        for block, other in zip(stage.blocks, theirs.stages[i].blocks, strict=True):
             channels = other.dw0.m.conv.in_channels
-            assert same(block[0], nn.Sequential(other.dw0, other.ffn0), channels, 6, 4)
-            assert same(block[2], nn.Sequential(other.dw1, other.ffn1), channels, 6, 4)
+            for layer in ("dw0", "ffn0", "dw1", "ffn1"):
+                assert same(block.get_submodule(layer), other.get_submodule(layer), channels, 6, 4)
 
 
 def test_efficientvit_m4_computes_what_timms_does(tmp_path):
     theirs, path = timms("efficientvit_m4", tmp_path)
     ours = efficientvit_m4(5).eval()
     init_from_efficientvit(ours, path)
-    assert ours.stages[0][0][1].branch.biases.std() > 0
+    assert ours.stages[0].blocks[0].mixer.branch.biases.std() > 0
     # Whole windows of 7 x 7, and windows that reach beyond the map.
     for height, width in ((14, 21), (16, 4)):
         assert same(ours.stages[0], theirs.stages[0], 128, height, width)
@@ -67,7 +66,7 @@ def test_what_was_loaded_is_reported(tmp_path):
     attention = "attention of stage 1, attention of stage 2, attention of stage 3"
     assert init_from_efficientvit(hevitpose_t(), path) == (
         "loaded: 1,902,144 parameters (stage 1, stage 2, stage 3)",
-        f"begins anew: 1,307,376 parameters (embedding, {attention}, head)",
+        f"initialized randomly: 1,307,376 parameters (embedding, {attention}, head)",
         f"not used of model.safetensors: 447,292 parameters (head, patch_embed, {attention})",
     )
 

@@ -4,7 +4,7 @@ from typing import get_args
 import pytest
 
 from hevitpose.core.architecture import PLAIN, NetworkName, Variant
-from hevitpose.core.errors import InputError
+from hevitpose.core.errors import InputError, MissingExtraError
 from hevitpose.models.hevitpose import HEViTPose, hevitpose_b, hevitpose_s
 from hevitpose.models.registry import NETWORKS, build_network, title_of
 
@@ -40,7 +40,7 @@ def test_a_network_that_cannot_be_is_refused(name, variant, message):
 
 def test_a_missing_timm_names_the_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(InputError, match=r"^ResNet-50: needs timm, .*: pip install \"hevitpose\[baselines\]\"$"):
+    with pytest.raises(MissingExtraError, match=r"^ResNet-50: .*: pip install \"hevitpose\[baselines\]\"$"):
         build_network("resnet50", 16)
 
 

@@ -230,15 +230,14 @@ def pointwise_conv(weight: Tensor, scale: Tensor | None = None, bias: Tensor | N
 def projection_of_normed(projection: nn.Module, norms: list[nn.LayerNorm]) -> nn.Module:
     """The projection of all groups' results with the affines of their norms before it."""
     scale, shift = torch.cat([norm.weight for norm in norms]), torch.cat([norm.bias for norm in norms])
-    match list(projection.children()):
-        case [nn.Conv2d() as conv]:
-            folded = nn.Conv2d(conv.in_channels, conv.out_channels, 1).requires_grad_(False)
-            folded.weight_scale = nn.Buffer(scale.view(1, -1, 1, 1))
-            folded.weight.copy_(conv.weight * folded.weight_scale)
-            folded.bias = nn.Parameter(cast("Tensor", conv.bias) + conv.weight.flatten(1) @ shift, requires_grad=False)
-            return folded
-        case layers:
-            return nn.Sequential(Affine(scale, shift), *layers)
+    if not isinstance(projection, nn.Conv2d):
+        return nn.Sequential(Affine(scale, shift), *projection.children())
+    folded = nn.Conv2d(projection.in_channels, projection.out_channels, 1).requires_grad_(False)
+    folded.weight_scale = nn.Buffer(scale.view(1, -1, 1, 1))
+    folded.weight.copy_(projection.weight * folded.weight_scale)
+    bias = cast("Tensor", projection.bias) + projection.weight.flatten(1) @ shift
+    folded.bias = nn.Parameter(bias, requires_grad=False)
+    return folded
 
 
 def reductions_in_one(reductions: list[nn.Conv2d]) -> nn.Conv2d:

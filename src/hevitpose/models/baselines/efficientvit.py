@@ -1,6 +1,6 @@
-"""EfficientViT-M4 (Liu et al., CVPR 2023) under the paper's patch embedding and head: tables 1, 4 and 6.
+"""EfficientViT-M4 (Liu et al., CVPR 2023) with the paper's patch embedding and head: tables 1, 4 and 6.
 
-It is HEViTPose-B with EfficientViT's own attention in place of CGSR-MHA.
+This is HEViTPose-B with EfficientViT's own attention in place of CGSR-MHA.
 """
 
 from itertools import product
@@ -12,20 +12,19 @@ from torch.nn import functional as F
 
 from hevitpose.core.architecture import PatchEmbedding
 from hevitpose.models.hevitpose import (
-    Residual,
+    build_stages,
     check_sides,
     conv_bn,
-    downsampling,
+    efficientvit_projection,
     heatmap_head,
     initialize,
     patch_embedding,
-    sandwich_half,
 )
 
 WINDOW = 7
 KEY_WIDTH = 16
 KERNELS = (7, 5, 3, 3)
-"""Of the depthwise convolution over the queries of each head; as many heads as kernels."""
+"""Kernel of each head's depthwise convolution over its queries; one head for each."""
 
 
 class Head(nn.Module):
@@ -47,7 +46,7 @@ class Head(nn.Module):
 
 
 class CascadedGroupAttention(nn.Module):
-    """EfficientViT's attention within windows of 7 x 7; each head is given its channels and the last head's result."""
+    """EfficientViT's attention within windows of 7 x 7; each head adds the previous head's result to its channels."""
 
     offsets: Tensor
 
@@ -55,8 +54,8 @@ class CascadedGroupAttention(nn.Module):
         super().__init__()
         self.heads = nn.ModuleList(Head(channels // len(KERNELS), kernel) for kernel in KERNELS)
         self.biases = nn.Parameter(torch.zeros(len(KERNELS), WINDOW**2))
-        self.projection = nn.Sequential(nn.ReLU(), *conv_bn(channels, channels, 1))
-        # A bias belongs to how many rows and columns apart two positions are, whichever comes first.
+        self.projection = efficientvit_projection(channels)
+        # A bias depends on the absolute row and column offsets between two positions.
         places = list(product(range(WINDOW), repeat=2))
         offsets = [[abs(y - v) * WINDOW + abs(x - u) for v, u in places] for y, x in places]
         self.register_buffer("offsets", torch.tensor(offsets), persistent=False)
@@ -93,13 +92,7 @@ class EfficientViTPose(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = patch_embedding(embedding, channels[0])
-        self.stages = nn.ModuleList()
-        for stage, (width, depth) in enumerate(zip(channels, depths, strict=True)):
-            layers = [downsampling(channels[stage - 1], width)] if stage else []
-            for _ in range(depth):
-                attention = Residual(CascadedGroupAttention(width))
-                layers.append(nn.Sequential(sandwich_half(width), attention, sandwich_half(width)))
-            self.stages.append(nn.Sequential(*layers))
+        self.stages = build_stages(channels, depths, lambda stage: CascadedGroupAttention(channels[stage]))
         self.head = heatmap_head(channels[-1], num_keypoints)
         initialize(self)
 

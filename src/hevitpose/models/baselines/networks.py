@@ -5,7 +5,6 @@ MMPose 0.29, the paper's framework, is the model for each: what its backbones en
 
 import importlib
 import sys
-from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 from hevitpose.models.baselines.pvt import PVT
 from hevitpose.models.baselines.shufflenet import ShuffleNetV2
-from hevitpose.models.hevitpose import check_sides, conv_bn, deconv_bn
+from hevitpose.models.hevitpose import check_sides, conv_bn, heatmap_head
 
 Pretrained = bool | Path
 """Whether to begin with ImageNet's weights as timm publishes them: fetched (True), or of a file that holds them."""
@@ -38,10 +37,7 @@ class Baseline(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone, self.layout = backbone, layout
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise((channels, *widths)):
-            layers += [*deconv_bn(inputs, outputs), nn.ReLU()]
-        self.head = nn.Sequential(*layers, nn.Conv2d((channels, *widths)[-1], num_keypoints, 1))
+        self.head = heatmap_head(channels, num_keypoints, widths)
         for module in self.head:
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.normal_(module.weight, std=0.001)

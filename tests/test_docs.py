@@ -80,6 +80,15 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in headings(target), link
 
 
+def test_the_python_example_of_readme_runs(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    exec(example[1], {})
+    score, keypoints = capsys.readouterr().out.split(" ", 1)
+    assert float(score) > 0.5
+    assert keypoints.count("\n") == 16
+
+
 def test_the_diagram_is_that_of_the_imports():
     spec = importlib.util.spec_from_file_location("architecture_diagram", ROOT / "tools" / "architecture_diagram.py")
     architecture_diagram = importlib.util.module_from_spec(spec)

@@ -168,7 +168,8 @@ def diagram(floors: list[list[str]], light: set[str], edges: set[tuple[str, str]
         body.append(f'<rect x="{left:.0f}" y="{y}" {size} fill="{fill}" stroke="#667"/>')
         body.append(text(x[node], y + 23, name, 'text-anchor="middle" font-weight="bold"'))
     bottom = top(len(floors)) - ROW_GAP + LEGEND_HEIGHT
-    for left, fill, words in ((half - 175, LIGHT_FILL, "loads without torch"), (half + 25, TORCH_FILL, "may load torch")):
+    legend = (half - 175, LIGHT_FILL, "loads without torch"), (half + 25, TORCH_FILL, "may load torch")
+    for left, fill, words in legend:
         body.append(f'<rect x="{left:.0f}" y="{bottom - 12}" width="14" height="14" fill="{fill}" stroke="#667"/>')
         body.append(text(left + 22, bottom, words))
     markers = "".join(

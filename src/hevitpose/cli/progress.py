@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from hevitpose.core.progress import OnProgress, Progress
+from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 
 SECONDS_BETWEEN_LINES = 60.0
 
@@ -20,10 +20,12 @@ T = TypeVar("T")
 
 
 @contextmanager
-def show_progress() -> Iterator[OnProgress]:
-    """An `on_progress` that shows how far the work is and how long it will take."""
+def show_progress(quiet: bool = False) -> Iterator[OnProgress]:
+    """An `on_progress` that shows how far the work is and how long it will take; `quiet` shows nothing."""
     console = Console(stderr=True)
-    if console.is_terminal:
+    if quiet:
+        yield ignore_progress
+    elif console.is_terminal:
         with _bars(console) as on_progress:
             yield on_progress
     else:

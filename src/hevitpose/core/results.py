@@ -87,7 +87,7 @@ class Person:
 
 @dataclass(frozen=True, eq=False)
 class ImagePoses:
-    """The people of one image of `size_wh` pixels, the best score first.
+    """The people of one image of `size_wh` pixels: the best score first, or in the order of the boxes that were given.
 
     `boxes` (N, 4) x1, y1, x2, y2 from the corner of the image; `keypoints` (N, K, 2) in pixels, the origin at the
     centre of the top left pixel, NaN where absent; `keypoint_scores` (N, K) and `person_scores` (N,) in [0, 1];

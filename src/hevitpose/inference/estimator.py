@@ -126,7 +126,7 @@ class PoseEstimator:
         ]
 
     def _image_poses(self, frame: Frame, detections: Detections, joints: Floats, scores: Floats) -> ImagePoses:
-        """The people of a frame, the best first; keypoints outside of the image, in the black around it, are absent."""
+        """The people of a frame; keypoints outside of the image, in the black around it, are absent."""
         height, width = frame.image.shape[:2]
         kept = np.ones(len(detections), dtype=np.bool_)
         if detections.keypoints is not None and detections.keypoint_scores is not None:
@@ -147,7 +147,8 @@ class PoseEstimator:
             frame.source,
             self.network.name,
         )
-        order = np.argsort(-rating, kind="stable")
+        # The people in given boxes keep the order of the boxes.
+        order = np.argsort(-rating, kind="stable") if frame.detections is None else np.arange(len(rating))
         return poses.subset(order[kept[order]])
 
 

@@ -26,7 +26,8 @@ from hevitpose.evaluation.analysis import analysis
 from hevitpose.evaluation.predict import predict_in_detections, predict_in_label_boxes
 from hevitpose.evaluation.score import Nms, apply_oks_nms, refuse_unmeasurable
 from hevitpose.evaluation.score import as_json as results_as_json
-from hevitpose.inference.network import DEFAULT, Network, Runtime, keypoints_of, load_network
+from hevitpose.inference.backends import Runtime, RuntimeOptions
+from hevitpose.inference.network import DEFAULT, Network, keypoints_of, load_network
 from hevitpose.io import atomic
 from hevitpose.io.provenance import provenance
 from hevitpose.metrics.names import Metric
@@ -98,7 +99,7 @@ def evaluate(
         found, notes = read(predictions, people)
         config: dict[str, Any] = {"predictions": str(predictions)}
     else:
-        network = with_shift(load_network(model, runtime, device=device), flip_shift)
+        network = with_shift(load_network(model, RuntimeOptions(runtime, device=device)), flip_shift)
         keypoints_of(network, people)  # refused before anybody is cut
         flipped = network.config.flip_test or (flip_test and network.config.skeleton.flips)
         if boxes and chosen != "oks":

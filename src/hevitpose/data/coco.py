@@ -83,7 +83,7 @@ def boxes_around_joints(joints: Floats) -> Floats:
     sizes = BOX_OF_JOINTS * (high - low)
     longer = sizes.max(axis=1, initial=0)
     smallest = max(1.0, SMALLEST_BOX * float(np.median(longer[longer > 0]))) if (longer > 0).any() else 64.0
-    boxes[some] = geometry.box_from_center((low + high) / 2, np.maximum(sizes, smallest))
+    boxes[some] = geometry.box_from_center(geometry.corner_frame((low + high) / 2), np.maximum(sizes, smallest))
     return boxes
 
 
@@ -108,7 +108,7 @@ def mpii_boxes(centers: Floats, scales: Floats) -> Floats:
     """Square boxes (N, 4) of MPII's 0-based centres (N, 2) and scales (N,), as HRNet makes them, without padding."""
     shifted = centers + np.stack([np.zeros_like(scales), MPII_CENTER_SHIFT * scales], axis=-1)
     side = MPII_PERSON_SIZE * scales
-    return geometry.box_from_center(shifted, np.stack([side, side], axis=-1))
+    return geometry.box_from_center(geometry.corner_frame(shifted), np.stack([side, side], axis=-1))
 
 
 def read_coco(

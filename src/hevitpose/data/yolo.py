@@ -159,7 +159,7 @@ def _person(line: str, count: int, values: int, size_wh: Floats) -> tuple[Floats
         raise ValueError(f"needs {5 + values * count} numbers (class, box, {count} x {values}), found {len(numbers)}")
     if not (abs(numbers[1:5]) < LARGEST_SHARE).all():
         raise ValueError(f"its box must be shares of width and height (0 to 1), found {numbers[1:5].tolist()}")
-    box = geometry.box_from_center(numbers[1:3] * size_wh - 0.5, numbers[3:5] * size_wh)
+    box = geometry.box_from_center(numbers[1:3] * size_wh, numbers[3:5] * size_wh)
     places = numbers[5:].reshape(count, values)
     visibility = places[:, 2] if values == 3 else 2 * places.any(axis=1)
     joints = read_keypoints({"keypoints": np.column_stack([places[:, :2] * size_wh, visibility]).tolist()}, count)

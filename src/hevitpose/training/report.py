@@ -17,6 +17,7 @@ from hevitpose.data.datasets import Dataset
 from hevitpose.evaluation.analysis import analysis
 from hevitpose.evaluation.predict import predict_in_label_boxes
 from hevitpose.evaluation.score import as_json
+from hevitpose.inference.backends import RuntimeOptions
 from hevitpose.inference.network import load_network
 from hevitpose.io import atomic, images
 from hevitpose.io.images import Image
@@ -40,7 +41,7 @@ def write_report(folder: Path, dataset: Dataset, on_progress: OnProgress = ignor
     weights = folder / "best.safetensors"
     if not weights.exists():  # No set says which epoch is the best.
         weights = folder / "last.safetensors"
-    network = load_network(weights, "torch")
+    network = load_network(weights, RuntimeOptions("torch"))
     flip_test = "flip test" if network.config.skeleton.flips else "no flip test"
     scores: dict[str, Any] = {}
     for split in dataset.validation:

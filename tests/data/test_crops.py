@@ -77,16 +77,16 @@ def test_every_person_has_its_own_matrix_and_crop(dots):
 
 
 def test_every_image_with_people_is_read_once(dots, monkeypatch):
-    reads, told, read = [], [], images.read
+    reads, done, read = [], [], images.read
 
     def counting(file):
         reads.append(file.name)
         return read(file)
 
     monkeypatch.setattr(images, "read", counting)
-    cut_people(dots, (32, 32), progress=lambda done, of: told.append((done, of)))
+    cut_people(dots, (32, 32), on_progress=lambda progress: done.append((progress.done, progress.total)))
     assert Counter(reads) == {"0.png": 1, "1.png": 1, "3.png": 1}
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_crops_in_a_folder_are_the_same_and_are_found_again(dots, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import numpy as np
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.labels import NOTHING_IGNORED, Ignored, ImageFile, LabelledPeople
+from hevitpose.core.labels import NOTHING_IGNORED, Ignored, ImageFile, LabelledPeople, labelled_people
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
 from hevitpose.io.json_files import read_json
@@ -153,20 +153,20 @@ def read_coco(
     joints, boxes_array = np.array(keypoints), np.array(boxes)
     if repair:
         boxes_array = np.where(np.isnan(boxes_array), boxes_around_joints(joints), boxes_array)
-    return LabelledPeople(
+    categories = (c for c in content["categories"] if isinstance(c, Mapping))
+    return labelled_people(
         name,
         skeleton,
-        tuple(files),
-        tuple(ids),
-        np.array(image_index),
-        np.array(person_ids, dtype=np.int64),
+        files,
+        image_index,
+        joints,
         boxes_array,
-        joints[..., :2],
-        joints[..., 2].astype(np.int8),
-        np.array(head_sizes),
-        np.array(areas),
-        _ignored(regions),
-        tuple(c["id"] for c in content["categories"] if isinstance(c, Mapping) and str(c.get("id")) in category_ids),
+        image_ids=ids,
+        ids=person_ids,
+        head_sizes=head_sizes,
+        areas=areas,
+        ignored=_ignored(regions),
+        category_ids=[c["id"] for c in categories if str(c.get("id")) in category_ids],
     )
 
 

@@ -9,7 +9,15 @@ import pytest
 from hevitpose.core.architecture import ALIASES, PLAIN, NetworkName, Variant
 from hevitpose.core.errors import InputError
 from hevitpose.core.heatmap import EDGES, MSRA, UDP
-from hevitpose.training.recipes import RECIPES, InputSize, Recipe, make_recipe, parse_sizes, recipe_by_name, with_network
+from hevitpose.training.recipes import (
+    RECIPES,
+    InputSize,
+    Recipe,
+    make_recipe,
+    parse_sizes,
+    recipe_by_name,
+    with_network,
+)
 
 
 def test_the_papers_rate_drops_at_170_and_200_of_210_epochs():
@@ -122,7 +130,7 @@ def test_the_codec_keeps_the_sigma_unless_it_is_given_too():
 
 
 def test_the_rows_of_table_5_are_its_rows():
-    rows = json.loads((resources.files("hevitpose") / "paper.json").read_text())["table5_groups_mpii_val"]["rows"]
+    rows = json.loads((resources.files("hevitpose.paper") / "paper.json").read_text())["table5_groups_mpii_val"]["rows"]
     own = {"groups": (4, 4, 4), "reductions": (8, 4, 2), "heads": (2, 4, 8)}
     printed = {tuple(map(tuple, row[1:4])) for row in rows}
     named_so = {
@@ -136,10 +144,10 @@ def test_the_rows_of_table_5_are_its_rows():
 @pytest.mark.parametrize(
     ("name", "model", "message"),
     [
-        ("nothing", None, "--recipe nothing: no such recipe (known: paper, paper-coco, mpii, coco, mpii-mmpose, "),
-        ("mpii/", None, "--recipe mpii/: no network ''"),
-        ("mpii/alexnet", None, "--recipe mpii/alexnet: no network 'alexnet' (known: t, s, b, "),
-        ("mpii/b", "t", "--model t: the recipe mpii/b names its network"),
+        ("nothing", None, "`recipe=nothing`: no such recipe (known: paper, paper-coco, mpii, coco, mpii-mmpose, "),
+        ("mpii/", None, "`recipe=mpii/`: no network ''"),
+        ("mpii/alexnet", None, "`recipe=mpii/alexnet`: no network 'alexnet' (known: t, s, b, "),
+        ("mpii/b", "t", "`model=t`: the recipe mpii/b names its network"),
         ("paper", "t:depth=3", "--model t:depth=3: no such setting 'depth' (known: groups, reductions, heads, "),
         ("paper", "t:sigma=0", "--model t:sigma=0: sigma must be a number above 0, not '0'"),
         ("paper", "t:rate=fast", "--model t:rate=fast: rate must be a number above 0, not 'fast'"),

@@ -36,7 +36,7 @@ def entries(models: str, recipe: Recipe, seeds: Iterable[int]) -> list[Entry]:
     found = []
     for seed in seeds:
         for text in models.split(","):
-            own = with_network(replace(recipe, seed=seed), text.strip(), f"`models={text}`")
+            own = with_network(replace(recipe, seed=seed), text.strip(), f"`models={models}`")
             refuse_variant(own.model, own.variant)
             found.append(Entry(resolve_alias(text.strip()), own))
     names = [entry.name for entry in found]

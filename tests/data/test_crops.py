@@ -10,7 +10,7 @@ from hevitpose.core.geometry import BOX_PADDING
 from hevitpose.core.labels import ImageFile, LabelledPeople
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.data import crops as crops_module
-from hevitpose.data.crops import cut_people
+from hevitpose.data.crops import cut_people, cut_people_at
 from hevitpose.io import images
 
 DOTS = Skeleton("dots", ("red", "green", "blue"), (0, 1, 2))
@@ -100,7 +100,7 @@ def test_crops_in_a_folder_are_the_same_and_are_found_again(dots, tmp_path, monk
 
 
 def test_what_a_crash_left_undone_is_cut_and_nothing_else(dots, tmp_path, monkeypatch):
-    monkeypatch.setattr(crops_module, "PICTURES_A_FLUSH", 1)
+    monkeypatch.setattr(crops_module, "IMAGES_PER_FLUSH", 1)
     read = images.read
 
     def breaking(file):
@@ -145,3 +145,16 @@ def test_a_image_that_cannot_be_read_is_one_line(dots, tmp_path, refused):
     (tmp_path / "3.png").write_bytes(b"no image")
     with refused(tmp_path / "3.png", "not an image"):
         cut_people(dots, (32, 32))
+
+
+def test_several_sizes_decode_each_image_once(dots, tmp_path, monkeypatch):
+    sizes = [(32, 32), (64, 48)]
+    alone = {size_hw: cut_people(dots, size_hw).pixels for size_hw in sizes}
+    cut_people(dots, sizes[0], folder=tmp_path / "cache")
+    reads, read = [], images.read
+    monkeypatch.setattr(images, "read", lambda file: (reads.append(file.name), read(file))[1])
+    for folder in (None, tmp_path / "cache"):  # which already holds the first size
+        reads.clear()
+        together = cut_people_at(sizes, dots, folder=folder)
+        assert sorted(reads) == ["0.png", "1.png", "3.png"]
+        assert all((together[size_hw].pixels == alone[size_hw]).all() for size_hw in sizes)

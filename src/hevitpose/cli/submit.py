@@ -55,6 +55,6 @@ def submit(
             found, notes = predict_in_detections(
                 network, people, detections, boxes.name, flip_test, batch_size, on_progress
             )
-            found = apply_oks_nms(people, found, network, soft=False)
+            found = apply_oks_nms(people, found, network.config, soft=False)
             submission.write_coco_zip(output, people, found)
     print(*(f"note: {note}" for note in notes), f"{output}: {len(found.scores)} people", sep="\n")

@@ -23,7 +23,7 @@ from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.data.crops import Crops, cut_people
 from hevitpose.data.datasets import Dataset, Split
 from hevitpose.evaluation.predict import predictions_in_labels
-from hevitpose.evaluation.score import Scores, refuse_unmeasurable, score
+from hevitpose.evaluation.score import Evaluation, refuse_unmeasurable, score
 from hevitpose.inference.backends import TorchHeatmaps
 from hevitpose.inference.keypoints import KeypointPredictor
 from hevitpose.inference.network import Network
@@ -205,7 +205,7 @@ def forward_backward(run: TrainingRun, batch: Batch) -> Tensor:
     return total
 
 
-def validate(run: TrainingRun, averaged: nn.Module, crops: list[Crops]) -> dict[str, Scores]:
+def validate(run: TrainingRun, averaged: nn.Module, crops: list[Crops]) -> dict[str, Evaluation]:
     """The averaged weights' scores on each validation set that names a metric, without flip test.
 
     Every process predicts its share of the persons, of which it has the `crops`.
@@ -223,7 +223,7 @@ def validate(run: TrainingRun, averaged: nn.Module, crops: list[Crops]) -> dict[
     return results
 
 
-def end_epoch(run: TrainingRun, state: State, results: dict[str, Scores]) -> bool:
+def end_epoch(run: TrainingRun, state: State, results: dict[str, Evaluation]) -> bool:
     """Write the epoch into the history and init_network the next; whether its score is the best so far."""
     progress, recipe = state.progress, run.recipe
     loss_sum = sum(distributed.gathered(progress.loss_sum)) / run.fabric.world_size

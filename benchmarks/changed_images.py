@@ -20,7 +20,7 @@ from hevitpose.data.crops import Crops, cut_people
 from hevitpose.data.find import find_split
 from hevitpose.evaluation.predict import predict_in_label_boxes
 from hevitpose.evaluation.score import score
-from hevitpose.inference.network import bundled, load_network
+from hevitpose.inference.network import list_models, load_network
 from hevitpose.io import atomic
 from hevitpose.io.provenance import provenance
 from hevitpose.metrics.names import Metric
@@ -39,7 +39,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for split in (find_split(name, options.root) for name in options.people):
         people, metric = split.read(), split.metric or "pck_box"
-        for name in bundled():
+        for name in list_models():
             rows.append({"model": name, "data": split.name, "scores": scores_of(name, people, metric)})
             print(json.dumps(rows[-1]), flush=True)
     if options.output:

@@ -23,7 +23,7 @@ from hevitpose.data.datasets import Split
 from hevitpose.data.find import find_dataset, find_split
 from hevitpose.evaluation.predict import predict_in_label_boxes, predictions_in_labels
 from hevitpose.evaluation.score import score
-from hevitpose.inference.network import bundled, keypoints_of
+from hevitpose.inference.network import keypoints_of, list_models
 from hevitpose.io import atomic, images
 from hevitpose.io.images import Image
 from hevitpose.io.provenance import provenance
@@ -42,7 +42,7 @@ def main() -> None:
     splits = [find_split(name, options.root) for name in options.people]
     empty = [square for folder in options.empty for square in squares_without_people(folder)]
     rows = []
-    for name in bundled():
+    for name in list_models():
         estimator = PoseEstimator.from_pretrained(name)
         row: dict[str, Any] = {"model": name, "people": [alone(estimator, split) for split in splits]}
         alarms = [pose for pose in map(estimator, empty) if pose.people]
@@ -84,7 +84,7 @@ def joints_of(people: LabelledPeople, poses: list[ImagePoses], rows: list[int]) 
     joints, scores = np.full_like(people.keypoints, np.nan), np.zeros(people.visibility.shape)
     for row, pose in enumerate(poses):
         for person in pose.people:
-            joints[row], scores[row] = person.all_keypoints[rows], person.scores[rows]
+            joints[row], scores[row] = person.all_keypoints[rows], person.keypoint_scores[rows]
     return joints, scores
 
 

@@ -10,7 +10,7 @@ from hevitpose.core.geometry import BOX_PADDING
 from hevitpose.core.labels import ImageFile, LabelledPeople
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.data import crops as crops_module
-from hevitpose.data.crops import cut_people
+from hevitpose.data.crops import cut_people, cut_people_at
 from hevitpose.io import images
 
 DOTS = Skeleton("dots", ("red", "green", "blue"), (0, 1, 2))
@@ -77,16 +77,16 @@ def test_every_person_has_its_own_matrix_and_crop(dots):
 
 
 def test_every_image_with_people_is_read_once(dots, monkeypatch):
-    reads, told, read = [], [], images.read
+    reads, done, read = [], [], images.read
 
     def counting(file):
         reads.append(file.name)
         return read(file)
 
     monkeypatch.setattr(images, "read", counting)
-    cut_people(dots, (32, 32), progress=lambda done, of: told.append((done, of)))
+    cut_people(dots, (32, 32), on_progress=lambda progress: done.append((progress.done, progress.total)))
     assert Counter(reads) == {"0.png": 1, "1.png": 1, "3.png": 1}
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_crops_in_a_folder_are_the_same_and_are_found_again(dots, tmp_path, monkeypatch):
@@ -100,7 +100,7 @@ def test_crops_in_a_folder_are_the_same_and_are_found_again(dots, tmp_path, monk
 
 
 def test_what_a_crash_left_undone_is_cut_and_nothing_else(dots, tmp_path, monkeypatch):
-    monkeypatch.setattr(crops_module, "PICTURES_A_FLUSH", 1)
+    monkeypatch.setattr(crops_module, "IMAGES_PER_FLUSH", 1)
     read = images.read
 
     def breaking(file):
@@ -145,3 +145,16 @@ def test_a_image_that_cannot_be_read_is_one_line(dots, tmp_path, refused):
     (tmp_path / "3.png").write_bytes(b"no image")
     with refused(tmp_path / "3.png", "not an image"):
         cut_people(dots, (32, 32))
+
+
+def test_several_sizes_decode_each_image_once(dots, tmp_path, monkeypatch):
+    sizes = [(32, 32), (64, 48)]
+    alone = {size_hw: cut_people(dots, size_hw).pixels for size_hw in sizes}
+    cut_people(dots, sizes[0], folder=tmp_path / "cache")
+    reads, read = [], images.read
+    monkeypatch.setattr(images, "read", lambda file: (reads.append(file.name), read(file))[1])
+    for folder in (None, tmp_path / "cache"):  # which already holds the first size
+        reads.clear()
+        together = cut_people_at(sizes, dots, folder=folder)
+        assert sorted(reads) == ["0.png", "1.png", "3.png"]
+        assert all((together[size_hw].pixels == alone[size_hw]).all() for size_hw in sizes)

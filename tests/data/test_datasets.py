@@ -124,7 +124,7 @@ def test_a_given_root_wins_over_the_variable(tmp_path, monkeypatch):
         ("mice", ("no data set of that name", "people16")),
         ("missing.toml", ("no such TOML file",)),
         ("folder/people16.toml", ("no such TOML file",)),
-        ("people16", ("--root", ROOT_VARIABLE)),
+        ("people16", ("`root=FOLDER`", ROOT_VARIABLE)),
     ],
 )
 def test_a_data_set_that_is_nowhere_is_one_line(refused, name, words):

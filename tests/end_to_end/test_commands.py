@@ -81,11 +81,11 @@ def data(skier, empty_folder):  # noqa: ARG001
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 def test_from_training_to_an_onnx_file_that_is_evaluated(hevitpose, skier):
     arguments = ["train", "--data", "people.toml", "--epochs", 1, "--size", "32", "--batch-size", 4, "--out", "run"]
-    arguments += ["--half-body", 0.25, "--color", 0.3, "--occlusion", 0.5]
+    arguments += ["--half-body", 0.25, "--color-jitter", 0.3, "--cutout", 0.5]
     status, printed, errors = hevitpose(*arguments)
     assert (status, "val PCKh@0.5" in printed) == (0, True)
     augmentation = json.loads(Path("run/recipe.json").read_text())["augmentation"]
-    assert [augmentation[name] for name in ("half_body", "color", "occlusion")] == [0.25, 0.3, 0.5]
+    assert [augmentation[name] for name in ("half_body", "color_jitter", "cutout")] == [0.25, 0.3, 0.5]
     assert "epoch 1/1: 2 of 2, loss 0." in errors
     left = {file.name for file in Path("run").iterdir()}
     assert left >= {"best.safetensors", "last.safetensors", "curve.png", "keypoints.csv", "worst_val.png", "log.csv"}
@@ -146,7 +146,7 @@ def test_saved_predictions_score_as_the_network_did(hevitpose, file):
     _, first, _ = hevitpose(*common, "--no-flip-test", "--save-predictions", file)
     _, again, _ = hevitpose(*common, "--predictions", file)
     refused = hevitpose(*common, "--predictions", file, "--boxes", "boxes.json")
-    assert refused[::2] == (1, "error: --boxes: is not for --predictions, which have their own\n")
+    assert refused[::2] == (1, "error: --boxes: cannot be combined with --predictions\n")
     assert json.loads(again)["scores"] == json.loads(first)["scores"]
 
 
@@ -230,7 +230,7 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
         (["evaluate", "--data", "none.json", "--metric", "pck"], "error: none.json: no such file"),
         (
             ["evaluate", "--data", "people.json"],
-            "error: people.json: its metric is not known: --metric pckh, pck",
+            "error: people.json: its metric is unknown: choose --metric from pckh, pck",
         ),
         (
             ["evaluate", "--data", "people.json", "--metric", "oks"],
@@ -238,7 +238,7 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
         ),
         (
             ["evaluate", "--data", "people.json", "--metric", "pckh", "--boxes", "people.json"],
-            "error: --boxes: pckh is measured in the boxes of the labels",
+            "error: --boxes: cannot be combined with pckh",
         ),
         (
             ["evaluate", "--data", "people.json", "--metric", "pckh", "--flip-shift", "48"],

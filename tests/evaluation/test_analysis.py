@@ -1,5 +1,4 @@
-import json
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +6,9 @@ import pytest
 
 from hevitpose.core.labels import ImageFile, LabelledPeople
 from hevitpose.core.skeleton import COCO17, MPII16
-from hevitpose.evaluation.analysis import analysis
+from hevitpose.evaluation.analysis import analyze_errors
 from hevitpose.evaluation.predict import predictions_in_labels
+from hevitpose.metrics.error_types import CalibrationBin
 
 
 def people_of(skeleton):
@@ -29,8 +29,8 @@ def people_of(skeleton):
     )
 
 
-def shares(result):
-    return [result["errors"]["all"][kind] for kind in ("right", "jitter", "inversion", "swap", "miss")]
+def shares(errors):
+    return list(astuple(errors.all_keypoints)[1:])
 
 
 @pytest.mark.parametrize(
@@ -38,17 +38,18 @@ def shares(result):
     [
         # Heads of 10, 10 and 20 px; the fourth person has none. 5 px are right; 9 px jitter, at 20 px right.
         ("pckh", 5.0, 3, [100.0, 0.0, 0.0, 0.0, 0.0]),
-        ("pckh", 9.0, 3, [33.33, 66.67, 0.0, 0.0, 0.0]),
+        ("pckh", 9.0, 3, [100 / 3, 200 / 3, 0.0, 0.0, 0.0]),
         # 0.05 of a box of 500 px.
         ("pck_box", 24.9, 4, [100.0, 0.0, 0.0, 0.0, 0.0]),
     ],
 )
 def test_bounds_are_those_of_the_metric(metric, off, persons, expected):
     people = people_of(MPII16)
-    result = analysis(people, predictions_in_labels(people, people.keypoints + [off, 0], np.ones((4, 16))), metric)
-    assert shares(result) == expected
-    assert result["errors"]["persons"] == persons
-    json.dumps(result)
+    result = analyze_errors(
+        people, predictions_in_labels(people, people.keypoints + [off, 0], np.ones((4, 16))), metric
+    )
+    assert shares(result) == pytest.approx(expected)
+    assert result.persons == persons
 
 
 @pytest.mark.parametrize(("similarity", "kind"), [(0.86, 0), (0.84, 1), (0.51, 1)])
@@ -56,7 +57,7 @@ def test_oks_is_bounded_by_similarity(similarity, kind):
     people = people_of(COCO17)
     distance = 2 * np.array(COCO17.sigmas) * 100 * np.sqrt(-2 * np.log(similarity))
     joints = people.keypoints + np.stack([distance, 0 * distance], axis=-1)
-    assert shares(analysis(people, predictions_in_labels(people, joints, np.ones((4, 17))), "oks"))[kind] == 100
+    assert shares(analyze_errors(people, predictions_in_labels(people, joints, np.ones((4, 17))), "oks"))[kind] == 100
 
 
 def test_whose_a_detected_box_is_follows_from_the_joints():
@@ -70,10 +71,7 @@ def test_whose_a_detected_box_is_follows_from_the_joints():
         scores=found.scores[:3],
         person_of=None,
     )
-    result = analysis(people, backwards, "oks")
-    assert result["errors"]["persons"] == 3
+    result = analyze_errors(people, backwards, "oks")
+    assert result.persons == 3
     assert shares(result)[0] == 100
-    assert result["calibration"] == {
-        "error": 0.25,
-        "bins": [{"from": 0.7, "to": 0.8, "joints": 51, "mean_score": 0.75, "share_right": 1.0}],
-    }
+    assert result.calibration == (CalibrationBin(0.7, 0.8, 51, 0.75, 1.0),)

@@ -1,9 +1,18 @@
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from hevitpose.core.errors import InputError
-from hevitpose.evaluation.results import ScoreRecord, find_score_records
+from hevitpose.evaluation.results import (
+    ScoreRecord,
+    evaluation_from_json,
+    evaluation_to_json,
+    find_score_records,
+)
+from hevitpose.evaluation.score import Evaluation, Score
+from hevitpose.metrics.error_types import CalibrationBin, ErrorAnalysis, ErrorShares
 
 EVALUATION = {"data": "mpii_val", "scores": {"PCKh@0.5": {"mean": 72.0, "per_keypoint": {"r_ankle": 61.3}}}}
 RUN = {
@@ -12,6 +21,43 @@ RUN = {
     "epochs": 30,
     "scores": {"mpii_val": {"PCKh@0.5": 70.12}, "lsp_val": {"PCK@0.2": 80, "PCK@0.1": None}},
 }
+
+
+ERRORS = ErrorShares(4, 75.0, 25.0, 0.0, 0.0, 0.0)
+SCORED = Evaluation(
+    data="val",
+    metric="PCK@0.2",
+    boxes="ground truth",
+    persons=2,
+    persons_left_out=1,
+    labelled={"nose": 2, "tail": 0},
+    scores={"PCK@0.2": Score(66.667, {"nose": 66.667, "tail": None})},
+    notes=("odd",),
+    errors=ErrorAnalysis(2, ERRORS, {"nose": ERRORS}, (CalibrationBin(0.7, 0.8, 4, 0.75, 0.75),)),
+    model="last",
+    flip_test=False,
+)
+
+
+@pytest.mark.parametrize("evaluation", [SCORED, replace(SCORED, errors=None, model=None, predictions="found.json")])
+def test_an_evaluation_survives_json(evaluation):
+    content = json.loads(json.dumps(evaluation_to_json(evaluation)))
+    assert evaluation_from_json(content, "here") == evaluation
+
+
+def test_the_results_of_this_repository_are_evaluations():
+    files = sorted((Path(__file__).parents[2] / "results").glob("hevitpose_*.*_val.json"))
+    assert files
+    for file in files:
+        content = json.loads(file.read_text())
+        written = evaluation_to_json(evaluation_from_json(content, file))
+        assert written == {key: value for key, value in content.items() if key != "provenance"}, file
+
+
+@pytest.mark.parametrize("content", [[], {}, {"data": "val"}, EVALUATION | {"notes": []}])
+def test_other_json_is_not_an_evaluation(content, refused):
+    with refused("x.json", "not an evaluation"):
+        evaluation_from_json(content, "x.json")
 
 
 def measured(folder, content, name="result.json"):

@@ -1,5 +1,4 @@
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -52,7 +51,7 @@ def test_pckh_measures_by_head_and_leaves_out_who_has_none(people):
     result = score(people, predicted, "pckh")
     assert (result.metric, result.persons) == ("PCKh@0.5", 3)
     assert result.main == pytest.approx(200 / 3)
-    assert result.by_threshold["PCKh@0.1"].mean == 0
+    assert result.scores["PCKh@0.1"].mean == 0
 
 
 def test_pck_measures_by_torso_and_leaves_out_who_has_none(people):
@@ -72,7 +71,7 @@ def test_pck_by_the_box_measures_everybody(people):
     assert score(people, people.keypoints + (0, 3.1), "pck_box").main == 100
     result = score(people, people.keypoints + (0, 3.3), "pck_box")
     assert (result.metric, result.persons, result.main) == ("PCKbox@0.05", 4, 0)
-    assert result.by_threshold["PCKbox@0.1"].mean == 100
+    assert result.scores["PCKbox@0.1"].mean == 100
 
 
 @pytest.mark.parametrize("metric", ["pckh", "pck"])
@@ -109,7 +108,7 @@ def test_crops_are_predicted_and_moved_back_into_the_image(people, flip_test, re
     result = score_module.score(people, found, "pckh")
     assert result.main > 95
     # Half a pixel is an eighth of a cell: the quarter offset seldom comes so close, the network's own codec does.
-    close = result.by_threshold["PCKh@0.1"].mean
+    close = result.scores["PCKh@0.1"].mean
     assert close > 75 if refine == "dark" else close < 40
 
 
@@ -185,7 +184,7 @@ def knows(people):
 def test_oks_in_the_boxes_of_the_labels(two_images):
     result = score(two_images, two_images.keypoints, "oks")
     assert (result.metric, result.main, result.persons) == ("AP", 100, 2)
-    assert result.as_json(COCO17.keypoints)["APL"] == {"mean": None}
+    assert result.scores["APL"].mean is None
     assert score(two_images, two_images.keypoints + 30, "oks").main == 0
 
 
@@ -201,12 +200,11 @@ def test_beside_ap_every_keypoint_has_its_similarity(two_images):
         person_of=None,
     )
     for people_found, nose in ((found, 100), (one, 0)):
-        scores = score_module.as_json(two_images, people_found, "oks")["scores"]
+        scores = score_module.score(two_images, people_found, "oks").scores
         assert list(scores) == [*FIGURES, "OKS"]
         rest = dict.fromkeys(COCO17.keypoints[1:], 100)
-        assert scores["OKS"]["per_keypoint"] == {"nose": nose} | rest
-        assert scores["OKS"]["mean"] == pytest.approx((nose + 1600) / 17, abs=1e-3)
-        json.dumps(scores)
+        assert scores["OKS"].per_keypoint == pytest.approx({"nose": nose} | rest)
+        assert scores["OKS"].mean == pytest.approx((nose + 1600) / 17, abs=1e-3)
 
 
 def test_people_are_looked_for_in_detected_boxes(two_images):
@@ -224,10 +222,10 @@ def test_people_are_looked_for_in_detected_boxes(two_images):
     assert found.scores == pytest.approx([0.5, 0.9, 0.8], abs=0.03)
     assert found.source == "d.json, 3 boxes"
     assert score_module.score(two_images, found, "oks").main < 90  # the double is a mistake
-    single = apply_oks_nms(two_images, found, knows(two_images), soft=False)
+    single = apply_oks_nms(two_images, found, knows(two_images).config, soft=False)
     assert (single.image_index.tolist(), single.scores.tolist()) == ([0, 1], found.scores[:2].tolist())
     assert score_module.score(two_images, single, "oks").main == pytest.approx(100)
-    soft = apply_oks_nms(two_images, found, knows(two_images), soft=True)
+    soft = apply_oks_nms(two_images, found, knows(two_images).config, soft=True)
     assert soft.scores[2] == pytest.approx(found.scores[2] * np.exp(-1 / 0.9))
     with pytest.raises(InputError, match=r"two: pck_box needs to know which labelled person each .*d\.json"):
         score_module.score(two_images, found, "pck_box")

@@ -33,14 +33,14 @@ def photos(monkeypatch, tmp_path):
 @pytest.mark.usefixtures("photos")
 def test_which_images_there_are_and_what_their_results_are_called(paths, output, targets, heic, results):
     found = find_inputs([Path(path) for path in paths], output and Path(output))
-    assert [job.target for job in found.jobs] == targets
+    assert [each.target for each in found.inputs] == targets
     assert (found.heic, found.results) == (heic, results)
 
 
 @pytest.mark.parametrize(
     ("paths", "folder", "draw", "words"),
     [
-        (["x/a.jpg", "y/a.jpg"], "out", False, ["a.jpg", "run once for each folder, each with its own --output"]),
+        (["x/a.jpg", "y/a.jpg"], "out", False, ["a.jpg", "run once for each folder, each with its own `output`"]),
         (["x/a.png"], "x", True, ["x/a.png", "is one of the images"]),
         (["y"], "y/../y", True, ["y", "drawings would lie among the images"]),
     ],
@@ -48,9 +48,9 @@ def test_which_images_there_are_and_what_their_results_are_called(paths, output,
 @pytest.mark.usefixtures("photos")
 def test_results_that_would_replace_something_are_refused(refused, paths, folder, draw, words):
     named = [Path(path) for path in paths]
-    jobs = find_inputs(named).jobs
+    inputs = find_inputs(named).inputs
     with refused(*words):
-        refuse_overwriting(named, jobs, Path(folder), draw)
+        refuse_overwriting(named, inputs, Path(folder), draw)
 
 
 @pytest.mark.parametrize(

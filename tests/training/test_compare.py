@@ -25,10 +25,10 @@ def test_every_network_runs_with_the_first_seed_before_any_with_the_next():
 @pytest.mark.parametrize(
     ("models", "message"),
     [
-        ("t,", "--models : no network ''"),
-        ("t,x", "--models x: no network 'x'"),
-        ("t,t:sigma", "--models t:sigma: 'sigma' is not of the form"),
-        ("b-g222,t,b:groups=2-2-2", "--models: b,groups=2-2-2 is there twice"),
+        ("t,", "`models=t,`: no network ''"),
+        ("t,x", "`models=t,x`: no network 'x'"),
+        ("t,t:sigma", "`models=t,t:sigma`: 'sigma' is not of the form"),
+        ("b-g222,t,b:groups=2-2-2", "`models`: b,groups=2-2-2 is there twice"),
         ("resnet50:groups=2-2-2", "resnet50:groups=2-2-2: ResNet-50 has no variants"),
     ],
 )

@@ -24,7 +24,7 @@ def train(dots, folder, processes, port):
             "-m",
         ]
     command += ["hevitpose", "train", "--data", str(dots / "two.toml"), "--out", str(folder), "--epochs", "2"]
-    command += ["--batch-size", "8", "--size", "32", "--precision", "fp32", "--device", "cpu", "--rate", "0.01"]
+    command += ["--batch-size", "8", "--size", "32", "--precision", "fp32", "--device", "cpu", "--lr", "0.01"]
     run = subprocess.run(
         command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
     )

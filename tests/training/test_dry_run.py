@@ -8,7 +8,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.skeleton import COCO17, MPII16
 from hevitpose.training.dry_run import dry_run, made_up
 from hevitpose.training.fabric import Hardware
-from hevitpose.training.recipes import Recipe, named, skeleton_of
+from hevitpose.training.recipes import Recipe, recipe_by_name, skeleton_of
 
 HARDWARE = Hardware(device="cpu", precision="fp32")
 MEASURED = {"mpii": "16 keypoints .*, PCKh@0.5", "coco": "17 keypoints .*, AP"}
@@ -25,7 +25,7 @@ IN_PRINT = [
     "name", [pytest.param(name, marks=[] if name in IN_PRINT else pytest.mark.slow) for name in NAMES]
 )
 def test_every_row_of_the_paper_trains_and_is_evaluated(name):
-    line = dry_run(named(name), skeleton_of(name), HARDWARE)
+    line = dry_run(recipe_by_name(name), skeleton_of(name), HARDWARE)
     measured = MEASURED[name.partition("/")[0]]
     found = re.search(rf"2 steps of 2 people at 64 x 64, mean loss (\S+); .* 4 people with {measured} \d", line)
     assert found, line
@@ -42,5 +42,5 @@ def test_made_up_people_are_the_same_every_time(tmp_path):
 
 
 def test_weights_of_another_network_are_refused():
-    with pytest.raises(InputError, match=r"is of HEViTPose-T: use --model t"):
+    with pytest.raises(InputError, match=r"is of HEViTPose-T: use `model=t`"):
         dry_run(Recipe(model="s", weights="hevitpose_t_people16"), COCO17, HARDWARE)

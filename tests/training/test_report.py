@@ -5,6 +5,7 @@ from hevitpose.core.labels import ImageFile, LabelledPeople
 from hevitpose.core.skeleton import MPII16
 from hevitpose.data.crops import Crops
 from hevitpose.evaluation.predict import predictions_in_labels
+from hevitpose.evaluation.score import Evaluation, Score
 from hevitpose.training import report
 
 
@@ -50,11 +51,10 @@ def test_the_worst_come_first_each_beside_its_labels(monkeypatch):
 
 
 def test_the_table_has_a_row_for_each_figure_and_keypoint():
-    of_set = {
-        "labelled": {"nose": 3, "tail": 2},
-        "scores": {"PCK@0.2": {"mean": 60.0, "per_keypoint": {"nose": 100.0, "tail": None}}},
-    }
-    assert report.keypoint_table({"val": of_set, "coco": {"labelled": {}, "scores": {"AP": {"mean": 7.5}}}}) == (
+    pck = Score(60.0001, {"nose": 100.0, "tail": None})
+    val = Evaluation("val", "PCK@0.2", "", 3, 0, {"nose": 3, "tail": 2}, {"PCK@0.2": pck})
+    coco = Evaluation("coco", "AP", "", 1, 0, {}, {"AP": Score(7.5)})
+    assert report.keypoint_table({"val": val, "coco": coco}) == (
         "set,figure,keypoint,labelled,percent\n"
         "val,PCK@0.2,nose,3,100.0\nval,PCK@0.2,tail,2,\nval,PCK@0.2,mean,5,60.0\ncoco,AP,mean,0,7.5\n"
     )

@@ -10,8 +10,8 @@ from pathlib import Path
 from hevitpose.benchmark.timing import Precision
 from hevitpose.core.errors import InputError
 from hevitpose.core.model_config import ModelConfig
-from hevitpose.inference.backends import FRONTENDS
-from hevitpose.inference.network import Runtime, bundled, find_weights
+from hevitpose.inference.backends import FRONTENDS, Runtime
+from hevitpose.inference.network import find_weights, list_models
 
 SAFETENSORS = ".safetensors"
 
@@ -39,9 +39,11 @@ def prepare_model(text: str, runtimes: Iterable[Runtime], side: int, folder: Pat
         if not path.is_file():
             raise InputError(path, "no such file")
         able: list[Runtime] = ["openvino", "onnx"] if path.suffix == ".onnx" else ["openvino"]
-        parameters = None if text not in bundled() else json.loads(path.with_suffix(".json").read_text())["parameters"]
+        parameters = (
+            None if text not in list_models() else json.loads(path.with_suffix(".json").read_text())["parameters"]
+        )
         return BenchmarkModel(path.stem, path.stem, False, parameters, dict.fromkeys(able, path), is_int8(path))
-    if Path(text).suffix == SAFETENSORS or text in bundled():
+    if Path(text).suffix == SAFETENSORS or text in list_models():
         weights = find_weights(text, "torch")
         return exported(weights.stem, weights.stem, weights, runtimes, folder, random=False)
     weights, title = random_weights(text, side, folder)
@@ -50,7 +52,7 @@ def prepare_model(text: str, runtimes: Iterable[Runtime], side: int, folder: Pat
 
 def ready_file(text: str, runtimes: Iterable[Runtime]) -> Path | None:
     """The file that is measured without anything being made: a runtime's own, or that of weights that ship."""
-    if text in bundled() and "torch" not in runtimes:
+    if text in list_models() and "torch" not in runtimes:
         return find_weights(text)
     return Path(text) if Path(text).suffix in FRONTENDS else None
 

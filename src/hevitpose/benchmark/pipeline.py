@@ -15,7 +15,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.results import ImagePoses
 from hevitpose.data.crops import Crops
-from hevitpose.inference.estimator import PoseEstimator, cut_boxes
+from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.io import images
 from hevitpose.io.images import Image
 
@@ -51,21 +51,23 @@ def command_s(photo: Path, runs: int) -> float:
 
 def steps(estimator: PoseEstimator, photo: Path, boxes: Floats, draw: Draw) -> dict[str, Callable[[], object]]:
     """The steps, each with what those before it gave; joints that the graph decodes are only moved into the image."""
-    network, config, batch = estimator.network, estimator.network.config, estimator.batch_size
+    network, config, batch = estimator.network, estimator.network.config, estimator.keypoints.batch_size
     image = images.read(photo)
     pose = estimator(image, boxes)
 
     def cut() -> Crops:
-        return cut_boxes([image] * len(boxes), boxes, estimator.padding, config.input_size)
+        padded = geometry.crop_box(boxes, estimator.keypoints.padding, config.input_size[1] / config.input_size[0])
+        matrices = geometry.crop_matrix(padded, config.input_size)
+        return Crops(np.stack([images.cut(image, matrix, config.input_size) for matrix in matrices]), matrices)
 
     crops = cut()
     back = geometry.inverse(crops.matrices)
     batches = [crops.pixels[start : start + batch] for start in range(0, len(boxes), batch)]
-    run = network.decoded or network.backend
+    run = network.keypoint_fn or network.heatmap_fn
     answers = [run(pixels) for pixels in batches]
 
     def find() -> Floats:
-        if network.decoded:
+        if network.keypoint_fn:
             in_crop = np.concatenate([joints for joints, _ in answers])
         else:
             in_crop = config.codec.decode(np.concatenate(answers), config.input_size)[0]

@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
-from hevitpose.inference.backends import compile_openvino, onnx_session, torch_backend
-from hevitpose.inference.network import Runtime
+from hevitpose.inference.backends import Runtime, RuntimeOptions, TorchHeatmaps, compile_openvino, onnx_session
 
 Precision = Literal["fp32", "bf16"]
 SAMPLE_S = 0.25
@@ -248,7 +247,7 @@ def onnx_runner(case: Case | None) -> Callable[[], object]:
     import_module("onnxruntime")
     if case is None:
         return list
-    session = onnx_session(Path(case.path), case.threads)
+    session = onnx_session(Path(case.path), RuntimeOptions(threads=case.threads))
     types = {"tensor(float)": "f4", "tensor(float16)": "f2", "tensor(double)": "f8", "tensor(uint8)": "u1"}
     feeds = {}
     for each in session.get_inputs():
@@ -279,7 +278,7 @@ def torch_runner(case: Case | None) -> Callable[[], object]:
     if case is None:
         return list
     torch.set_num_threads(case.threads)
-    backend = torch_backend(load_model(Path(case.path))[0].eval())
+    backend = TorchHeatmaps(load_model(Path(case.path))[0].eval())
     crops = example((None, None, None, 3), np.dtype("u1"), case)
 
     def run() -> object:

@@ -16,7 +16,8 @@ from rich.console import Console
 from hevitpose.cli.common import need
 from hevitpose.cli.compare import show
 from hevitpose.core.errors import InputError
-from hevitpose.inference.network import DEFAULT, TRAINABLE, Runtime
+from hevitpose.inference.backends import Runtime
+from hevitpose.inference.network import DEFAULT, TRAINABLE
 from hevitpose.io import atomic
 from hevitpose.view.plots import output_files
 

@@ -114,7 +114,7 @@ def crops_of(check: list[Path], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
     from hevitpose.export.checked import CHECKED_BATCHES
 
     crops = []
-    for job in find_inputs(check).jobs[: max(CHECKED_BATCHES)]:
+    for job in find_inputs(check).inputs[: max(CHECKED_BATCHES)]:
         image = images.read(job.path)
         box = geometry.crop_box(geometry.image_box(image.shape[:2]), 1.0, size_hw[1] / size_hw[0])
         crops.append(images.cut(image, geometry.crop_matrix(box, size_hw), size_hw))

@@ -1,7 +1,6 @@
 """The `hevitpose` command: one file a sub-command, one line an error."""
 
 import logging
-import re
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -9,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from hevitpose.cli.options import with_options, with_todays_names
 from hevitpose.core.errors import HevitposeError
 
 COMMANDS = (
@@ -26,17 +26,6 @@ COMMANDS = (
     "submit",
     "data",
 )
-RENAMED = {
-    "replay": "debug-step",
-    "--rate": "--lr",
-    "--at-once": "--micro-batch-size",
-    "--color": "--color-jitter",
-    "--occlusion": "--cutout",
-    "--doubles": "--nms",
-}
-"""Commands and options of version 0.1, accepted until version 0.3."""
-OPTIONS = {"learning_rate": "lr"}
-"""Options that are not called as the parameter is."""
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -68,33 +57,6 @@ def add_commands(arguments: list[str]) -> None:
             app.add_typer(group, name=name)
         else:
             app.command(name, epilog=module.EXAMPLES)(getattr(module, name.replace("-", "_")))
-
-
-def with_todays_names(arguments: list[str]) -> list[str]:
-    """The arguments with today's names of commands and options; says which were old."""
-    named = []
-    for position, argument in enumerate(arguments):
-        name, equals, value = argument.partition("=")
-        is_name = name.startswith("--") or position == 0
-        if is_name and name in RENAMED:
-            print(f"note: {name} is now called {RENAMED[name]}", file=sys.stderr)
-            argument = RENAMED[name] + equals + value  # noqa: PLW2901 - the same argument under its new name
-        named.append(argument)
-    return named
-
-
-def with_options(message: str) -> str:
-    """A library's message with options in place of parameters in backticks.
-
-    >>> with_options("`batch_size=0`: must be above 0, or use `resume=True`")
-    '--batch-size 0: must be above 0, or use --resume'
-    """
-
-    def option(match: re.Match[str]) -> str:
-        name = OPTIONS.get(match[1], match[1]).replace("_", "-")
-        return f"--{name}" if match[2] in (None, "True") else f"--{name} {match[2]}"
-
-    return re.sub(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`", option, message)
 
 
 def main() -> None:

@@ -2,28 +2,26 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
 
-from rich import progress as rich_progress
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from hevitpose.core.progress import OnProgress, Progress
+from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 
 SECONDS_BETWEEN_LINES = 60.0
 
-T = TypeVar("T")
-
 
 @contextmanager
-def show_progress() -> Iterator[OnProgress]:
-    """An `on_progress` that shows how far the work is and how long it will take."""
+def show_progress(quiet: bool = False) -> Iterator[OnProgress]:
+    """An `on_progress` that shows how far the work is and how long it will take; `quiet` shows nothing."""
     console = Console(stderr=True)
-    if console.is_terminal:
+    if quiet:
+        yield ignore_progress
+    elif console.is_terminal:
         with _bars(console) as on_progress:
             yield on_progress
     else:
@@ -82,16 +80,3 @@ class _TimeLeft:
             return ""
         seconds = (now - started) / (work - begun_with) * (1 - work)
         return f"{timedelta(seconds=round(seconds))} left"
-
-
-def track(items: Sequence[T], what: str, console: Console | None = None) -> Iterable[T]:
-    """The items, with a bar on a terminal where there are several; lines said on the same console stay above it."""
-    console = console or Console(stderr=True)
-    if len(items) < 2 or not console.is_terminal:
-        return items
-    return rich_progress.track(items, description=what, console=console)
-
-
-def say(console: Console, line: str) -> None:
-    """Print a line as it is, however long."""
-    console.print(line, soft_wrap=True, markup=False, emoji=False, highlight=False)

@@ -11,7 +11,8 @@ from hevitpose.data.detections import read_detections
 from hevitpose.evaluation import submission
 from hevitpose.evaluation.predict import predict_in_detections, predict_piecewise
 from hevitpose.evaluation.score import apply_oks_nms
-from hevitpose.inference.network import DEFAULT, Runtime, keypoints_of, load_network
+from hevitpose.inference.backends import Runtime, RuntimeOptions
+from hevitpose.inference.network import DEFAULT, keypoints_of, load_network
 from hevitpose.io import atomic
 
 EXAMPLES = """
@@ -37,7 +38,7 @@ def submit(
 ) -> None:
     """Write what the evaluation servers of COCO and MPII take, for the people whose labels they keep."""
     atomic.refuse_unwritable_file(output)
-    network, folder = load_network(model, runtime, device=device), root or data.parent
+    network, folder = load_network(model, RuntimeOptions(runtime, device=device)), root or data.parent
     notes: list[str] = []
     with show_progress() as on_progress:
         if data.suffix == ".mat":
@@ -54,6 +55,6 @@ def submit(
             found, notes = predict_in_detections(
                 network, people, detections, boxes.name, flip_test, batch_size, on_progress
             )
-            found = apply_oks_nms(people, found, network, soft=False)
+            found = apply_oks_nms(people, found, network.config, soft=False)
             submission.write_coco_zip(output, people, found)
     print(*(f"note: {note}" for note in notes), f"{output}: {len(found.scores)} people", sep="\n")

@@ -146,11 +146,10 @@ def train(
         history = run(chosen, dataset, out, hardware, resume, on_progress)
         if _rank():
             return
-        scores = write_report(out, dataset, on_progress)
+        evaluations = write_report(out, dataset, on_progress)
     print(*(f"{name}: {value}" for name, value in history[-1].items()), sep="\n")
-    for name, of_set in scores.items():
-        metric = of_set["metric"]
-        print(f"best weights, {name} {metric}: {of_set['scores'][metric]['mean']}")
+    for name, evaluation in evaluations.items():
+        print(f"best weights, {name} {evaluation.metric}: {evaluation.main:.3f}")
     print(f"everything is in {out} (docs/training.md)")
 
 

@@ -10,8 +10,9 @@ Mirroring is then W - 1 - x at every resolution, and a flip test needs no shift.
 crop and heatmap can also meet at their first pixels (x_cell = x / stride: SimpleBaseline, HRNet) or at the centres of
 the first and the last pixel (x_cell = x * (w - 1) / (W - 1): UDP).
 
-Boxes are (x1, y1, x2, y2), the edges in these units: the box of a whole image is (-0.5, -0.5, W - 0.5, H - 0.5).
-COCO measures boxes from the image's corner, so that xywh there is shifted by half a pixel here.
+Boxes are (x1, y1, x2, y2) measured from the corner of the image, as in COCO, torchvision and supervision: the box of a
+whole image is (0, 0, W, H). So the centre of the top left pixel, the keypoint (0, 0), lies at (0.5, 0.5) of a box. This
+half pixel is added and subtracted in this module only (`corner_frame`, `crop_matrix`).
 
 Every function takes arrays with any leading axes and returns new ones.
 """
@@ -32,26 +33,42 @@ Alignment = Literal["edges", "first pixels", "pixel centers"]
 
 
 def xyxy_from_xywh(boxes_xywh: ArrayLike) -> Floats:
-    """COCO boxes (..., 4) of corner, width and height to boxes by their edges.
+    """COCO's boxes (..., 4) of corner, width and height as boxes of two corners.
 
-    >>> xyxy_from_xywh([0, 0, 100, 50])
-    array([-0.5, -0.5, 99.5, 49.5])
+    >>> xyxy_from_xywh([10, 20, 100, 50])
+    array([ 10.,  20., 110.,  70.])
     """
     boxes = np.asarray(boxes_xywh, dtype=np.float64)
-    corner = boxes[..., :2] - 0.5
-    return np.concatenate([corner, corner + boxes[..., 2:]], axis=-1)
+    return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
 
 
 def xywh_from_xyxy(boxes: ArrayLike) -> Floats:
     """The inverse of `xyxy_from_xywh`."""
     boxes = np.asarray(boxes, dtype=np.float64)
-    return np.concatenate([boxes[..., :2] + 0.5, boxes[..., 2:] - boxes[..., :2]], axis=-1)
+    return np.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
+
+
+def corner_frame(points: ArrayLike) -> Floats:
+    """Keypoints (..., 2), which count from the centre of the first pixel, as boxes count: from its corner."""
+    return np.asarray(points, dtype=np.float64) + 0.5
 
 
 def image_box(size_hw: tuple[int, int]) -> Floats:
-    """The box (4,) that is the whole image."""
+    """The box (4,) of the whole image."""
     height, width = size_hw
-    return np.array([-0.5, -0.5, width - 0.5, height - 0.5])
+    return np.array([0.0, 0.0, width, height])
+
+
+def keypoint_extent(points: ArrayLike) -> Floats:
+    """The smallest box (4,) that holds the keypoints (K, 2)."""
+    points = corner_frame(points)
+    return np.concatenate([points.min(axis=0), points.max(axis=0)])
+
+
+def in_box(points: ArrayLike, boxes: ArrayLike) -> NDArray[np.bool_]:
+    """Which keypoints (..., K, 2) lie in their box (..., 4), its edges included: (..., K)."""
+    points, boxes = corner_frame(points), np.asarray(boxes, dtype=np.float64)[..., None, :]
+    return np.asarray(((points >= boxes[..., :2]) & (points <= boxes[..., 2:])).all(axis=-1))
 
 
 def box_from_center(centers: ArrayLike, sizes_wh: ArrayLike) -> Floats:
@@ -85,7 +102,7 @@ def crop_matrix(
     sign = np.where(mirrored, -1.0, 1.0)
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     linear = np.stack([np.stack([sign * cos, -sign * sin], -1), np.stack([sin, cos], -1)], axis=-2)
-    center = (boxes[..., :2] + boxes[..., 2:]) / 2
+    center = (boxes[..., :2] + boxes[..., 2:]) / 2 - 0.5  # as pixels count
     crop_center = np.array([(width - 1) / 2, (height - 1) / 2])
     offset = crop_center - (linear @ center[..., None])[..., 0]
     return np.concatenate([linear, offset[..., None]], axis=-1)

@@ -84,7 +84,7 @@ _MPII16_LIMBS = (
     *((10, 11), (11, 12), (12, 7), (13, 7), (13, 14), (14, 15)),
 )
 MPII16 = Skeleton("mpii16", _MPII16, mirror_from_names(_MPII16), _MPII16_LIMBS)
-"""The 16 joints of MPII Human ImagePoses, in its order."""
+"""The 16 joints of MPII Human Pose, in its order."""
 
 _COCO17 = (
     *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder"),

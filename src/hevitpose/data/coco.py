@@ -11,7 +11,7 @@ import numpy as np
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.labels import NOTHING_IGNORED, Ignored, ImageFile, LabelledPeople
+from hevitpose.core.labels import NOTHING_IGNORED, Ignored, ImageFile, LabelledPeople, labelled_people
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
 from hevitpose.io.json_files import read_json
@@ -83,7 +83,7 @@ def boxes_around_joints(joints: Floats) -> Floats:
     sizes = BOX_OF_JOINTS * (high - low)
     longer = sizes.max(axis=1, initial=0)
     smallest = max(1.0, SMALLEST_BOX * float(np.median(longer[longer > 0]))) if (longer > 0).any() else 64.0
-    boxes[some] = geometry.box_from_center((low + high) / 2, np.maximum(sizes, smallest))
+    boxes[some] = geometry.box_from_center(geometry.corner_frame((low + high) / 2), np.maximum(sizes, smallest))
     return boxes
 
 
@@ -108,7 +108,7 @@ def mpii_boxes(centers: Floats, scales: Floats) -> Floats:
     """Square boxes (N, 4) of MPII's 0-based centres (N, 2) and scales (N,), as HRNet makes them, without padding."""
     shifted = centers + np.stack([np.zeros_like(scales), MPII_CENTER_SHIFT * scales], axis=-1)
     side = MPII_PERSON_SIZE * scales
-    return geometry.box_from_center(shifted, np.stack([side, side], axis=-1))
+    return geometry.box_from_center(geometry.corner_frame(shifted), np.stack([side, side], axis=-1))
 
 
 def read_coco(
@@ -153,20 +153,20 @@ def read_coco(
     joints, boxes_array = np.array(keypoints), np.array(boxes)
     if repair:
         boxes_array = np.where(np.isnan(boxes_array), boxes_around_joints(joints), boxes_array)
-    return LabelledPeople(
+    categories = (c for c in content["categories"] if isinstance(c, Mapping))
+    return labelled_people(
         name,
         skeleton,
-        tuple(files),
-        tuple(ids),
-        np.array(image_index),
-        np.array(person_ids, dtype=np.int64),
+        files,
+        image_index,
+        joints,
         boxes_array,
-        joints[..., :2],
-        joints[..., 2].astype(np.int8),
-        np.array(head_sizes),
-        np.array(areas),
-        _ignored(regions),
-        tuple(c["id"] for c in content["categories"] if isinstance(c, Mapping) and str(c.get("id")) in category_ids),
+        image_ids=ids,
+        ids=person_ids,
+        head_sizes=head_sizes,
+        areas=areas,
+        ignored=_ignored(regions),
+        category_ids=[c["id"] for c in categories if str(c.get("id")) in category_ids],
     )
 
 

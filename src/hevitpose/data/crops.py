@@ -1,6 +1,7 @@
-"""The crops of a data set's people: every image read once, every person cut once."""
+"""The crops of a data set's people; each image is decoded once."""
 
 import hashlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.io import atomic, images
 
-PICTURES_A_FLUSH = 500
+IMAGES_PER_FLUSH = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,42 +37,78 @@ def cut_people(
     on_progress: OnProgress = ignore_progress,
     folder: Path | None = None,
 ) -> Crops:
-    """One crop of `size_hw` for each person's box, padded.
+    """One crop of `size_hw` for each person's padded box; otherwise as `cut_people_at`."""
+    return cut_people_at([size_hw], people, padding, on_progress, folder)[size_hw]
 
-    In memory, or with `folder` in a file there that is mapped into memory: what it already holds is not cut again, also
-    after a crash. The file is named after all that decides its content. Raises InputError where an image cannot be
-    read or the folder cannot be written.
+
+def cut_people_at(
+    sizes_hw: Sequence[tuple[int, int]],
+    people: LabelledPeople,
+    padding: float = BOX_PADDING,
+    on_progress: OnProgress = ignore_progress,
+    folder: Path | None = None,
+) -> dict[tuple[int, int], Crops]:
+    """Crops of each person's padded box at several sizes; each image is decoded once.
+
+    With `folder`, pixels are in files there that are mapped into memory, each named after a hash of all that decides
+    its content. Crops that it already holds are not cut again, also after a crash. Raises InputError if an image cannot
+    be read or the folder cannot be written.
     """
-    boxes = geometry.crop_box(people.boxes, padding, size_hw[1] / size_hw[0])
-    matrices = geometry.crop_matrix(boxes, size_hw)
-    shape = (len(people), *size_hw, 3)
-    if folder is None:
-        pixels, done = np.empty(shape, dtype=np.uint8), np.zeros(len(people.images), dtype=np.bool_)
-    else:
-        pixels, done = _mapped(folder, _content_hash(people, matrices), shape, len(people.images))
+    sizes = {size_hw: _Cutter.at(size_hw, people, padding, folder) for size_hw in sizes_hw}
     order = np.argsort(people.image_index, kind="stable")
     starts = np.searchsorted(people.image_index[order], np.arange(len(people.images) + 1))
 
     def cut_image(index: int) -> int:
-        of_this_image = order[starts[index] : starts[index + 1]]
-        if len(of_this_image):
+        persons = order[starts[index] : starts[index + 1]]
+        if len(persons):
             image = images.read(people.images[index])
-            for person in of_this_image:
-                pixels[person] = images.cut(image, matrices[person], size_hw)
+            for cutter in sizes.values():
+                if not cutter.done[index]:
+                    cutter.cut(image, persons)
         return index
 
-    missing = np.flatnonzero(~done).tolist()
+    pending = np.flatnonzero(np.any([~cutter.done for cutter in sizes.values()], axis=0)).tolist()
     cut: list[int] = []
     with ThreadPoolExecutor(cpu_count()) as pool:
-        for count, index in enumerate(pool.map(cut_image, missing), start=1):
+        for count, index in enumerate(pool.map(cut_image, pending), start=1):
             cut.append(index)
-            if len(cut) == PICTURES_A_FLUSH or count == len(missing):
-                if isinstance(pixels, np.memmap):  # on the disk before it counts as done
-                    pixels.flush()
-                done[cut] = True
+            if len(cut) == IMAGES_PER_FLUSH or count == len(pending):
+                for cutter in sizes.values():
+                    cutter.finish(cut)
                 cut.clear()
-            on_progress(Progress(f"crops of {people.name}", len(done) - len(missing) + count, len(done)))
-    return Crops(pixels, matrices)
+            finished = len(people.images) - len(pending) + count
+            on_progress(Progress(f"crops of {people.name}", finished, len(people.images)))
+    return {size_hw: Crops(cutter.pixels, cutter.matrices) for size_hw, cutter in sizes.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Cutter:
+    """The crops of one size: `done` says of each image whether its people are cut."""
+
+    pixels: NDArray[np.uint8]
+    matrices: Floats
+    done: NDArray[np.bool_]
+
+    @classmethod
+    def at(cls, size_hw: tuple[int, int], people: LabelledPeople, padding: float, folder: Path | None) -> "_Cutter":
+        boxes = geometry.crop_box(people.boxes, padding, size_hw[1] / size_hw[0])
+        matrices = geometry.crop_matrix(boxes, size_hw)
+        shape, images_in_all = (len(people), *size_hw, 3), len(people.images)
+        if folder is None:
+            return cls(np.empty(shape, dtype=np.uint8), matrices, np.zeros(images_in_all, dtype=np.bool_))
+        pixels, done = _mapped(folder, _content_hash(people, matrices), shape, images_in_all)
+        return cls(pixels, matrices, done)
+
+    def cut(self, image: images.Image, persons: NDArray[np.int64]) -> None:
+        size_hw = (self.pixels.shape[1], self.pixels.shape[2])
+        for person in persons:
+            self.pixels[person] = images.cut(image, self.matrices[person], size_hw)
+
+    def finish(self, indices: list[int]) -> None:
+        """Mark images as done, once their crops are on disk."""
+        if isinstance(self.pixels, np.memmap):
+            self.pixels.flush()
+        self.done[indices] = True
 
 
 def _mapped(folder: Path, name: str, shape: tuple[int, ...], count: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

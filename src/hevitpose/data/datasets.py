@@ -1,6 +1,7 @@
 """A data set: its annotation files, and how results on them are measured."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +37,11 @@ class Split:
     ground_truth: Path | None = None
     skeleton: SkeletonTable | None = None
     repair: bool = False
+
+    @cached_property
+    def people(self) -> LabelledPeople:
+        """Its people, read once. Raises InputError."""
+        return self.read()
 
     def read(self) -> LabelledPeople:
         """Its people. Raises InputError."""

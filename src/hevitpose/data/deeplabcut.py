@@ -1,15 +1,14 @@
 """DeepLabCut's labels: CollectedData_SCORER.csv, for one animal or several."""
 
-import csv
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.labels import ImageFile, LabelledPeople
+from hevitpose.core.labels import ImageFile, LabelledPeople, labelled_people
 from hevitpose.data.coco import FARTHEST_PIXEL, boxes_around_joints, short
 from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
-from hevitpose.io.json_files import read_yaml
+from hevitpose.io.json_files import read_csv, read_yaml
 
 LABELS = "CollectedData_*.csv"
 HEADER = ("scorer", "individuals", "bodyparts", "coords")
@@ -43,31 +42,14 @@ def read_deeplabcut(path: Path, name: str, table: SkeletonTable | None = None) -
     position = {file: k for k, file in enumerate(files)}
     project = path if path.is_dir() else path.parent.parent.parent
     category = {"name": "animal", "keypoints": names, "skeleton": _limbs(project / "config.yaml", names)}
-    unknown = np.full(len(animals), np.nan)
-    return LabelledPeople(
-        name,
-        skeleton_from_coco(category_with(category, table) if table else category, str(path)),
-        files,
-        tuple(range(len(files))),
-        np.array([position[file] for file, _ in animals]),
-        np.arange(len(animals)),
-        boxes_around_joints(joints),
-        joints[..., :2],
-        joints[..., 2].astype(np.int8),
-        unknown,
-        unknown,
-    )
+    skeleton = skeleton_from_coco(category_with(category, table) if table else category, str(path))
+    image_index = [position[file] for file, _ in animals]
+    return labelled_people(name, skeleton, files, image_index, joints, boxes_around_joints(joints))
 
 
 def _read_sheet(path: Path) -> tuple[list[str], list[tuple[ImageFile, dict[str, tuple[float, float]]]]]:
     """Body parts, and for each animal its image and the places of its labelled parts."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            rows = list(csv.reader(lines))
-    except FileNotFoundError as error:
-        raise InputError(path, "no such file") from error
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(path, f"cannot be read ({error})") from error
+    rows = read_csv(path)
     header = {row[0]: row for row in rows[: len(HEADER)] if row and row[0] in HEADER}
     if not {"bodyparts", "coords"} <= set(header) or len({len(row) for row in header.values()}) > 1:
         raise InputError(path, f"not DeepLabCut's labels: its first lines must begin with {', '.join(HEADER)}")

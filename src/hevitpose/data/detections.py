@@ -35,7 +35,7 @@ class DetectionFile:
     image_ids: Mapping[Key, int] = field(default_factory=dict)
     empty: int = 0
 
-    def find(self, path: Path, image_id: int | None = None) -> Detections:
+    def find(self, path: Path, image_id: Key | None = None) -> Detections:
         """Those of one image: by its name or the end of its path, else by its `image_id`.
 
         That is the number that its name ends with, unless given. No detection where the file has none for it.
@@ -43,7 +43,7 @@ class DetectionFile:
         key = self.key_of(path, image_id)
         return NOBODY if key is None else self.of[key]
 
-    def key_of(self, path: Path, image_id: int | None = None) -> Key | None:
+    def key_of(self, path: Path, image_id: Key | None = None) -> Key | None:
         """What the file calls this image; None where it does not mention it."""
         return next((key for key in keys_of(path, image_id) if key in self.of), None)
 
@@ -65,7 +65,7 @@ class DetectionFile:
         return key if isinstance(key, int) else self.image_ids.get(key) if key else None
 
 
-def keys_of(path: Path, image_id: int | None = None) -> list[Key]:
+def keys_of(path: Path, image_id: Key | None = None) -> list[Key]:
     """What a detection file may call this image, the most exact first."""
     posix = PurePosixPath(path.as_posix())
     keys: list[Key] = [str(PurePosixPath(*posix.parts[i:])) for i in range(len(posix.parts))]

@@ -14,7 +14,7 @@ from hevitpose.data.datasets import Dataset, Format, Split
 from hevitpose.data.deeplabcut import LABELS
 from hevitpose.data.skeletons import skeleton_table
 from hevitpose.data.yolo import yolo_images
-from hevitpose.io.json_files import read_text
+from hevitpose.io.json_files import read_toml
 from hevitpose.metrics.names import Metric
 
 FILES = (".json", ".csv", ".mat")
@@ -43,7 +43,7 @@ def find_dataset(name: str, root: Path | None = None) -> Dataset:
     """
     path = Path(name)
     if path.suffix == ".toml" and path.is_file():
-        return _read(path.stem, read_text(path), root or path.parent, path)
+        return _read(path.stem, read_toml(path), root or path.parent, path)
     if path.suffix in (".yaml", ".yml"):
         return _yolo(path)
     stem = name.removesuffix(".toml")
@@ -58,7 +58,7 @@ def find_dataset(name: str, root: Path | None = None) -> Dataset:
     if given is None:
         raise InputError(name, f"say where its files are: `root=FOLDER`, or {ROOT_VARIABLE} in the environment")
     folder = given / stem if (given / stem).is_dir() else given
-    return _read(stem, entry.read_text(encoding="utf-8"), folder, Path(f"{stem}.toml"))
+    return _read(stem, tomllib.loads(entry.read_text(encoding="utf-8")), folder, Path(f"{stem}.toml"))
 
 
 def dataset_in(folder: Path, root: Path | None = None) -> Dataset:
@@ -71,7 +71,7 @@ def dataset_in(folder: Path, root: Path | None = None) -> Dataset:
     """
     described = sorted(folder.glob("*.toml"))
     if len(described) == 1:
-        return _read(described[0].stem, read_text(described[0]), root or folder, described[0])
+        return _read(described[0].stem, read_toml(described[0]), root or folder, described[0])
     if (folder / "data.yaml").is_file():
         return _yolo(folder / "data.yaml")
     name = folder.resolve().name
@@ -196,11 +196,7 @@ def _is_list(path: Path) -> bool:
         return False
 
 
-def _read(name: str, text: str, folder: Path, source: Path) -> Dataset:
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(source, f"not valid TOML ({error})") from error
+def _read(name: str, table: Mapping[str, Any], folder: Path, source: Path) -> Dataset:
     _refuse_unknown(table, {"terms", "train", "validation", "skeleton"}, source)
     train = _split("train", name, table["train"], folder, source) if "train" in table else None
     validation, skeleton = table.get("validation", {}), table.get("skeleton")
@@ -240,7 +236,7 @@ def _split(key: str, name: str, table: Any, folder: Path, source: Path) -> Split
     return Split(name, annotations, images, metric, form, subset, ground_truth, repair=repair)
 
 
-def _refuse_unknown(table: dict[str, Any], known: set[str], source: Path) -> None:
+def _refuse_unknown(table: Mapping[str, Any], known: set[str], source: Path) -> None:
     unknown = sorted(set(table) - known)
     if unknown:
         raise InputError(source, f"unknown key {unknown[0]!r} (known: {', '.join(sorted(known))})")

@@ -1,4 +1,4 @@
-"""MPII Human ImagePoses as its site distributes it, and as HRNet's authors do.
+"""MPII Human Pose as its site distributes it, and as HRNet's authors do.
 
 Both count pixels from 1, as MATLAB does; that is undone here, once.
 """
@@ -12,12 +12,12 @@ import numpy as np
 
 from hevitpose.core.errors import InputError, MissingExtraError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.labels import ImageFile, LabelledPeople
+from hevitpose.core.labels import ImageFile, LabelledPeople, labelled_people
 from hevitpose.core.results import Predictions
 from hevitpose.core.skeleton import MPII16
 from hevitpose.data.coco import FARTHEST_PIXEL, mpii_boxes, read_numbers
 from hevitpose.io import atomic
-from hevitpose.io.json_files import read_json
+from hevitpose.io.json_files import read_json, read_text
 from hevitpose.metrics.pck import head_size
 
 JOINTS = MPII16.num_keypoints
@@ -44,7 +44,7 @@ def read_mpii(path: Path, folder: Path, name: str, subset: Path | None = None) -
         if people:
             rows += [(len(files), *person) for person in people]
             files.append(file)
-    return labelled_people(name, path, folder, files, rows)
+    return mpii_people(name, path, folder, files, rows)
 
 
 def annotation_list(path: Path) -> list[tuple[Any, bool]]:
@@ -69,12 +69,7 @@ def place_of(rect: Any) -> tuple[Floats, float] | None:
 
 
 def _names(path: Path) -> set[str]:
-    try:
-        return set(path.read_text(encoding="utf-8").split())
-    except FileNotFoundError as error:
-        raise InputError(path, "no such file") from error
-    except (OSError, ValueError) as error:
-        raise InputError(path, f"cannot be read ({error})") from error
+    return set(read_text(path).split())
 
 
 def _people(image: Any) -> Iterator[tuple[Floats, float, Floats, float]]:
@@ -115,7 +110,7 @@ def read_mpii_hrnet(path: Path, folder: Path, name: str, ground_truth: Path | No
         except ValueError as error:
             raise InputError(path, f"person {position}: {error}") from error
         rows.append((index.setdefault(file, len(index)), center, scale, joints, np.nan))
-    people = labelled_people(name, path, folder, list(index), rows)
+    people = mpii_people(name, path, folder, list(index), rows)
     return people if ground_truth is None else _with_ground_truth(people, ground_truth)
 
 
@@ -200,7 +195,7 @@ def _load_mat(path: Path, as_objects: bool) -> dict[str, Any]:
     return content
 
 
-def labelled_people(name: str, path: Path, folder: Path, files: Iterable[str], rows: list[PersonRow]) -> LabelledPeople:
+def mpii_people(name: str, path: Path, folder: Path, files: Iterable[str], rows: list[PersonRow]) -> LabelledPeople:
     """The people of `rows` in the images `files`. Raises InputError where there is none, or one is nowhere."""
     if not rows:
         raise InputError(path, "no person in it can be used")
@@ -212,16 +207,4 @@ def labelled_people(name: str, path: Path, folder: Path, files: Iterable[str], r
     if not usable.all():
         image = images[image_index[usable.argmin()]].name
         raise InputError(path, f"a person in {image} has a joint, centre or scale that is no usable number")
-    return LabelledPeople(
-        name,
-        MPII16,
-        images,
-        tuple(range(len(images))),
-        image_index,
-        np.arange(len(rows)),
-        boxes,
-        joints[..., :2],
-        joints[..., 2].astype(np.int8),
-        head_sizes,
-        np.full(len(rows), np.nan),
-    )
+    return labelled_people(name, MPII16, images, image_index, joints, boxes, head_sizes=head_sizes)

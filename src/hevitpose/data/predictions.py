@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.results import Predictions
@@ -77,7 +78,7 @@ def read_predictions(path: Path, people: LabelledPeople) -> tuple[Predictions, l
     person_of = _whose(path, people, image_index, persons)
     stated = "ground truth, by annotation_id" if None not in persons else f"not stated by {path.name}"
     places = joints[..., :2]
-    boxes = np.concatenate([places.min(axis=1), places.max(axis=1)], axis=-1)
+    boxes = geometry.corner_frame(np.concatenate([places.min(axis=1), places.max(axis=1)], axis=-1))
     read = Predictions(image_index, boxes, places, joints[..., 2], np.array(scores), person_of, stated)
     return read, _notes(people, read, len(content))
 

@@ -14,7 +14,7 @@ from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.keypoint_names import mirror_from_names
-from hevitpose.core.labels import ImageFile, LabelledPeople
+from hevitpose.core.labels import ImageFile, LabelledPeople, labelled_people
 from hevitpose.core.skeleton import COCO17, Skeleton
 from hevitpose.data.coco import read_keypoints, short, with_area
 from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
@@ -71,20 +71,7 @@ def read_yolo(path: Path, folder: Path, name: str, table: SkeletonTable | None =
     if not rows:
         raise InputError(folder, f"no labelled keypoint in the labels of its {len(files)} images")
     image_index, boxes, joints = (np.array(column) for column in zip(*rows, strict=True))
-    unknown = np.full(len(rows), np.nan)
-    return LabelledPeople(
-        name,
-        skeleton,
-        tuple(files),
-        tuple(range(len(files))),
-        image_index,
-        np.arange(len(rows)),
-        boxes,
-        joints[..., :2],
-        joints[..., 2].astype(np.int8),
-        unknown,
-        unknown,
-    )
+    return labelled_people(name, skeleton, files, image_index, joints, boxes)
 
 
 def _skeleton(content: Mapping[str, Any], path: Path, table: SkeletonTable | None) -> tuple[Skeleton, int]:
@@ -159,7 +146,7 @@ def _person(line: str, count: int, values: int, size_wh: Floats) -> tuple[Floats
         raise ValueError(f"needs {5 + values * count} numbers (class, box, {count} x {values}), found {len(numbers)}")
     if not (abs(numbers[1:5]) < LARGEST_SHARE).all():
         raise ValueError(f"its box must be shares of width and height (0 to 1), found {numbers[1:5].tolist()}")
-    box = geometry.box_from_center(numbers[1:3] * size_wh - 0.5, numbers[3:5] * size_wh)
+    box = geometry.box_from_center(numbers[1:3] * size_wh, numbers[3:5] * size_wh)
     places = numbers[5:].reshape(count, values)
     visibility = places[:, 2] if values == 3 else 2 * places.any(axis=1)
     joints = read_keypoints({"keypoints": np.column_stack([places[:, :2] * size_wh, visibility]).tolist()}, count)

@@ -14,7 +14,7 @@ from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.core.results import Detections, Predictions
 from hevitpose.data.crops import Crops, cut_people
 from hevitpose.data.detections import NOBODY, DetectionFile
-from hevitpose.inference.keypoints import predict_keypoints
+from hevitpose.inference.keypoints import KeypointPredictor
 from hevitpose.inference.network import Network, keypoints_of
 from hevitpose.metrics.oks import person_scores
 
@@ -40,9 +40,8 @@ def predict_in_label_boxes(
 
     Of a network that finds more keypoints those of the people are taken. Raises InputError where one is not among them.
     """
-    config, rows = network.config, keypoints_of(network, people)
-    mirror = config.skeleton.mirror if flip_test and config.skeleton.flips and not config.flip_test else None
-    joints, scores = predict_keypoints(network.backend, crops, batch_size, mirror, config.codec)
+    rows = keypoints_of(network, people)
+    joints, scores = KeypointPredictor(network, flip_test, batch_size).in_crops(crops.pixels, crops.matrices)
     return predictions_in_labels(people, joints[:, rows], scores[:, rows])
 
 
@@ -104,7 +103,7 @@ def predict_piecewise(
 
 def in_boxes(people: LabelledPeople, image_index: Any, detected: Sequence[Detections]) -> LabelledPeople:
     """The boxes of these images as people of whom nothing is labelled."""
-    boxes, k = np.concatenate([one.xyxy for one in detected]), people.skeleton.num_keypoints
+    boxes, k = np.concatenate([one.boxes for one in detected]), people.skeleton.num_keypoints
     unknown = np.full(len(boxes), np.nan)
     return replace(
         people,

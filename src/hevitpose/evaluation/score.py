@@ -1,8 +1,8 @@
-"""The score of a network on labelled people: in the boxes of their labels, or of a detector."""
+"""Scores of predictions on labelled people."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -10,89 +10,119 @@ from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.model_config import ModelConfig
 from hevitpose.core.results import Predictions
 from hevitpose.evaluation.predict import predictions_in_labels
-from hevitpose.inference.network import Network
+from hevitpose.metrics.error_types import ErrorAnalysis
 from hevitpose.metrics.names import Metric
-from hevitpose.metrics.oks import (
-    OKS,
-    average_precision,
-    best_matches,
-    keypoint_similarities,
-    oks_nms,
-    sigmas_of,
-)
-from hevitpose.metrics.pck import PCK, pck, pckh, torso_size
+from hevitpose.metrics.oks import average_precision, best_matches, keypoint_similarities, oks_nms, sigmas_of
+from hevitpose.metrics.pck import pck, pckh, torso_size
 
 Nms = Literal["hard", "soft", "none"]
-PCKH = (0.5, 0.1, 0.11)
-HRNETS = "PCKh@0.11 is what HRNet's code prints as PCKh@0.1"
+THRESHOLDS = {"pckh": ("PCKh", (0.5, 0.1, 0.11)), "pck": ("PCK", (0.2,)), "pck_box": ("PCKbox", (0.05, 0.1))}
+"""Name and thresholds of each metric's scores; the first is its main score."""
+HRNET_NOTE = "PCKh@0.11 is what HRNet's code prints as PCKh@0.1"
 SIMILARITY = "OKS"
-"""The figure of the keypoints beside AP, which has none: their mean similarity over the people who were found."""
+"""The score of single keypoints beside AP: their mean similarity over the people who were found."""
 
 
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """`main` is the figure to quote, under the name `metric` (in percent); `persons` took part in it."""
+@dataclass(frozen=True)
+class Score:
+    """A score in percent: the mean, and the value of each keypoint. None where there is nothing to measure."""
 
-    metric: str
-    main: float
-    persons: int
-    by_threshold: dict[str, PCK]
-    oks: OKS | None = None
-
-    def as_json(self, keypoints: Sequence[str]) -> dict[str, Any]:
-        """Every figure's mean, and its value for each of the `keypoints` where it has one."""
-        if self.oks is not None:
-            return {name: {"mean": None if v is None else round(v, 3)} for name, v in self.oks.figures.items()}
-        return {
-            name: {
-                "mean": round(result.mean, 3),
-                "per_keypoint": {
-                    keypoint: None if np.isnan(value) else round(value, 3)
-                    for keypoint, value in zip(keypoints, result.per_keypoint.tolist(), strict=True)
-                },
-            }
-            for name, result in self.by_threshold.items()
-        }
+    mean: float | None
+    per_keypoint: Mapping[str, float | None] | None = None
 
 
-def score(people: LabelledPeople, found: Predictions, metric: Metric) -> Scores:
-    """People found against their labels.
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of a network, or of a file of predictions, on a data set.
 
-    "pckh": PCKh@0.5, @0.1 and @0.11 by head size. "pck": PCK@0.2 of the torso, persons without a labelled torso left
-    out. "pck_box": PCK@0.05 and @0.1 of the box's longer side, for any keypoints. "oks": COCO's AP and AR.
-    Raises InputError where no person has what the metric needs, or where PCK does not know who is whom.
+    `metric` names the main one of the `scores`, `boxes` where the people's boxes came from. `persons` were measured;
+    `persons_left_out` lack a reference length. `labelled` counts the labelled joints of each keypoint that count.
+    A network has `model` and `architecture`, a file of predictions has `predictions`.
     """
-    if metric == "oks":
-        sigmas = sigmas_of(people.skeleton, people.name)
-        oks = average_precision(people, found.image_index, found.joints, found.scores, sigmas)
-        return Scores("AP", oks.figures["AP"] or 0.0, len(people), {}, oks)
+
+    data: str
+    metric: str
+    boxes: str
+    persons: int
+    persons_left_out: int
+    labelled: Mapping[str, int]
+    scores: Mapping[str, Score]
+    notes: tuple[str, ...] = ()
+    errors: ErrorAnalysis | None = None
+    model: str | None = None
+    architecture: str | None = None
+    flip_test: bool | None = None
+    flip_shift: int | None = None
+    nms: Nms | None = None
+    predictions: str | None = None
+
+    @property
+    def main(self) -> float:
+        """The main score in percent, 0 where there is nothing to measure."""
+        return self.scores[self.metric].mean or 0.0
+
+    @property
+    def title(self) -> str:
+        """What was measured, on one line."""
+        flip = "" if self.flip_test is None else f", {'with' if self.flip_test else 'without'} flip test"
+        who = self.model or self.predictions
+        return f"{f'{who} on ' if who else ''}{self.data}: {self.persons} persons, boxes: {self.boxes}{flip}"
+
+
+def score(people: LabelledPeople, found: Predictions, metric: Metric) -> Evaluation:
+    """Scores of predictions against labels, without an error analysis.
+
+    - "pckh": PCKh@0.5, @0.1 and @0.11, by head size.
+    - "pck": PCK@0.2 of the torso; persons without a labelled torso are left out.
+    - "pck_box": PCK@0.05 and @0.1 of the box's longer side, for any keypoints.
+    - "oks": COCO's AP and AR.
+
+    Raises InputError if no person has what the metric needs, or if PCK cannot match predictions with labels.
+    """
+    return _score_by_oks(people, found) if metric == "oks" else _score_by_pck(people, found, metric)
+
+
+def _score_by_oks(people: LabelledPeople, found: Predictions) -> Evaluation:
+    sigmas, names = sigmas_of(people.skeleton, people.name), people.skeleton.keypoints
+    oks = average_precision(people, found.image_index, found.joints, found.scores, sigmas)
+    similar, mean = keypoint_similarities(people, by_person(people, found)[0], sigmas)
+    scores = {name: Score(value) for name, value in oks.figures.items()}
+    scores[SIMILARITY] = Score(_or_none(100 * mean), _by_name(names, 100 * similar))
+    labelled = dict(zip(names, people.labelled.sum(axis=0).tolist(), strict=True))
+    return Evaluation(people.name, "AP", found.source, len(people), 0, labelled, scores, oks.notes)
+
+
+def _score_by_pck(people: LabelledPeople, found: Predictions, metric: Metric) -> Evaluation:
     if found.person_of is None:
-        whose = f"which labelled person each prediction is of (boxes: {found.source})"
-        raise InputError(people.name, f"{metric} needs to know {whose}")
+        unknown = f"which labelled person each prediction belongs to (boxes: {found.source})"
+        raise InputError(people.name, f"{metric} needs to know {unknown}")
     predicted = np.full_like(people.keypoints, np.nan)
     predicted[found.person_of] = found.joints
     lengths = reference_lengths(people, metric)
     usable = np.isfinite(lengths) & (lengths > 0)
     measured = (predicted[usable], people.keypoints[usable], people.labelled[usable], lengths[usable])
-    if metric == "pckh":
-        by_threshold = {f"PCKh@{t}": pckh(*measured, people.skeleton, t) for t in PCKH}
-    elif metric == "pck":
-        by_threshold = {"PCK@0.2": pck(*measured, 0.2)}
-    else:
-        by_threshold = {f"PCKbox@{t}": pck(*measured, t) for t in (0.05, 0.1)}
-    name, main = next(iter(by_threshold.items()))
-    return Scores(name, main.mean, int(usable.sum()), by_threshold)
+    prefix, thresholds = THRESHOLDS[metric]
+    names, skeleton = people.skeleton.keypoints, people.skeleton
+    scores: dict[str, Score] = {}
+    for threshold in thresholds:
+        result = pckh(*measured, skeleton, threshold) if metric == "pckh" else pck(*measured, threshold)
+        scores[f"{prefix}@{threshold}"] = Score(_or_none(result.mean), _by_name(names, result.per_keypoint))
+    labelled = dict(zip(names, people.labelled[usable].sum(axis=0).tolist(), strict=True))
+    persons, notes = int(usable.sum()), (HRNET_NOTE,) if metric == "pckh" else ()
+    main = next(iter(scores))
+    return Evaluation(people.name, main, found.source, persons, len(people) - persons, labelled, scores, notes)
 
 
 def refuse_unmeasurable(people: LabelledPeople, metric: Metric) -> None:
-    """Raise InputError where these labels lack what the metric needs: before anything is predicted."""
+    """Raise InputError if the labels lack what the metric needs, before anything is predicted."""
     score(people, predictions_in_labels(people, people.keypoints, np.ones(people.visibility.shape)), metric)
 
 
 def reference_lengths(people: LabelledPeople, metric: Metric) -> Floats:
-    """What errors are divided by (N,), NaN where a person has none."""
+    """The lengths (N,) in pixels that errors are divided by, NaN where a person has none."""
     if metric == "pck_box":
         longer: Floats = (people.boxes[:, 2:] - people.boxes[:, :2]).max(axis=1)
         return longer
@@ -103,11 +133,11 @@ def reference_lengths(people: LabelledPeople, metric: Metric) -> Floats:
     return lengths
 
 
-def apply_oks_nms(people: LabelledPeople, found: Predictions, network: Network, soft: bool) -> Predictions:
-    """Each person of an image once, by OKS. Raises InputError where the keypoints have no sigmas."""
+def apply_oks_nms(people: LabelledPeople, found: Predictions, config: ModelConfig, soft: bool) -> Predictions:
+    """Predictions without duplicates of a person in the same image. Raises InputError for keypoints without sigmas."""
     sigmas = sigmas_of(people.skeleton, people.name)
-    height, width = network.config.input_size
-    crops = geometry.crop_box(found.boxes, network.config.padding, width / height)
+    height, width = config.input_size
+    crops = geometry.crop_box(found.boxes, config.padding, width / height)
     areas = np.prod(crops[:, 2:] - crops[:, :2], axis=1)  # of the padded boxes, as in HRNet and MMPose 0.29
     kept, scores = [], []
     for image in np.unique(found.image_index):
@@ -116,43 +146,21 @@ def apply_oks_nms(people: LabelledPeople, found: Predictions, network: Network, 
         kept.append(here[order])
         scores.append(of_order)
     chosen = np.concatenate(kept)
-    return Predictions(
-        found.image_index[chosen],
-        found.boxes[chosen],
-        found.joints[chosen],
-        found.keypoint_scores[chosen],
-        np.concatenate(scores),
-        None if found.person_of is None else found.person_of[chosen],
-        found.source,
+    return replace(
+        found,
+        image_index=found.image_index[chosen],
+        boxes=found.boxes[chosen],
+        joints=found.joints[chosen],
+        keypoint_scores=found.keypoint_scores[chosen],
+        scores=np.concatenate(scores),
+        person_of=None if found.person_of is None else found.person_of[chosen],
     )
 
 
-def as_json(people: LabelledPeople, found: Predictions, metric: Metric, notes: Sequence[str] = ()) -> dict[str, Any]:
-    """An evaluation as results/*.json holds it: on what, in which boxes, every figure, and what is odd."""
-    result = score(people, found, metric)
-    names = people.skeleton.keypoints
-    counts = next(iter(result.by_threshold.values())).counts if result.by_threshold else people.labelled.sum(axis=0)
-    figures = result.as_json(names)
-    if metric == "oks":
-        similar = keypoint_similarities(people, by_person(people, found)[0], sigmas_of(people.skeleton, people.name))
-        figures[SIMILARITY] = _as_percent(names, *similar)
-    own = [*(result.oks.notes if result.oks else ()), *([HRNETS] if metric == "pckh" else [])]
-    return {
-        "data": people.name,
-        "metric": result.metric,
-        "boxes": found.source,
-        "persons": result.persons,
-        "persons_left_out": len(people) - result.persons,
-        "labelled": dict(zip(names, counts.tolist(), strict=True)),
-        "scores": figures,
-        "notes": [*notes, *own],
-    }
-
-
 def by_person(people: LabelledPeople, found: Predictions) -> tuple[Floats, Floats]:
-    """Joints (N, K, 2) and scores (N, K) of the labelled people, NaN for those whom nobody found.
+    """Joints (N, K, 2) and scores (N, K) of the labelled people, NaN for those who were not found.
 
-    In boxes of which that is not known, the best OKS decides whom they are of.
+    Detections are matched with labels by their best OKS.
     """
     person_of = found.person_of
     if person_of is None:
@@ -163,7 +171,9 @@ def by_person(people: LabelledPeople, found: Predictions) -> tuple[Floats, Float
     return joints, scores
 
 
-def _as_percent(keypoints: Sequence[str], shares: Floats, mean: float) -> dict[str, Any]:
-    """A figure with its value for each keypoint, None where there is none."""
-    percent = [None if np.isnan(share) else round(100 * share, 3) for share in (*shares.tolist(), mean)]
-    return {"mean": percent[-1], "per_keypoint": dict(zip(keypoints, percent[:-1], strict=True))}
+def _by_name(keypoints: Sequence[str], values: Floats) -> dict[str, float | None]:
+    return {name: _or_none(value) for name, value in zip(keypoints, values.tolist(), strict=True)}
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value

@@ -17,7 +17,7 @@ from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.results import Predictions
 from hevitpose.core.skeleton import COCO17
 from hevitpose.data.coco import image_file, is_image, short
-from hevitpose.data.mpii import FIRST_PIXEL, JOINTS, PersonRow, annotation_list, labelled_people, place_of, save_mat
+from hevitpose.data.mpii import FIRST_PIXEL, JOINTS, PersonRow, annotation_list, mpii_people, place_of, save_mat
 from hevitpose.data.predictions import coco_results
 from hevitpose.io import atomic
 from hevitpose.io.json_files import read_json
@@ -97,7 +97,7 @@ def read_mpii_test(path: Path, folder: Path) -> MpiiTest:
         except (AttributeError, TypeError, ValueError) as error:
             raise InputError(path, f"annolist({position}): {type(error).__name__} {error}") from error
         rects.append(len(people))
-    return MpiiTest(labelled_people("mpii_test", path, folder, files, rows), np.array(rect_of), tuple(rects))
+    return MpiiTest(mpii_people("mpii_test", path, folder, files, rows), np.array(rect_of), tuple(rects))
 
 
 def write_mpii_test(path: Path, test: MpiiTest, joints: Floats) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.model_config import ModelConfig
 from hevitpose.export.fuse import fuse
 from hevitpose.export.onnx import OUTPUTS, add_metadata, to_onnx
-from hevitpose.inference.backends import Backend, GraphFn, load_onnx, load_openvino, torch_backend
+from hevitpose.inference.backends import Graph, HeatmapFn, OnnxGraph, OpenVINOGraph, TorchHeatmaps
 from hevitpose.io import atomic
 from hevitpose.models.weights import half_precision, load_into, load_model, round_to_int8
 
@@ -59,9 +59,9 @@ def export(
     return write_checked(to_onnx(fuse(model), config), path, reference(model.eval(), config), config, crops)
 
 
-def reference(model: nn.Module, config: ModelConfig) -> Backend:
+def reference(model: nn.Module, config: ModelConfig) -> HeatmapFn:
     """The network as torch runs it, with the flip test where the config say so."""
-    run = torch_backend(model)
+    run = TorchHeatmaps(model)
 
     def run_both(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         both = config.codec.flip_average(run(crops), run(crops[:, :, ::-1]), config.skeleton.mirror)
@@ -71,14 +71,14 @@ def reference(model: nn.Module, config: ModelConfig) -> Backend:
 
 
 def write_checked(
-    proto: onnx.ModelProto, path: Path, expected: Backend, config: ModelConfig, crops: NDArray[np.uint8]
+    proto: onnx.ModelProto, path: Path, expected: HeatmapFn, config: ModelConfig, crops: NDArray[np.uint8]
 ) -> Parity:
     """Write a graph that does what `expected` does, with its parity in its metadata. Raises InputError."""
     write, load = writer(path), loader(path)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder, path.name)
         write(proto, draft)
-        parity = compare(load(draft)[0], expected, config, crops)
+        parity = compare(load(draft), expected, config, crops)
         if not (parity.heatmaps <= MAX_DIFFERENCE and parity.joints_px <= MAX_JOINT_DIFFERENCE):
             differences = f"heatmaps differ by {parity.heatmaps:.1e}, joints by {parity.joints_px:.2f} pixels"
             raise InputError(path, f"not written: {differences} from torch's")
@@ -93,9 +93,9 @@ def writer(path: Path) -> Callable[[onnx.ModelProto, Path], None]:
     return write_openvino if path.suffix == ".xml" else onnx.save
 
 
-def loader(path: Path) -> Callable[[Path], tuple[GraphFn, Mapping[str, str]]]:
+def loader(path: Path) -> Callable[[Path], Graph]:
     """What loads such a file."""
-    return load_openvino if path.suffix == ".xml" else load_onnx
+    return OpenVINOGraph if path.suffix == ".xml" else OnnxGraph
 
 
 def publish(folder: Path, path: Path) -> None:
@@ -104,7 +104,7 @@ def publish(folder: Path, path: Path) -> None:
         atomic.write(path.with_name(file.name), file.read_bytes())
 
 
-def compare(run: GraphFn, expected: Backend, config: ModelConfig, crops: NDArray[np.uint8]) -> Parity:
+def compare(run: Graph, expected: HeatmapFn, config: ModelConfig, crops: NDArray[np.uint8]) -> Parity:
     """How far a file is from what is expected of it, in batches of 1, 2 and 7."""
     heatmap_errors: list[NDArray[np.float32]] = []
     joint_errors: list[NDArray[np.float64]] = []

@@ -96,7 +96,7 @@ def export_int8(
         if not lost <= max_loss:
             of = f"{scores[0].metric} on {labelled.name}"
             raise InputError(path, f"not written: 8 bits cost {lost:.2f} points of {of}, more than {max_loss:g}")
-        difference = compare(loader(path)(draft)[0], reference(model.eval(), config), config, crops)
+        difference = compare(loader(path)(draft), reference(model.eval(), config), config, crops)
         cost = Int8(
             difference,
             calibration.name,

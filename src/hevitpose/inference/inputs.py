@@ -1,18 +1,64 @@
-"""Which images a command was given, and what their results are called."""
+"""What goes into prediction: images of any kind as frames, and the files and folders that a command was given."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import count
+from os import PathLike, fspath
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+from PIL import Image as PILImage
 
 from hevitpose.core.errors import InputError
-from hevitpose.data.detections import number_of
-from hevitpose.io.images import SUFFIXES
+from hevitpose.core.results import Detections
+from hevitpose.data.detections import meets_image, number_of
+from hevitpose.io import images
+from hevitpose.io.images import SUFFIXES, Image
 
+if TYPE_CHECKING:
+    import supervision
+
+Source = str | PathLike[str] | bytes | PILImage.Image | Image
+"""A path, the bytes of a file, a PIL image, or an array (H, W, 3) of uint8."""
+Color = Literal["rgb", "bgr"]
 HEIC = frozenset({".heic", ".heif"})
 """Images that Pillow cannot read."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """An image on its way through prediction; it comes back with its poses.
+
+    `image` (H, W, 3) RGB uint8; `source` names it; `index` counts from 0; `time_s` in videos; `detections` are the
+    people where they are known already; `target` is the name of its results, without suffix.
+    """
+
+    image: Image
+    source: str | None = None
+    index: int = 0
+    time_s: float | None = None
+    detections: Detections | None = None
+    target: str | None = None
+
+
+def as_frame(source: Source, boxes: "ArrayLike | supervision.Detections | None" = None, color: Color = "rgb") -> Frame:
+    """An image with the boxes of its people, where they are known, as a frame.
+
+    Raises InputError where it cannot be read, ValueError where an array is no image or boxes are malformed.
+    """
+    if color not in get_args(Color):
+        raise InputError(f"`color={color}`", "must be rgb or bgr")
+    detections = None if boxes is None else Detections.from_boxes(boxes)
+    if isinstance(source, np.ndarray):
+        if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or not source.size:
+            raise ValueError(f"an image is an array (H, W, 3) of uint8, got {source.dtype} {source.shape}")
+        return Frame(source if color == "rgb" else source[..., ::-1], detections=detections)
+    if isinstance(source, bytes | PILImage.Image):
+        return Frame(images.decode(source), detections=detections)
+    return Frame(images.read(source), fspath(source), detections=detections)
 
 
 @dataclass(frozen=True)
@@ -24,18 +70,19 @@ class ImageInput:
     in_folder: bool
 
 
-class ImageList(NamedTuple):
+@dataclass(frozen=True)
+class ImageInputs:
     """The images, and how many in folders were left out: in HEIC, and below the folder of the results."""
 
-    jobs: list[ImageInput]
+    inputs: list[ImageInput]
     heic: int = 0
     results: int = 0
 
 
-def find_inputs(paths: Sequence[Path], output: Path | None = None) -> ImageList:
-    """The images named, each once, and those below the folders named, but not those below `output`, an older result.
+def find_inputs(paths: Sequence[Path], output: Path | None = None) -> ImageInputs:
+    """The images named, each once, and those in the folders named, but not those below `output`, an older result.
 
-    Whether they can be read, or are there at all, is not looked at. Raises InputError where a folder holds no image.
+    The files are not opened. Raises InputError where a folder holds no image.
     """
     found: dict[Path, tuple[Path, Path, bool]] = {}
     heic = results = 0
@@ -54,7 +101,7 @@ def find_inputs(paths: Sequence[Path], output: Path | None = None) -> ImageList:
             found.setdefault(_place(p), (p, p.relative_to(path), True))
     # photo.jpg gives photo.json, but beside a photo.png it gives photo.jpg.json.
     stems = Counter(str(name.with_suffix("")).lower() for _, name, _ in found.values())
-    jobs = [
+    inputs = [
         ImageInput(
             path,
             name.as_posix() if stems[str(name.with_suffix("")).lower()] > 1 else name.with_suffix("").as_posix(),
@@ -62,7 +109,7 @@ def find_inputs(paths: Sequence[Path], output: Path | None = None) -> ImageList:
         )
         for path, name, inside in found.values()
     ]
-    return ImageList(jobs, heic, results)
+    return ImageInputs(inputs, heic, results)
 
 
 def _place(path: Path) -> Path:
@@ -80,9 +127,9 @@ def _images_below(folder: Path, output: Path | None) -> tuple[list[Path], int]:
     return kept, len(every) - len(kept)
 
 
-def refuse_overwriting(paths: Sequence[Path], jobs: Sequence[ImageInput], folder: Path, draw: bool) -> None:
-    """Raise InputError where results in `folder` would replace each other, or lie among the images as drawings do."""
-    for target, number in Counter(job.target.lower() for job in jobs).items():
+def refuse_overwriting(paths: Sequence[Path], inputs: Sequence[ImageInput], folder: Path, draw: bool) -> None:
+    """Raise InputError where results in `folder` would replace each other or an input, or lie among the images."""
+    for target, number in Counter(each.target.lower() for each in inputs).items():
         if number > 1:
             raise InputError(
                 target,
@@ -91,9 +138,9 @@ def refuse_overwriting(paths: Sequence[Path], jobs: Sequence[ImageInput], folder
             )
     if not draw:
         return
-    sources = {_place(job.path) for job in jobs} | {job.path.resolve() for job in jobs if job.path.exists()}
-    for job in jobs:
-        drawing = folder / f"{job.target}.png"
+    sources = {_place(each.path) for each in inputs} | {each.path.resolve() for each in inputs if each.path.exists()}
+    for each in inputs:
+        drawing = folder / f"{each.target}.png"
         if _place(drawing) in sources:
             raise InputError(drawing, "is one of the images: choose another `output`")
     for path in paths:
@@ -116,3 +163,43 @@ def image_ids(paths: Sequence[Path], known: Sequence[int | None]) -> list[int]:
                 taken.add(wish)
     free = count(max(taken, default=0) + 1)
     return [ids[image] if image in ids else next(free) for image in range(len(paths))]
+
+
+@dataclass
+class Skipped:
+    """What could not be predicted: inputs that cannot be read with the reason, and boxes outside of their image."""
+
+    inputs: list[tuple[ImageInput, str]] = field(default_factory=list)
+    boxes: list[tuple[ImageInput, int]] = field(default_factory=list)
+
+
+def read_frames(
+    inputs: Iterable[ImageInput], detections: Sequence[Detections | None], strict_boxes: bool, skipped: Skipped
+) -> Iterator[Frame]:
+    """The inputs as frames, one after the other; what is left out is added to `skipped`.
+
+    `detections` are the people of each input where they are known. Boxes that do not meet their image are left out, or
+    with `strict_boxes` the whole input is.
+    """
+    for index, each in enumerate(inputs):
+        try:
+            image = images.read(each.path)
+            frame = Frame(image, str(each.path), index, None, detections[index], each.target)
+            yield _with_boxes_inside(frame, each, strict_boxes, skipped)
+        except InputError as error:
+            skipped.inputs.append((each, str(error)))
+
+
+def _with_boxes_inside(frame: Frame, source: ImageInput, strict: bool, skipped: Skipped) -> Frame:
+    if frame.detections is None:
+        return frame
+    height, width = frame.image.shape[:2]
+    inside = meets_image(frame.detections.boxes, (height, width))
+    if inside.all():
+        return frame
+    if strict:
+        box = frame.detections.boxes[int(np.argmin(inside))]
+        text = ",".join(f"{value:g}" for value in (*box[:2], *(box[2:] - box[:2])))
+        raise InputError(source.path, f"`box={text}` lies outside of its {width} x {height} pixels")
+    skipped.boxes.append((source, int((~inside).sum())))
+    return replace(frame, detections=frame.detections.subset(inside))

@@ -1,77 +1,132 @@
-"""Poses as JSON of our own schema (docs/results.md), as COCO results and as CSV."""
+"""What comes out of prediction: JSON files, COCO results, CSV and drawings, each written as its image is done."""
 
 import csv
-from collections.abc import Sequence
+import json
+import os
+from collections.abc import Callable, Sequence
 from io import StringIO
-from typing import Any
+from pathlib import Path
+from typing import IO, Literal, Protocol
 
-import numpy as np
+from hevitpose.core.errors import InputError
+from hevitpose.core.results import ImagePoses, rounded
+from hevitpose.inference.inputs import Frame
+from hevitpose.io import atomic, images
+from hevitpose.io.images import Image
 
-from hevitpose.core import geometry
-from hevitpose.core.results import ImagePoses
-
-SCHEMA = "hevitpose.pose/1"
-"""Changes in its number when a reader of the old form could misread the new one."""
+Format = Literal["json", "coco", "csv"]
+CSV_COLUMNS = ("file", "person", "keypoint", "x", "y", "score")
 
 
-def pose_as_json(pose: ImagePoses, model: str) -> dict[str, Any]:
-    """An image's people. Coordinates are pixels of the upright image, (0, 0) the centre of its top left pixel.
+class PoseWriter(Protocol):
+    """Writes the poses of one frame after the other; `close` finishes the file, also after an interruption."""
 
-    A keypoint that is absent has x and y null; its score still says how sure the network was.
+    def write(self, frame: Frame, poses: ImagePoses) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class JsonFiles:
+    """One JSON file per image in a folder, in the form of `ImagePoses.to_json`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, frame: Frame, poses: ImagePoses) -> None:
+        atomic.write(self.folder / f"{frame.target}.json", json.dumps(poses.to_json(), indent=1) + "\n")
+
+    def close(self) -> None:
+        """Each file is whole already."""
+
+
+class Drawings:
+    """Each image with its skeletons, as PNG in a folder."""
+
+    def __init__(self, folder: Path, draw: Callable[[Image, ImagePoses], Image]) -> None:
+        self.folder, self.draw = folder, draw
+
+    def write(self, frame: Frame, poses: ImagePoses) -> None:
+        images.write_png(self.folder / f"{frame.target}.png", self.draw(frame.image, poses))
+
+    def close(self) -> None:
+        """Each file is whole already."""
+
+
+class _OneFile:
+    """A text file that grows beside its final name and takes it when it is whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.part = path.with_name(f".{os.getpid()}-{path.name}.part")
+        self.file: IO[str] | None = None
+
+    def append(self, text: str) -> None:
+        try:
+            if self.file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.file = self.part.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+            self.file.write(text)
+            self.file.flush()
+        except OSError as error:
+            raise InputError(self.path, f"cannot be written ({error.strerror})") from error
+
+    def publish(self) -> None:
+        if self.file is not None:
+            self.file.close()
+            self.part.replace(self.path)
+            self.file = None
+
+
+class CocoResults:
+    """COCO results in one file: an entry per person, with a place and a score for absent keypoints too.
+
+    `image_ids` are those of the frames, by index.
     """
-    width, height = pose.size_wh
-    return {
-        "schema": SCHEMA,
-        "model": model,
-        "file": pose.file,
-        "width": width,
-        "height": height,
-        "people": [
-            {
-                "score": _rounded(person.score, 4),
-                "box": [_rounded(v, 2) for v in geometry.xywh_from_xyxy(person.box)],
-                "keypoints": {
-                    name: {"x": _rounded(x, 2), "y": _rounded(y, 2), "score": _rounded(score, 4)}
-                    for name, (x, y), score in zip(
-                        pose.skeleton.keypoints, person.keypoints, person.scores, strict=True
-                    )
-                },
+
+    def __init__(self, path: Path, image_ids: Sequence[int]) -> None:
+        self.output, self.image_ids = _OneFile(path), image_ids
+        self.begun, self.separator = False, ""
+
+    def write(self, frame: Frame, poses: ImagePoses) -> None:
+        if not self.begun:
+            self.output.append("[")
+            self.begun = True
+        for person in poses:
+            triples = zip(person.all_keypoints.tolist(), person.keypoint_scores.tolist(), strict=True)
+            entry = {
+                "image_id": self.image_ids[frame.index],
+                "file_name": poses.file,
+                "category_id": 1,
+                "keypoints": [v for (x, y), score in triples for v in (round(x, 2), round(y, 2), round(score, 4))],
+                "score": round(person.score, 4),
             }
-            for person in pose.people
-        ],
-    }
+            self.output.append(self.separator + json.dumps(entry))
+            self.separator = ", "
+
+    def close(self) -> None:
+        if self.begun:
+            self.output.append("]\n")
+        self.output.publish()
 
 
-def poses_as_coco(poses: Sequence[ImagePoses], image_ids: Sequence[int | str]) -> list[dict[str, Any]]:
-    """COCO results: one entry a person, with a place and a score for every keypoint, the absent ones too."""
-    return [
-        {
-            "image_id": image_id,
-            "file_name": pose.file,
-            "category_id": 1,
-            "keypoints": [
-                value
-                for (x, y), score in zip(person.all_keypoints.tolist(), person.scores.tolist(), strict=True)
-                for value in (round(x, 2), round(y, 2), round(score, 4))
-            ],
-            "score": round(person.score, 4),
-        }
-        for pose, image_id in zip(poses, image_ids, strict=True)
-        for person in pose.people
-    ]
+class CsvFile:
+    """One line per keypoint of each person, x and y empty where it is absent; people count from 1 in an image."""
 
+    def __init__(self, path: Path) -> None:
+        self.output, self.begun = _OneFile(path), False
 
-def poses_as_csv(poses: Sequence[ImagePoses]) -> str:
-    """A line for each keypoint of each person, x and y empty where it is absent. People count from 1 in an image."""
-    text = StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(("file", "person", "keypoint", "x", "y", "score"))
-    for pose in poses:
-        for number, person in enumerate(pose.people, start=1):
-            for name, (x, y), score in zip(pose.skeleton.keypoints, person.keypoints, person.scores, strict=True):
-                lines.writerow((pose.file, number, name, _rounded(x, 2), _rounded(y, 2), _rounded(score, 4)))
-    return text.getvalue()
+    def write(self, frame: Frame, poses: ImagePoses) -> None:  # noqa: ARG002 - the protocol's
+        text = StringIO()
+        lines = csv.writer(text, lineterminator="\n")
+        if not self.begun:
+            lines.writerow(CSV_COLUMNS)
+            self.begun = True
+        for number, person in enumerate(poses, start=1):
+            for name, (x, y), score in zip(
+                poses.skeleton.keypoints, person.keypoints, person.keypoint_scores, strict=True
+            ):
+                lines.writerow((poses.file, number, name, rounded(x, 2), rounded(y, 2), rounded(score, 4)))
+        self.output.append(text.getvalue())
 
-
-def _rounded(value: float, digits: int) -> float | None:
-    return round(float(value), digits) if np.isfinite(value) else None
+    def close(self) -> None:
+        self.output.publish()

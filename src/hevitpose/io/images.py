@@ -59,6 +59,14 @@ def read(source: ImageFile | str | PathLike[str]) -> Image:
         return np.asarray(_rgb(_upright(image)))
 
 
+def decode(source: bytes | PILImage.Image, name: str = "image") -> Image:
+    """The image of a file's bytes, or of Pillow, as `read` gives it; `name` is for errors. Raises InputError."""
+    with _one_line_errors(ImageFile(name, Path())):
+        image = _identified(BytesIO(source)) if isinstance(source, bytes) else source
+        image.load()
+        return np.asarray(_rgb(_upright(image)))
+
+
 def write_png(path: Path, image: Image) -> None:
     """Write the image (H, W, 3). Raises InputError."""
     atomic.write_with(path, lambda temporary: PILImage.fromarray(image).save(temporary, format="PNG"))

@@ -1,10 +1,10 @@
-"""What is wrong with the joints that are not right, and whether scores say so.
+"""Kinds of keypoint errors, and the calibration of scores.
 
 The kinds are those of Ronchi and Perona, "Benchmarking and Error Diagnosis in Multi-Instance Pose Estimation" (ICCV
-2017). Distances are in units of a reference length, so that they serve PCK, PCKh and OKS alike.
+2017). Distances are in units of a reference length, so they serve PCK, PCKh and OKS alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from math import log, sqrt
@@ -25,11 +25,21 @@ BINS = 10
 def error_kinds(
     predicted: Floats, people: LabelledPeople, lengths: Floats, right: float, near: float
 ) -> NDArray[np.int8]:
-    """The place in `KINDS` (N, K) of each predicted joint (N, K, 2), `UNLABELLED` where there is no truth for it.
+    """The index in `KINDS` (N, K) of each predicted joint, or `UNLABELLED` if it has no truth or no length.
 
-    In units of `lengths` (N, K), NaN where unknown: "right" is within `right` of the truth, "jitter" within `near`.
-    Of the others "inversion" is within `near` of the mirror partner, "swap" of the joint or its partner of another
-    person of the image, whichever is nearer in these units; all else, and what was not predicted, is a "miss".
+    - "right": within `right` of the truth.
+    - "jitter": within `near` of the truth.
+    - "inversion": within `near` of the mirror partner.
+    - "swap": within `near` of the same joint, or its partner, of another person of the image, and nearer to it than
+      to the own partner.
+    - "miss": everything else, and joints that were not predicted.
+
+    Args:
+        predicted: joints (N, K, 2) in image pixels, NaN if not predicted.
+        people: the labels of the same N persons.
+        lengths: reference lengths (N, K) in pixels, NaN where unknown.
+        right: largest distance of a right joint, in reference lengths.
+        near: largest distance of the other kinds, in reference lengths.
     """
     partners = list(people.skeleton.mirror)
     own = _distances(predicted, people.keypoints, people.labelled, lengths)
@@ -48,51 +58,76 @@ def error_kinds(
 
 
 def _distances(predicted: Floats, truth: Floats, labelled: NDArray[np.bool_], lengths: Floats) -> Floats:
-    """Infinite where there is no prediction or no truth."""
+    """Distances in reference lengths, infinite without a prediction or a truth."""
     distances = np.linalg.norm(predicted - truth, axis=-1) / lengths
     return np.where(labelled & np.isfinite(distances), distances, np.inf)
 
 
 def _pairs(image_index: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """All (one, other) of two persons of one image."""
+    """All ordered pairs of two persons in the same image."""
     order = np.argsort(image_index, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(image_index[order])) + 1)
     return [pair for group in groups for pair in permutations(group.tolist(), 2)]
 
 
-def count_kinds(kinds: NDArray[np.int8]) -> NDArray[np.int64]:
-    """How many joints of each keypoint are of each kind: (K, 5) from kinds (N, K)."""
-    counts: NDArray[np.int64] = (kinds[..., None] == np.arange(len(KINDS))).sum(axis=0)
-    return counts
+@dataclass(frozen=True)
+class ErrorShares:
+    """The number of `joints`, and the percentage of them that is of each kind."""
+
+    joints: int
+    right: float
+    jitter: float
+    inversion: float
+    swap: float
+    miss: float
+
+
+def error_shares(kinds: NDArray[np.int8]) -> ErrorShares:
+    """Shares of the kinds (of any shape) that `error_kinds` gives; all 0 if no joint has a truth.
+
+    >>> error_shares(np.array([0, 0, 0, 4, UNLABELLED], dtype=np.int8))
+    ErrorShares(joints=4, right=75.0, jitter=0.0, inversion=0.0, swap=0.0, miss=25.0)
+    """
+    counts = [int((kinds == kind).sum()) for kind in range(len(KINDS))]
+    return ErrorShares(sum(counts), *(100 * count / max(1, sum(counts)) for count in counts))
 
 
 @dataclass(frozen=True)
-class Bin:
-    """Joints whose scores lie in one tenth of [0, 1]: their `mean_score`, and the `share` of them that is right."""
+class CalibrationBin:
+    """Joints with scores from `low` to `high`: their mean score, and the share of them (0 to 1) that is right."""
 
     low: float
     high: float
-    count: int
+    joints: int
     mean_score: float
-    share: float
+    share_right: float
 
 
-def calibration(scores: Floats, right: NDArray[np.bool_]) -> list[Bin]:
-    """Of joints with `scores` (M,) and whether they are `right` (M,): the share of right ones by tenths of the score.
-
-    Tenths without a joint are left out.
+def calibration(scores: Floats, right: NDArray[np.bool_]) -> tuple[CalibrationBin, ...]:
+    """One bin for each tenth of [0, 1] that holds a score (M,); `right` (M,) says which joints are right.
 
     >>> calibration(np.array([0.92, 0.98, 0.31]), np.array([True, False, False]))[-1]
-    Bin(low=0.9, high=1.0, count=2, mean_score=0.95, share=0.5)
+    CalibrationBin(low=0.9, high=1.0, joints=2, mean_score=0.95, share_right=0.5)
     """
     tenth = np.clip((scores * BINS).astype(np.int64), 0, BINS - 1)
-    return [
-        Bin(k / BINS, (k + 1) / BINS, int(inside.sum()), float(scores[inside].mean()), float(right[inside].mean()))
-        for k in range(BINS)
-        if (inside := tenth == k).any()
-    ]
+    bins = []
+    for k in range(BINS):
+        if (inside := tenth == k).any():
+            values = float(scores[inside].mean()), float(right[inside].mean())
+            bins.append(CalibrationBin(k / BINS, (k + 1) / BINS, int(inside.sum()), *values))
+    return tuple(bins)
 
 
-def calibration_error(bins: Sequence[Bin]) -> float:
-    """By how much scores and shares of right joints differ, on average over all joints (expected calibration error)."""
-    return sum(b.count * abs(b.mean_score - b.share) for b in bins) / max(1, sum(b.count for b in bins))
+def calibration_error(bins: Sequence[CalibrationBin]) -> float:
+    """The expected calibration error: the difference of score and share of right joints, averaged over joints."""
+    return sum(b.joints * abs(b.mean_score - b.share_right) for b in bins) / max(1, sum(b.joints for b in bins))
+
+
+@dataclass(frozen=True)
+class ErrorAnalysis:
+    """Error shares of all keypoints and of each, over the `persons` who were found; calibration of the scores."""
+
+    persons: int
+    all_keypoints: ErrorShares
+    per_keypoint: Mapping[str, ErrorShares]
+    calibration: Sequence[CalibrationBin]

@@ -150,7 +150,9 @@ def _half_body_boxes(
         points = people.keypoints[indices[row], joints]
         low, high = points.min(axis=0), points.max(axis=0)
         if len(points) >= 3 and (high > low).all():
-            boxes[row] = geometry.box_from_center(points.mean(axis=0), HALF_BODY_PADDING * (high - low))
+            boxes[row] = geometry.box_from_center(
+                geometry.corner_frame(points.mean(axis=0)), HALF_BODY_PADDING * (high - low)
+            )
     return boxes
 
 

@@ -15,7 +15,7 @@ from hevitpose.data.crops import cut_people
 from hevitpose.data.datasets import Split
 from hevitpose.evaluation.predict import predict_in_label_boxes
 from hevitpose.evaluation.score import score
-from hevitpose.inference.backends import torch_backend
+from hevitpose.inference.backends import TorchHeatmaps
 from hevitpose.inference.network import Network
 from hevitpose.io import images
 from hevitpose.metrics.names import Metric
@@ -51,7 +51,7 @@ def dry_run(recipe: Recipe, skeleton: Skeleton, hardware: Hardware) -> str:
         run, state = set_up(small, hardware, people, [], folder, fabric, on_progress, False)
         crops = CachedCrops.of(people, (SIDE, SIDE), small.padding, fabric.device, None)
         train_epoch(run, state, crops, lambda _: None)
-        network = Network("dry run", torch_backend(state.averaged), config_of(run, (SIDE, SIDE)))
+        network = Network("dry run", TorchHeatmaps(state.averaged), config_of(run, (SIDE, SIDE)))
         found = predict_in_label_boxes(network, people, cut_people(people, (SIDE, SIDE), small.padding), True, BATCH)
     result = score(people, found, metric)
     parameters = sum(p.numel() for p in state.network.parameters()) / 1e6

@@ -23,9 +23,10 @@ from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.data.crops import Crops, cut_people
 from hevitpose.data.datasets import Dataset, Split
 from hevitpose.evaluation.predict import predictions_in_labels
-from hevitpose.evaluation.score import Scores, refuse_unmeasurable, score
-from hevitpose.inference.backends import torch_backend
-from hevitpose.inference.keypoints import predict_keypoints
+from hevitpose.evaluation.score import Evaluation, refuse_unmeasurable, score
+from hevitpose.inference.backends import TorchHeatmaps
+from hevitpose.inference.keypoints import KeypointPredictor
+from hevitpose.inference.network import Network
 from hevitpose.models import cpu
 from hevitpose.training import checkpoint, debug_step, distributed
 from hevitpose.training.batches import CACHE_MARGIN, Batch, CachedCrops, make_batch, permutation
@@ -204,7 +205,7 @@ def forward_backward(run: TrainingRun, batch: Batch) -> Tensor:
     return total
 
 
-def validate(run: TrainingRun, averaged: nn.Module, crops: list[Crops]) -> dict[str, Scores]:
+def validate(run: TrainingRun, averaged: nn.Module, crops: list[Crops]) -> dict[str, Evaluation]:
     """The averaged weights' scores on each validation set that names a metric, without flip test.
 
     Every process predicts its share of the persons, of which it has the `crops`.
@@ -212,7 +213,8 @@ def validate(run: TrainingRun, averaged: nn.Module, crops: list[Crops]) -> dict[
     world, results = run.fabric.world_size, {}
     for (split, people), cut in zip(run.validation, crops, strict=True):
         if split.metric is not None:
-            part = predict_keypoints(torch_backend(averaged), cut, batch_size=32, codec=run.recipe.codec)
+            network = Network("averaged", TorchHeatmaps(averaged), config_of(run, cut.pixels.shape[1:3]))
+            part = KeypointPredictor(network, batch_size=32).in_crops(cut.pixels, cut.matrices)
             joints, scores = np.empty_like(people.keypoints), np.empty(people.visibility.shape)
             for process, (some, their_scores) in enumerate(distributed.gathered(part)):
                 if len(some):  # a process may have nobody
@@ -221,7 +223,7 @@ def validate(run: TrainingRun, averaged: nn.Module, crops: list[Crops]) -> dict[
     return results
 
 
-def end_epoch(run: TrainingRun, state: State, results: dict[str, Scores]) -> bool:
+def end_epoch(run: TrainingRun, state: State, results: dict[str, Evaluation]) -> bool:
     """Write the epoch into the history and init_network the next; whether its score is the best so far."""
     progress, recipe = state.progress, run.recipe
     loss_sum = sum(distributed.gathered(progress.loss_sum)) / run.fabric.world_size

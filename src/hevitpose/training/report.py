@@ -3,8 +3,8 @@
 import csv
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,23 +14,25 @@ from hevitpose.core.progress import OnProgress, ignore_progress
 from hevitpose.core.results import Predictions
 from hevitpose.data.crops import Crops, cut_people
 from hevitpose.data.datasets import Dataset
-from hevitpose.evaluation.analysis import analysis
+from hevitpose.evaluation.evaluate import score_predictions
 from hevitpose.evaluation.predict import predict_in_label_boxes
-from hevitpose.evaluation.score import as_json
+from hevitpose.evaluation.results import evaluation_to_json
+from hevitpose.evaluation.score import Evaluation
+from hevitpose.inference.backends import RuntimeOptions
 from hevitpose.inference.network import load_network
 from hevitpose.io import atomic, images
 from hevitpose.io.images import Image
 from hevitpose.training.card import card
 from hevitpose.training.runs import read_run
 from hevitpose.view.contact_sheet import contact_sheet
-from hevitpose.view.evaluation_plot import plot_analysis
+from hevitpose.view.evaluation_plot import plot_errors
 
 WORST = 20
 SMALLEST_SIDE = 192
 BATCH = 32
 
 
-def write_report(folder: Path, dataset: Dataset, on_progress: OnProgress = ignore_progress) -> dict[str, Any]:
+def write_report(folder: Path, dataset: Dataset, on_progress: OnProgress = ignore_progress) -> dict[str, Evaluation]:
     """Score the best weights of the run in `folder` on its validation sets, and write beside them what comes out.
 
     scores.json and keypoints.csv: every figure of every keypoint. worst_SET.png: the persons with the largest errors,
@@ -40,24 +42,27 @@ def write_report(folder: Path, dataset: Dataset, on_progress: OnProgress = ignor
     weights = folder / "best.safetensors"
     if not weights.exists():  # No set says which epoch is the best.
         weights = folder / "last.safetensors"
-    network = load_network(weights, "torch")
+    network = load_network(weights, RuntimeOptions("torch"))
     flip_test = "flip test" if network.config.skeleton.flips else "no flip test"
-    scores: dict[str, Any] = {}
+    evaluations: dict[str, Evaluation] = {}
     for split in dataset.validation:
         if split.metric is None:
             continue
         people = split.read()
         crops = cut_people(people, network.config.input_size, network.config.padding, on_progress)
         found = predict_in_label_boxes(network, people, crops, True, BATCH)
-        scores[split.name] = as_json(people, found, split.metric) | analysis(people, found, split.metric)
+        evaluation = score_predictions(people, found, split.metric)
+        evaluations[split.name] = evaluation
         title = f"{split.name}, {len(people)} persons in the boxes of their labels, {flip_test}"
-        plot_analysis(scores[split.name], folder / f"errors_{split.name}.png", title)
+        if evaluation.errors:
+            plot_errors(evaluation.errors, folder / f"errors_{split.name}.png", title)
         images.write_png(folder / f"worst_{split.name}.png", worst_sheet(people, crops, found))
     protocol = {"protocol": f"boxes of the labels, {flip_test}"}
+    scores = {name: evaluation_to_json(evaluation) for name, evaluation in evaluations.items()}
     atomic.write(folder / "scores.json", json.dumps(scores, indent=1) + "\n")
-    atomic.write(folder / "keypoints.csv", keypoint_table(scores))
+    atomic.write(folder / "keypoints.csv", keypoint_table(evaluations))
     atomic.write(folder / "card.json", json.dumps(card(read_run(folder), weights, protocol | scores), indent=1) + "\n")
-    return scores
+    return evaluations
 
 
 def worst_sheet(people: LabelledPeople, crops: Crops, found: Predictions) -> Image:
@@ -81,14 +86,19 @@ def worst_sheet(people: LabelledPeople, crops: Crops, found: Predictions) -> Ima
     return contact_sheet(both, geometry.transform(enlarge, in_crops), captions, people.skeleton, columns=8)
 
 
-def keypoint_table(scores: dict[str, Any]) -> str:
-    """One row a keypoint of a set, and one for its mean, as CSV."""
+def keypoint_table(evaluations: Mapping[str, Evaluation]) -> str:
+    """CSV with a row for each score of each keypoint of a set, and one for its mean; percentages have three digits."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["set", "figure", "keypoint", "labelled", "percent"])
-    for name, of_set in scores.items():
-        for figure, values in of_set["scores"].items():
-            for keypoint, value in values.get("per_keypoint", {}).items():
-                writer.writerow([name, figure, keypoint, of_set["labelled"][keypoint], value])
-            writer.writerow([name, figure, "mean", sum(of_set["labelled"].values()), values["mean"]])
+    for name, evaluation in evaluations.items():
+        labelled = evaluation.labelled
+        for metric, score in evaluation.scores.items():
+            for keypoint, value in (score.per_keypoint or {}).items():
+                writer.writerow([name, metric, keypoint, labelled[keypoint], _three_digits(value)])
+            writer.writerow([name, metric, "mean", sum(labelled.values()), _three_digits(score.mean)])
     return text.getvalue()
+
+
+def _three_digits(percent: float | None) -> float | None:
+    return None if percent is None else round(percent, 3)

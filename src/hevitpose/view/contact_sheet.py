@@ -11,7 +11,7 @@ from PIL import ImageDraw, ImageFont
 from hevitpose.core import geometry
 from hevitpose.core.geometry import BOX_PADDING, Floats
 from hevitpose.core.labels import LabelledPeople
-from hevitpose.core.results import ImagePoses, Person
+from hevitpose.core.results import ImagePoses
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.io import images
 from hevitpose.io.images import Image
@@ -41,8 +41,11 @@ def contact_sheet(
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(TEXT)
     for n, (crop, caption) in enumerate(zip(crops, captions, strict=True)):
         x, y = GAP + n % columns * step_x, GAP + n // columns * step_y
-        person = Person(joints[n], np.ones(len(joints[n])), np.array([0.0, 0, width, height]), 1.0, joints[n])
-        sheet.paste(PILImage.fromarray(draw(crop, ImagePoses(skeleton, (width, height), [person]))), (x, y))
+        box, scores = geometry.image_box((height, width)), np.ones(len(joints[n]))
+        poses = ImagePoses(
+            skeleton, (width, height), box[None], joints[n][None], scores[None], np.ones(1), joints[n][None]
+        )
+        sheet.paste(PILImage.fromarray(draw(crop, poses)), (x, y))
         fitting = next(k for k in range(len(caption), -1, -1) if pen.textlength(caption[:k], font) <= width)
         pen.text((x, y + height + 1), caption[:fitting], "black", font)
     x = GAP

@@ -20,7 +20,7 @@ LINE_OF_PERSON = 1 / 70
 def draw(image: Image, pose: ImagePoses) -> Image:
     """A copy of the image (H, W, 3) with every person's limbs and keypoints; what is absent (NaN) is not drawn."""
     canvas = image.copy()
-    for person in pose.people:
+    for person in pose:
         _draw_person(canvas, person, pose.skeleton)
     return canvas
 

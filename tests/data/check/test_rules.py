@@ -5,6 +5,7 @@ from zipfile import ZipFile
 import pytest
 from PIL import Image
 
+from hevitpose.core.progress import Progress
 from hevitpose.data.check.rules import RULES, check_sets
 from hevitpose.data.datasets import Split
 
@@ -224,12 +225,12 @@ def test_a_broken_image_is_found_when_images_are_opened(faults, tmp_path):
         assert faults(PERSON, images=images) == []
 
 
-def test_whoever_waits_is_told_how_many_images_are_done(faults, tmp_path):
+def test_the_progress_is_reported(faults, tmp_path):
     faults(PERSON)
     heard = []
     split = Split("mice", tmp_path / "mice.json", tmp_path)
-    check_sets([split], True, lambda *what: heard.append(what))
-    assert heard == [("mice", 1, 1)]
+    check_sets([split], True, heard.append)
+    assert heard == [Progress("images of mice", 1, 1)]
 
 
 def test_sides_that_disagree_with_the_others_are_found(faults):

@@ -64,7 +64,7 @@ def _place_faults(people: Sequence[Labelled], places: Floats, size_wh: Floats, s
         where = "are at (0, 0)" if at_zero[n] else "lie outside its image"
         yield "all-zero targets", people[n].record, f"all its labelled joints {where}"
     somewhere = np.asarray(~(at_zero | nowhere))[:, None]
-    out_of_box = _outside(places, boxes[..., :2], boxes[..., 2:]) & ~out_of_image
+    out_of_box = _outside(geometry.corner_frame(places), boxes[..., :2], boxes[..., 2:]) & ~out_of_image
     for kind, outside in (("outside image", out_of_image), ("outside box", out_of_box)):
         where = "its image" if kind == "outside image" else f"its box, also when that is grown by {BOX_PADDING}"
         for n in np.flatnonzero((outside & somewhere).any(axis=1)).tolist():

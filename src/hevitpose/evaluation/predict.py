@@ -41,6 +41,8 @@ def predict_in_label_boxes(
     Of a network that finds more keypoints those of the people are taken. Raises InputError where one is not among them.
     """
     config, rows = network.config, keypoints_of(network, people)
+    if not len(people):
+        return predictions_in_labels(people, people.keypoints, np.zeros(people.visibility.shape))
     mirror = config.skeleton.mirror if flip_test and config.skeleton.flips and not config.flip_test else None
     joints, scores = predict_keypoints(network.backend, crops, batch_size, mirror, config.codec)
     return predictions_in_labels(people, joints[:, rows], scores[:, rows])

@@ -26,10 +26,9 @@ from hevitpose.export.checked import Rounding
 from hevitpose.io import atomic
 from hevitpose.models import weights
 from hevitpose.models.registry import build_network
-from hevitpose.training.card import card
 from hevitpose.training.init_weights import init_from_weights
-from hevitpose.training.run import draw_curve
-from hevitpose.training.runs import read_run
+from hevitpose.training.report import card
+from hevitpose.training.run import draw_curve, read_run
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "src" / "hevitpose" / "weights"
@@ -81,7 +80,7 @@ def main() -> None:
         "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in bundled},
     }
     if options.last:
-        steps = run.data["persons"] // run.recipe["batch_size"]
+        steps = run.data.persons // run.recipe["batch_size"]
         contents |= {"epoch": len(run.history), "steps": len(run.history) * steps}
     if options.onnx_only:
         file.unlink()

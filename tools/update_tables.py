@@ -18,7 +18,7 @@ from hevitpose.inference.network import DEFAULT
 from hevitpose.models.cost import Cost
 from hevitpose.paper.table_text import text
 from hevitpose.paper.tables import KEYS, paper_table
-from hevitpose.training.comparison_report import markdown
+from hevitpose.training.compare import markdown, read_result
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -441,7 +441,7 @@ def fusion() -> str:
 def compared(folder: str) -> str:
     """The runs of hevitpose compare in results/folder."""
     files = sorted((ROOT / "results" / folder).glob("*.json"))
-    return markdown([json.loads(file.read_text()) for file in files])
+    return markdown([read_result(file) for file in files])
 
 
 TABLES: dict[str, Callable[[], str]] = {

@@ -1,15 +1,40 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from hevitpose.core.architecture import Variant
 from hevitpose.core.errors import InputError
-from hevitpose.training.compare import Entry, entries, finished, result_of
+from hevitpose.training import compare
+from hevitpose.training.compare import Entry, RunResult, draw, entries, finished, markdown, result_of, table
 from hevitpose.training.recipes import Recipe, with_codec
 
 BASE = Recipe(epochs=3)
 PEOPLE = {"train": "0", "val": "1"}
+
+
+def result(network, seed, pck, pckh, epochs=3, **changes):
+    made = RunResult(
+        network=network,
+        title=network.upper(),
+        recipe="people16",
+        data="mice",
+        epochs=epochs,
+        input_size=[128, 96],
+        seconds=10.0,
+        images_per_second=10.0 + seed,
+        parameters=3_214_000,
+        paper_operations=1_746_000_000,
+        scores={"lsp": {"PCK@0.2": pck, "PCK@0.5": 90.0}, "mpii": {"PCKh@0.5": pckh}},
+        seed=seed,
+        device="cpu",
+        settings=json.loads(json.dumps(BASE.as_json())),
+        provenance={"commit": "c"},
+    )
+    return replace(made, **changes)
+
+
+RESULTS = [result("t", 0, 40.0, 30.0), result("s", 0, 50.04, None), result("t", 1, 44.0, 31.0, epochs=4)]
 
 
 def test_every_network_runs_with_the_first_seed_before_any_with_the_next():
@@ -23,71 +48,86 @@ def test_every_network_runs_with_the_first_seed_before_any_with_the_next():
 
 
 @pytest.mark.parametrize(
-    ("models", "message"),
+    ("models", "source", "reason"),
     [
-        ("t,", "`models=t,`: no network ''"),
-        ("t,x", "`models=t,x`: no network 'x'"),
-        ("t,t:sigma", "`models=t,t:sigma`: 'sigma' is not of the form"),
-        ("b-g222,t,b:groups=2-2-2", "`models`: b,groups=2-2-2 is there twice"),
-        ("resnet50:groups=2-2-2", "resnet50:groups=2-2-2: ResNet-50 has no variants"),
+        ("t,", "`models=t,`", "no network ''"),
+        ("t,t:sigma", "`models=t,t:sigma`", "'sigma' is not of the form"),
+        ("b-g222,t,b:groups=2-2-2", "`models`", "b,groups=2-2-2 is there twice"),
+        ("resnet50:groups=2-2-2", "resnet50:groups=2-2-2", "has no variants"),
     ],
 )
-def test_what_cannot_run_is_refused_before_anything_runs(models, message):
-    with pytest.raises(InputError) as error:
+def test_what_cannot_run_is_refused_before_anything_runs(models, source, reason, refused):
+    with refused(source, reason):
         entries(models, BASE, [0])
-    assert str(error.value).startswith(message)
 
 
 def test_a_result_counts_for_the_same_recipe_and_data_only(tmp_path):
     file = tmp_path / "t-seed0.json"
     assert finished(file, BASE, "mice", PEOPLE) is None
-    result = {"data": "mice", "people": PEOPLE, "settings": BASE.as_json()}
-    file.write_text(json.dumps(result))
-    assert finished(file, BASE, "mice", PEOPLE) == json.loads(file.read_text())
-    for recipe, data, difference in (
-        (replace(BASE, epochs=5), "mice", "epochs = 3, not 5"),
-        (replace(BASE, variant=Variant(shared_weights=False)), "mice", "variant = None, not shared_weights=false"),
-        (BASE, "rats", "data = mice, not rats"),
+    done = result("t", 0, 1.0, 2.0, people=PEOPLE)
+    file.write_text(json.dumps(asdict(done)))
+    assert finished(file, BASE, "mice", PEOPLE) == done
+    for recipe, data, people, reason in (
+        (replace(BASE, epochs=5), "mice", PEOPLE, "epochs = 3, not 5"),
+        (replace(BASE, variant=Variant(shared_weights=False)), "mice", PEOPLE, "variant = None, not shared_weights"),
+        (BASE, "rats", PEOPLE, "data = mice, not rats"),
+        (BASE, "mice", PEOPLE | {"second": "2"}, "other people than mice has now"),
     ):
-        with pytest.raises(InputError, match=f"json: is of a run with {difference}: compare in another folder"):
-            finished(file, recipe, data, PEOPLE)
-    with pytest.raises(InputError, match="json: is of other people than those of mice now: compare in another folder"):
-        finished(file, BASE, "mice", PEOPLE | {"second": "2"})
+        with pytest.raises(InputError, match=f"json: was made with {reason}.*: compare in another folder"):
+            finished(file, recipe, data, people)
     file.write_text("{}")
-    with pytest.raises(InputError, match="is no result of a comparison"):
+    with pytest.raises(InputError, match="not the result of a compared run"):
         finished(file, BASE, "mice", PEOPLE)
 
 
-def test_a_result_says_what_came_of_the_run(tmp_path):
-    rows = [
-        {"epoch": 1, "loss": 0.5, "images_per_second": 10.0, "val PCK@0.2": 2.0},
-        {"epoch": 2, "loss": 0.4, "images_per_second": 40.0, "val PCK@0.2": 1.0},
+def test_a_result_says_what_came_of_the_run(tmp_path, write_run):
+    write_run(tmp_path, [2.0, 1.0], json.loads(json.dumps(BASE.as_json())), device="cpu", provenance={"commit": "c"})
+    (tmp_path / "card.json").write_text(json.dumps({"parameters": 7, "paper_operations": 9, "input_size": [64, 64]}))
+    scores = {"PCK@0.2": {"mean": 3.5, "per_keypoint": {}}, "PCK@0.5": {"mean": None}}
+    evaluation = {"data": "val", "metric": "PCK@0.2", "boxes": "", "persons": 1, "persons_left_out": 0}
+    evaluation |= {"labelled": {}, "scores": scores, "notes": []}
+    (tmp_path / "scores.json").write_text(json.dumps({"val": evaluation}))
+    assert result_of(Entry("t:sigma=1", replace(BASE, seed=4)), tmp_path, "paper", PEOPLE) == result(
+        "t:sigma=1",
+        4,
+        None,
+        None,
+        title="HEViTPose-T, sigma=1",
+        recipe="paper",
+        data="mouse",
+        epochs=2,
+        input_size=[64, 64],
+        seconds=10_800.0,
+        images_per_second=13.3,
+        parameters=7,
+        paper_operations=9,
+        scores={"val": {"PCK@0.2": 3.5, "PCK@0.5": None}},
+        people=PEOPLE,
+    )
+
+
+def test_a_network_is_a_row_with_its_seeds_together():
+    header, rows = table(RESULTS)
+    assert header[-2:] == ["PCK@0.2, lsp", "PCKh@0.5, mpii"]
+    assert rows == [
+        ["T", "3.21", "1.75", "3-4", "10.5", "2", "42.0 ± 2.8", "30.5 ± 0.7"],
+        ["S", "3.21", "1.75", "3", "10.0", "1", "50.0", "-"],
     ]
-    contents = {
-        "recipe.json": BASE.as_json(),
-        "data.json": {"name": "mice", "persons": 100, "device": "cpu", "provenance": {"commit": "c"}},
-        "card.json": {"parameters": 7, "paper_operations": 9, "input_size": [64, 64]},
-        "scores.json": {"val": {"scores": {"PCK@0.2": {"mean": 3.5, "per_keypoint": {}}, "PCK@0.5": {"mean": None}}}},
-    }
-    for name, content in contents.items():
-        (tmp_path / name).write_text(json.dumps(content))
-    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    result = result_of(Entry("t:sigma=1", replace(BASE, seed=4)), tmp_path, "paper", PEOPLE)
-    assert result.pop("settings") == json.loads(json.dumps(BASE.as_json()))
-    assert result == {
-        "network": "t:sigma=1",
-        "title": "HEViTPose-T, sigma=1",
-        "recipe": "paper",
-        "data": "mice",
-        "people": PEOPLE,
-        "epochs": 2,
-        "input_size": [64, 64],
-        "seconds": 12.5,
-        "images_per_second": 16.0,
-        "parameters": 7,
-        "paper_operations": 9,
-        "scores": {"val": {"PCK@0.2": 3.5, "PCK@0.5": None}},
-        "seed": 4,
-        "device": "cpu",
-        "provenance": {"commit": "c"},
-    }
+    lines = markdown(RESULTS).splitlines()
+    assert lines[0] == f"| {' | '.join(header)} |"
+    assert lines[-1] == "Trained from scratch on mice by the recipe people16; scores with flip test at 128x96."
+
+
+def test_a_figure_for_each_set_shows_who_has_a_score(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(compare, "accuracy_over_cost", lambda *arguments: drawn.append(arguments))
+    monkeypatch.setattr(compare, "write_figure", lambda _, path: path.touch())
+    files = draw(RESULTS, tmp_path)
+    assert [file.name for file in files if file.exists()] == ["lsp.png", "lsp.svg", "mpii.png", "mpii.svg"]
+    (lsp, label), (mpii, _) = drawn
+    assert label == "PCK@0.2 (%), lsp"
+    assert [(b.name, b.accuracy, b.cost, b.parameters) for b in lsp] == [
+        ("T", 42.0, pytest.approx(1.746), pytest.approx(3.214)),
+        ("S", 50.04, pytest.approx(1.746), pytest.approx(3.214)),
+    ]
+    assert [b.name for b in mpii] == ["T"]

@@ -5,19 +5,19 @@ from hevitpose.core.errors import InputError
 from hevitpose.data.find import find_dataset
 from hevitpose.models import weights
 from hevitpose.models.registry import build_network
-from hevitpose.training import debug_step, loop
+from hevitpose.training import loop
 from hevitpose.training.batches import Batch
+from hevitpose.training.debug_step import FailedStep, debug_step, save_failed_step
 from hevitpose.training.fabric import Hardware
 from hevitpose.training.loop import train
-from hevitpose.training.recipes import InputSize, Recipe
+from hevitpose.training.recipes import Recipe
+from hevitpose.training.run import FAILED_STEP
 
-RECIPE = Recipe(epochs=2, batch_size=8, input_sizes=(InputSize(32, 32),), warmup_steps=1)
-FACTS = {"step": 1, "epoch": 1, "rate": 0.1, "files": ["a.png"]}
 HARDWARE = Hardware(device="cpu", precision="fp32", checkpoint_minutes=0)
 
 
 @pytest.fixture
-def failed(dots, tmp_path, monkeypatch):
+def failed(dots, tmp_path, monkeypatch, recipe):
     """A run whose fourth batch holds a pixel that is no number; the weights before each step."""
     real, before = loop.make_batch, []
 
@@ -35,14 +35,14 @@ def failed(dots, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "make_batch", make_batch)
     monkeypatch.setattr(loop, "forward_backward", forward_backward)
     with pytest.raises(InputError) as error:
-        train(RECIPE, find_dataset(str(dots / "dots.toml")), tmp_path, HARDWARE)
+        train(recipe(), find_dataset(str(dots / "dots.toml")), tmp_path, HARDWARE)
     return tmp_path, str(error.value), before
 
 
 def test_the_run_stops_at_that_step_and_names_it(failed):
     folder, message, _ = failed
-    assert "the loss is nan, the gradient's norm nan at step 1 of epoch 2 at a rate of 0.001 (" in message
-    assert message.endswith(f"hevitpose debug-step {folder / debug_step.FILE}")
+    assert "the loss is nan, the gradient norm nan at step 1 of epoch 2, learning rate 0.001: " in message
+    assert message.endswith(f"hevitpose debug-step {folder / FAILED_STEP}")
     assert message.count(".png") == 3
     assert "and 5 more" in message
 
@@ -56,31 +56,29 @@ def test_weights_and_moments_are_those_before_the_step(failed):
     assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
 
 
-def test_replay_says_where_it_began(failed):
+def test_running_the_step_again_says_where_it_began(failed):
     folder, _, _ = failed
-    lines = debug_step.debug_step(folder / debug_step.FILE)
-    assert lines[0].startswith("step 1 of epoch 2, rate 0.001: ")
-    assert lines[0].count(".png") == 8
-    assert "inputs holds 1 numbers that are not finite" in lines
-    assert "the first output that is not finite is that of embedding.0" in lines
-    # The means and variances of the batch norms, which the step itself has spoilt.
-    assert [line for line in lines if "running" in line] == [
-        line for line in lines if line.endswith(" more") and "tensors of the network hold" in line
-    ]
+    lines = debug_step(folder / FAILED_STEP)
+    assert lines[0].startswith("step 1 of epoch 2, learning rate 0.001: ")
+    assert "inputs: 1 values are not finite" in lines
+    assert any(line.startswith("first output that is not finite: embedding") for line in lines)
+    # The running statistics of the batch norms, which the step itself has spoilt.
+    assert [line for line in lines if "running" in line] == [line for line in lines if "tensors of the network" in line]
     assert len(lines) < 8
-    assert lines[-1] == "the loss in float32 is nan"
+    assert lines[-1] == "loss in float32: nan"
 
 
-def test_networks_whose_parts_return_lists_are_replayed(tmp_path):
+def test_networks_with_modules_that_return_lists_are_debugged(tmp_path):
     torch.manual_seed(0)
     batch = Batch(torch.full((2, 3, 32, 32), torch.inf), torch.zeros(2, 16, 8, 8), torch.ones(2, 16))
     network = build_network("hrnet_w32", 16)
-    debug_step.save_failed_step(tmp_path / debug_step.FILE, network, batch, Recipe(model="hrnet_w32"), FACTS)
-    lines = debug_step.debug_step(tmp_path / debug_step.FILE)
-    assert any(line.startswith("the first output that is not finite is that of backbone.conv1") for line in lines)
+    failed = FailedStep(1, 1, 0.1, ["a.png"])
+    save_failed_step(tmp_path / FAILED_STEP, network, batch, Recipe(model="hrnet_w32"), failed)
+    lines = debug_step(tmp_path / FAILED_STEP)
+    assert any(line.startswith("first output that is not finite: backbone.conv1") for line in lines)
 
 
 def test_another_file_is_refused(failed):
     folder, _, _ = failed
-    with pytest.raises(InputError, match="is no failed step of a training run"):
-        debug_step.debug_step(folder / "checkpoint.safetensors")
+    with pytest.raises(InputError, match="not a failed step of a training run"):
+        debug_step(folder / "checkpoint.safetensors")

@@ -35,12 +35,12 @@ def test_every_row_of_the_paper_trains_and_is_evaluated(name):
 def test_made_up_people_are_the_same_every_time(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-    first, second = (made_up(tmp_path / name, MPII16, 3).read() for name in ("a", "b"))
+    first, second = (made_up(tmp_path / name, MPII16, 3).people for name in ("a", "b"))
     assert (first.keypoints == second.keypoints).all()
     assert (tmp_path / "a" / "2.png").read_bytes() == (tmp_path / "b" / "2.png").read_bytes()
     assert (len(first), first.skeleton, (first.head_sizes > 0).all()) == (3, MPII16, True)
 
 
 def test_weights_of_another_network_are_refused():
-    with pytest.raises(InputError, match=r"is of HEViTPose-T: use `model=t`"):
+    with pytest.raises(InputError, match=r"holds HEViTPose-T: use `model=t`"):
         dry_run(Recipe(model="s", weights="hevitpose_t_people16"), COCO17, HARDWARE)

@@ -22,23 +22,25 @@ from hevitpose.training.recipes import (
 
 def test_the_papers_rate_drops_at_170_and_200_of_210_epochs():
     recipe, steps = Recipe(), 100
-    rate = {epoch: recipe.rate(epoch * steps, 210 * steps) for epoch in (6, 169, 170, 199, 200, 209)}
+    rate = {epoch: recipe.learning_rate_at(epoch * steps, 210 * steps) for epoch in (6, 169, 170, 199, 200, 209)}
     assert rate == pytest.approx({6: 1e-3, 169: 1e-3, 170: 1e-4, 199: 1e-4, 200: 1e-5, 209: 1e-5})
 
 
 def test_the_drops_keep_their_share_of_a_shorter_run():
     recipe = Recipe(epochs=21, warmup_steps=0)
-    assert [recipe.rate(step, 21) for step in (16, 17, 19, 20)] == pytest.approx([1e-3, 1e-4, 1e-4, 1e-5])
+    assert [recipe.learning_rate_at(step, 21) for step in (16, 17, 19, 20)] == pytest.approx([1e-3, 1e-4, 1e-4, 1e-5])
 
 
 def test_warm_up_rises_over_500_steps():
     recipe = Recipe()
-    assert [recipe.rate(step, 10**6) for step in (0, 249, 499, 500)] == pytest.approx([2e-6, 5e-4, 1e-3, 1e-3])
+    assert [recipe.learning_rate_at(step, 10**6) for step in (0, 249, 499, 500)] == pytest.approx(
+        [2e-6, 5e-4, 1e-3, 1e-3]
+    )
 
 
 def test_cosine_falls_from_the_rate_to_zero():
     recipe = Recipe(schedule="cosine", warmup_steps=0)
-    assert [recipe.rate(step, 100) for step in (0, 50, 100)] == pytest.approx([1e-3, 5e-4, 0])
+    assert [recipe.learning_rate_at(step, 100) for step in (0, 50, 100)] == pytest.approx([1e-3, 5e-4, 0])
 
 
 def test_input_sizes_change_at_their_share_of_the_epochs():
@@ -96,7 +98,7 @@ def test_the_presets_differ_in_what_the_documentation_says():
     assert changes(ours, recipe_by_name("coco/b")).keys() == {"batch_size", "augmentation"}
     assert changes(theirs, recipe_by_name("coco-mmpose/b")).keys() == {"augmentation"}
     assert recipe_by_name("coco/b").augmentation == recipe_by_name("coco-mmpose/b").augmentation
-    assert theirs.rate(1000, 10**6) == pytest.approx(5e-4 * 64 / 512)
+    assert theirs.learning_rate_at(1000, 10**6) == pytest.approx(5e-4 * 64 / 512)
 
 
 def test_the_documentation_names_every_network_and_recipe():

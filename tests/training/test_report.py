@@ -1,31 +1,18 @@
 import numpy as np
 
 from hevitpose.core.geometry import transform
-from hevitpose.core.labels import ImageFile, LabelledPeople
-from hevitpose.core.skeleton import MPII16
 from hevitpose.data.crops import Crops
 from hevitpose.evaluation.predict import predictions_in_labels
 from hevitpose.evaluation.score import Evaluation, Score
 from hevitpose.training import report
 
 
-def test_the_worst_come_first_each_beside_its_labels(monkeypatch):
+def test_the_worst_come_first_each_beside_its_labels(monkeypatch, make_people):
     n, random = 30, np.random.default_rng(0)
     visibility = np.full((n, 16), 2, dtype=np.int8)
     visibility[:, 3] = 0
-    people = LabelledPeople(
-        name="people",
-        skeleton=MPII16,
-        images=(ImageFile("x.png", None),),
-        image_ids=(0,),
-        image_index=np.zeros(n, dtype=np.int64),
-        ids=100 + np.arange(n),
-        boxes=np.tile([0.0, 0, 50, 100], (n, 1)),
-        keypoints=random.uniform(0, 50, (n, 16, 2)),
-        visibility=visibility,
-        head_sizes=np.full(n, np.nan),
-        areas=np.full(n, np.nan),
-    )
+    boxes = np.tile([0.0, 0, 50, 100], (n, 1))
+    people = make_people(n, ids=100 + np.arange(n), boxes=boxes, visibility=visibility)
     matrices = np.tile([[0.5, 0, 7], [0, 0.5, 3]], (n, 1, 1))
     crops = Crops(
         np.zeros((n, 64, 64, 3), dtype=np.uint8) + np.arange(n, dtype=np.uint8)[:, None, None, None], matrices

@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from hevitpose.training.runs import RunLog, differences, find_runs
+from hevitpose.training.run import RunLog, differences, find_runs
 
 COLUMNS = ("run", "model", "data", "epochs", "input", "score", "best", "last", "hours")
 NAMES = ("run", "data", "score")
@@ -41,26 +41,25 @@ def runs(
         print_settings([str(run.folder) for run in found], different)
 
 
-def summary(run: RunLog) -> dict[str, Any]:
-    """The line of one run."""
-    best, last = run.best or {}, run.history[-1] if run.history else {}
-    name = run.score or ""
+def summary(run: RunLog) -> dict[str, object]:
+    """The row of one run."""
+    best, last, name = run.best, run.history[-1] if run.history else None, run.score or ""
     return {
         "run": str(run.folder),
         "model": ":".join(filter(None, (run.recipe["model"], run.recipe.get("variant")))),
-        "data": run.data["name"],
+        "data": run.data.name,
         "epochs": f"{len(run.history)}/{run.recipe['epochs']}",
-        "input": last.get("size"),
+        "input": last and last.size,
         "score": name,
-        "best": best.get(name),
-        "at epoch": best.get("epoch"),
-        "last": last.get(name),
-        "loss": last.get("loss"),
+        "best": best and best.scores[name],
+        "at epoch": best and best.epoch,
+        "last": last and last.scores.get(name),
+        "loss": last and last.loss,
         "hours": run.hours,
     }
 
 
-def print_runs(rows: list[dict[str, Any]]) -> None:
+def print_runs(rows: list[dict[str, object]]) -> None:
     """One row a run."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in COLUMNS:
@@ -87,7 +86,7 @@ def print_settings(runs: list[str], settings: dict[str, list[Any]]) -> None:
         console.print(table)
 
 
-def sizes_text(sizes: list[dict[str, Any]]) -> str:
+def sizes_text(sizes: list[dict[str, object]]) -> str:
     """Input sizes as `--size` takes them.
 
     >>> sizes_text([{"height": 128, "width": 128, "start": 0.0}, {"height": 256, "width": 192, "start": 0.5}])

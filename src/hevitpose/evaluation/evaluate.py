@@ -146,7 +146,7 @@ def labelled_set(data: str | Split, metric: Metric | None = None, root: Path | N
         raise InputError(
             split.annotations, f"its metric is unknown: choose `metric` from {', '.join(get_args(Metric))}"
         )
-    people = split.read()
+    people = split.people
     refuse_unmeasurable(people, chosen)
     return LabelledSet(people, chosen)
 

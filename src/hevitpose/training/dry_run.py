@@ -1,4 +1,4 @@
-"""Two steps and one evaluation of a recipe, on people that are made up."""
+"""Two steps and one evaluation of a recipe, on made-up people."""
 
 import math
 from dataclasses import replace
@@ -20,9 +20,9 @@ from hevitpose.inference.network import Network
 from hevitpose.io import images
 from hevitpose.metrics.names import Metric
 from hevitpose.models.registry import title_of
-from hevitpose.training.batches import CachedCrops
+from hevitpose.training.batches import CachedCrops, cut_for_training
 from hevitpose.training.fabric import Hardware, make_fabric
-from hevitpose.training.loop import config_of, set_up, train_epoch
+from hevitpose.training.loop import set_up, train_epoch
 from hevitpose.training.recipes import InputSize, Recipe
 
 STEPS = 2
@@ -31,10 +31,10 @@ SIDE = 64
 
 
 def dry_run(recipe: Recipe, skeleton: Skeleton, hardware: Hardware) -> str:
-    """What came of two steps of `recipe`, and of one evaluation with flip test, in one line.
+    """The result of two steps of `recipe` and one evaluation with flip test, in one line.
 
-    Everything is as in a run, but for the people, a batch of 2 and inputs of 64 x 64; nothing is left behind. People
-    with sigmas are measured by OKS, others by PCKh. Raises InputError where the recipe cannot run.
+    Differs from a run in the made-up people, a batch of 2 and inputs of 64 x 64; leaves nothing behind. Skeletons with
+    sigmas are measured by OKS, others by PCKh. Raises InputError if the recipe cannot run.
     """
     small = replace(recipe, epochs=1, batch_size=BATCH, input_sizes=(InputSize(SIDE, SIDE),))
     metric: Metric = "oks" if skeleton.sigmas else "pckh"
@@ -46,12 +46,13 @@ def dry_run(recipe: Recipe, skeleton: Skeleton, hardware: Hardware) -> str:
 
     with TemporaryDirectory() as name:
         folder = Path(name)
-        people = made_up(folder, skeleton, STEPS * BATCH).read()
+        people = made_up(folder, skeleton, STEPS * BATCH).people
         fabric = make_fabric(hardware)
         run, state = set_up(small, hardware, people, [], folder, fabric, on_progress, False)
-        crops = CachedCrops.of(people, (SIDE, SIDE), small.padding, fabric.device, None)
-        train_epoch(run, state, crops, lambda _: None)
-        network = Network("dry run", TorchHeatmaps(state.averaged), config_of(run, (SIDE, SIDE)))
+        crops = cut_for_training(people, [(SIDE, SIDE)], small.padding)[SIDE, SIDE]
+        cached = CachedCrops.of(crops, (SIDE, SIDE), fabric.device)
+        train_epoch(run, state, cached, lambda _: None)
+        network = Network("dry run", TorchHeatmaps(state.averaged), run.config((SIDE, SIDE)))
         found = predict_in_label_boxes(network, people, cut_people(people, (SIDE, SIDE), small.padding), True, BATCH)
     result = score(people, found, metric)
     parameters = sum(p.numel() for p in state.network.parameters()) / 1e6
@@ -63,7 +64,7 @@ def dry_run(recipe: Recipe, skeleton: Skeleton, hardware: Hardware) -> str:
 
 
 def made_up(folder: Path, skeleton: Skeleton, count: int) -> Split:
-    """A COCO file of so many people in `folder`, each alone on an image of noise, with head sizes."""
+    """A COCO file of `count` people with head sizes in `folder`, each alone in an image of noise."""
     random = np.random.default_rng(0)
     for n in range(count):
         images.write_png(folder / f"{n}.png", random.integers(0, 256, (80, 80, 3), dtype=np.uint8))

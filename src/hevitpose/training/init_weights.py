@@ -1,4 +1,4 @@
-"""The weights that a run begins with: random ones, or those of a trained network, also one with other keypoints."""
+"""Initial weights of a run: random ones, or those of a trained network, which may have other keypoints."""
 
 import logging
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from hevitpose.models.hevitpose import HEViTPose
 from hevitpose.models.imagenet import init_from_efficientvit
 from hevitpose.models.registry import NETWORKS, build_network, title_of
 from hevitpose.models.weights import load_into, load_model
-from hevitpose.training import distributed
+from hevitpose.training.fabric import synchronize_batch_norms
 from hevitpose.training.recipes import TIMM, Recipe
 
 LOGGER = logging.getLogger(__name__)
@@ -27,9 +27,9 @@ LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class KeypointMatch:
-    """How the keypoints of trained weights serve another skeleton.
+    """The keypoints of a skeleton (`ours`) among those of trained weights (`theirs`).
 
-    `rows` (K): for each of ours its index among theirs, None where the head must learn it anew.
+    `rows` (K,): the index of each of ours among theirs; None if the head is initialized randomly for it.
     """
 
     ours: Skeleton
@@ -38,7 +38,7 @@ class KeypointMatch:
 
     @property
     def report(self) -> tuple[str, ...]:
-        """What is kept, kept under another name, new and left out, one line each."""
+        """One line each for the keypoints that are kept, renamed, initialized randomly and unused."""
         kept = [name for name in self.ours.keypoints if name in self.theirs.keypoints]
         pairs = zip(self.ours.keypoints, self.rows, strict=True)
         renamed = [
@@ -46,19 +46,20 @@ class KeypointMatch:
         ]
         new = [name for name, row in zip(self.ours.keypoints, self.rows, strict=True) if row is None]
         unused = [name for row, name in enumerate(self.theirs.keypoints) if row not in self.rows]
-        groups = (("kept", kept), ("kept under another name", renamed), ("learned anew", new), ("not used", unused))
+        groups = (("kept", kept), ("renamed", renamed), ("initialized randomly", new), ("unused", unused))
         return tuple(f"{title}: {', '.join(names)}" for title, names in groups if names)
 
 
 def match_keypoints(ours: Skeleton, theirs: Skeleton) -> KeypointMatch:
-    """Pair keypoints by name; l_knee, left_knee and LeftKnee are the same."""
+    """Match keypoints by name; l_knee, left_knee and LeftKnee are the same."""
     return KeypointMatch(ours, theirs, match_names(ours.keypoints, theirs.keypoints))
 
 
 def init_network(recipe: Recipe, skeleton: Skeleton, fabric: Fabric, folder: Path | None) -> nn.Module:
-    """The network with its first weights: those that the recipe names, else from the seed.
+    """The network with the weights that the recipe names, else with random ones from its seed.
 
-    Without a folder the run goes on, and needs no weights of another. Raises InputError.
+    A report of what was loaded is written into `folder`. Without a folder nothing is loaded: a checkpoint will fill the
+    network. Raises InputError.
     """
     torch.manual_seed(recipe.seed)
     network = build_network(recipe.model, skeleton.num_keypoints, recipe.variant)
@@ -72,24 +73,23 @@ def init_network(recipe: Recipe, skeleton: Skeleton, fabric: Fabric, folder: Pat
         for name, lines in report.items():
             atomic.write(folder / name, "".join(f"{line}\n" for line in lines))
             LOGGER.info("\n".join(lines))
-    if fabric.world_size > 1:
-        distributed.synchronize_batch_norms(network)
+    network = synchronize_batch_norms(network, fabric)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unknown to torch's types
     return network
 
 
 def init_from_imagenet(network: nn.Module, recipe: Recipe) -> tuple[str, ...]:
-    """Fill the network of a recipe with the weights of ImageNet that it names: what was loaded, and what begins anew.
+    """Fill the network with the ImageNet weights that the recipe names, and report what was loaded.
 
-    Raises InputError where there are none for it.
+    Raises InputError if there are none for it.
     """
     name, given = title_of(recipe.model), recipe.imagenet or TIMM
     path = None if given == TIMM else find_weights(given, "torch")
     if not NETWORKS[recipe.model].pretrained:
         if not isinstance(network, HEViTPose | EfficientViTPose):
-            raise InputError(name, "has no weights of ImageNet to init_network with")
+            raise InputError(name, "has no ImageNet weights")
         if path is None:
-            raise InputError(name, "begins with a file of timm's efficientvit_m0 (T), m2 (S) or m4: `imagenet=FILE`")
+            raise InputError(name, "needs a file of timm's efficientvit_m0 (T), m2 (S) or m4: `imagenet=FILE`")
         return init_from_efficientvit(network, path)
     torch.manual_seed(recipe.seed)  # so that what the weights do not fill is what it was
     theirs = build_network(recipe.model, 1, recipe.variant, path or True).get_submodule("backbone")
@@ -97,22 +97,22 @@ def init_from_imagenet(network: nn.Module, recipe: Recipe) -> tuple[str, ...]:
     pairs = list(zip(ours.parameters(), theirs.parameters(), strict=True))
     loaded = sum(own.numel() for own, other in pairs if not torch.equal(own, other))
     if not loaded:
-        raise InputError(given, f"holds nothing that fits {name}")
+        raise InputError(given, f"has no tensor that fits {name}")
     ours.load_state_dict(theirs.state_dict())
     whole = sum(own.numel() for own, _ in pairs)
-    return f"loaded: {loaded:,} of {whole:,} parameters of the backbone", "begins anew: head"
+    return f"loaded: {loaded:,} of {whole:,} parameters of the backbone", "initialized randomly: head"
 
 
 def init_from_weights(network: nn.Module, path: Path, skeleton: Skeleton) -> KeypointMatch:
-    """Fill the network with the weights of `path`: all but the head's last layer as they are, that by keypoint name.
+    """Fill the network with the weights of a file, the rows of the head's last layer by keypoint name.
 
-    A variant with tensors of the same shapes begins with them too, as `t:query_reduction=true` does with T's. Raises
-    InputError where the file is unusable or of another network.
+    A variant with tensors of the same shapes may use them too, as `t:query_reduction=true` does with T's. Raises
+    InputError if the file is unusable or of another network.
     """
     trained, config = load_model(path)
     if learned_shapes(network) != learned_shapes(trained):
         named = network_spec(config.architecture, config.variant)
-        raise InputError(path, f"is of {title_of(config.architecture, config.variant)}: use `model={named}`")
+        raise InputError(path, f"holds {title_of(config.architecture, config.variant)}: use `model={named}`")
     match = match_keypoints(skeleton, config.skeleton)
     (*_, (last_name, last)), theirs = network.get_submodule("head").named_children(), trained.get_submodule("head")
     own = [k for k, row in enumerate(match.rows) if row is not None]
@@ -128,6 +128,6 @@ def init_from_weights(network: nn.Module, path: Path, skeleton: Skeleton) -> Key
 
 
 def learned_shapes(network: nn.Module) -> dict[str, torch.Size]:
-    """Of all tensors by name, without those of the head's last layer, which depend on the keypoints."""
+    """Shapes of all tensors by name, but for the head's last layer, which depends on the keypoints."""
     *_, (last, _) = network.get_submodule("head").named_children()
     return {k: v.shape for k, v in network.state_dict().items() if not k.startswith(f"head.{last}.")}

@@ -14,6 +14,7 @@ from hevitpose.core.geometry import BOX_PADDING
 from hevitpose.core.heatmap import CODECS, EDGES, MSRA, Codec
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
 from hevitpose.training.augment import Augmentation
+from hevitpose.training.run import with_new_names
 
 TIMM = "timm"
 """As `Recipe.imagenet`: what timm publishes for the network's backbone."""
@@ -74,9 +75,9 @@ class Recipe:
         pixels = [height * width for height, width in map(self.input_size, range(self.epochs))]
         return (sum(pixels[:epoch]) + part * pixels[epoch]) / sum(pixels)
 
-    def rate(self, step: int, steps_in_all: int) -> float:
+    def learning_rate_at(self, step: int, total_steps: int) -> float:
         """The learning rate of this step, which counts from 0."""
-        progress = step / steps_in_all
+        progress = step / total_steps
         if self.schedule == "step":
             factor = 1.0 if progress < 170 / 210 else 0.1 if progress < 200 / 210 else 0.01
         else:
@@ -185,27 +186,6 @@ def with_network(recipe: Recipe, text: str, source: str) -> Recipe:
     for name, value in others.items():
         recipe = _with(recipe, name, value, source)
     return recipe
-
-
-OLD_NAMES = {
-    "largest_gradient": "grad_clip_norm",
-    "rate_batch": "base_batch_size",
-    "color": "color_jitter",
-    "occlusion": "cutout",
-}
-"""Names of settings before version 0.2, still read from the files of runs."""
-
-
-def with_new_names(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe's JSON with the names that settings have today.
-
-    >>> with_new_names({"rate_batch": 64, "augmentation": {"color": 0.3}})
-    {'base_batch_size': 64, 'augmentation': {'color_jitter': 0.3}}
-    """
-    return {
-        OLD_NAMES.get(name, name): with_new_names(value) if isinstance(value, dict) else value
-        for name, value in settings.items()
-    }
 
 
 def difference(theirs: Mapping[str, Any], recipe: Recipe) -> str | None:

@@ -1,9 +1,9 @@
-"""What a finished run says of its weights: scores with flip test, a table of keypoints, the worst persons, the card."""
+"""The report of a finished run: scores with flip test, a table of keypoints, the worst persons, the card."""
 
 import csv
 import io
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,7 @@ from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.progress import OnProgress, ignore_progress
 from hevitpose.core.results import Predictions
 from hevitpose.data.crops import Crops, cut_people
-from hevitpose.data.datasets import Dataset
-from hevitpose.evaluation.evaluate import score_predictions
+from hevitpose.evaluation.evaluate import LabelledSet, score_predictions
 from hevitpose.evaluation.predict import predict_in_label_boxes
 from hevitpose.evaluation.results import evaluation_to_json
 from hevitpose.evaluation.score import Evaluation
@@ -22,62 +21,102 @@ from hevitpose.inference.backends import RuntimeOptions
 from hevitpose.inference.network import load_network
 from hevitpose.io import atomic, images
 from hevitpose.io.images import Image
-from hevitpose.training.card import card
-from hevitpose.training.runs import read_run
+from hevitpose.training.run import BEST, CARD, KEYPOINTS, LAST, SCORES, RunLog, read_run, write_json
 from hevitpose.view.contact_sheet import contact_sheet
 from hevitpose.view.evaluation_plot import plot_errors
 
-WORST = 20
-SMALLEST_SIDE = 192
+WORST_PERSONS = 20
+MIN_SHOWN_SIDE = 192
 BATCH = 32
 
 
-def write_report(folder: Path, dataset: Dataset, on_progress: OnProgress = ignore_progress) -> dict[str, Evaluation]:
-    """Score the best weights of the run in `folder` on its validation sets, and write beside them what comes out.
+def write_report(
+    folder: Path,
+    validation: Sequence[LabelledSet],
+    crops: Sequence[Mapping[tuple[int, int], Crops]] = (),
+    on_progress: OnProgress = ignore_progress,
+) -> dict[str, Evaluation]:
+    """Score the best weights of the run in `folder` on the validation sets, and write the report into it.
 
-    scores.json and keypoints.csv: every figure of every keypoint. worst_SET.png: the persons with the largest errors,
-    label and prediction side by side. errors_SET.png: kinds of errors, and what scores are worth. card.json: where the
-    weights come from and what they may be used for. Returns the scores by set. Raises InputError.
+    - scores.json, keypoints.csv: every score of every keypoint.
+    - worst_SET.png: the persons with the largest errors, label and prediction side by side.
+    - errors_SET.png: kinds of errors, and the calibration of scores.
+    - card.json: where the weights come from, and what they may be used for.
+
+    `crops`, if given, are those of each set by input size. Returns the evaluations by set. Raises InputError.
     """
-    weights = folder / "best.safetensors"
-    if not weights.exists():  # No set says which epoch is the best.
-        weights = folder / "last.safetensors"
+    weights = folder / BEST
+    if not weights.exists():  # without validation no epoch is the best
+        weights = folder / LAST
     network = load_network(weights, RuntimeOptions("torch"))
-    flip_test = "flip test" if network.config.skeleton.flips else "no flip test"
+    config = network.config
+    flip_test = "flip test" if config.skeleton.flips else "no flip test"
     evaluations: dict[str, Evaluation] = {}
-    for split in dataset.validation:
-        if split.metric is None:
-            continue
-        people = split.read()
-        crops = cut_people(people, network.config.input_size, network.config.padding, on_progress)
-        found = predict_in_label_boxes(network, people, crops, True, BATCH)
-        evaluation = score_predictions(people, found, split.metric)
-        evaluations[split.name] = evaluation
-        title = f"{split.name}, {len(people)} persons in the boxes of their labels, {flip_test}"
+    for number, labelled in enumerate(validation):
+        people = labelled.people
+        cut = crops[number].get(config.input_size) if crops else None
+        if cut is None:
+            cut = cut_people(people, config.input_size, config.padding, on_progress)
+        found = predict_in_label_boxes(network, people, cut, True, BATCH)
+        evaluation = score_predictions(people, found, labelled.metric)
+        evaluations[people.name] = evaluation
+        title = f"{people.name}, {len(people)} persons in the boxes of their labels, {flip_test}"
         if evaluation.errors:
-            plot_errors(evaluation.errors, folder / f"errors_{split.name}.png", title)
-        images.write_png(folder / f"worst_{split.name}.png", worst_sheet(people, crops, found))
-    protocol = {"protocol": f"boxes of the labels, {flip_test}"}
+            plot_errors(evaluation.errors, folder / f"errors_{people.name}.png", title)
+        images.write_png(folder / f"worst_{people.name}.png", worst_sheet(people, cut, found))
     scores = {name: evaluation_to_json(evaluation) for name, evaluation in evaluations.items()}
-    atomic.write(folder / "scores.json", json.dumps(scores, indent=1) + "\n")
-    atomic.write(folder / "keypoints.csv", keypoint_table(evaluations))
-    atomic.write(folder / "card.json", json.dumps(card(read_run(folder), weights, protocol | scores), indent=1) + "\n")
+    write_json(folder / SCORES, scores)
+    atomic.write(folder / KEYPOINTS, keypoint_table(evaluations))
+    protocol = f"boxes of the labels, {flip_test}"
+    write_json(folder / CARD, card(read_run(folder), weights, {"protocol": protocol, **scores}))
     return evaluations
 
 
-def worst_sheet(people: LabelledPeople, crops: Crops, found: Predictions) -> Image:
-    """The labels of the persons with the largest errors, and beside each what was found in its crop.
+def card(run: RunLog, weights: Path, scores: Mapping[str, object]) -> dict[str, object]:
+    """The card of weights of a run: where they come from, and what they may be used for. Raises InputError."""
+    from hevitpose.models.cost import cost, total
+    from hevitpose.models.registry import title_of
+    from hevitpose.models.weights import load_model
 
-    Crops that are small for joints to be told apart, and for captions, are enlarged by a whole factor.
+    model, config = load_model(weights)
+    whole = total(cost(model, config.input_size))
+    origin, epoch = run.data.provenance, run.best.epoch if run.best else len(run.history)
+    return {
+        "name": weights.stem,
+        "network": title_of(config.architecture, config.variant),
+        "parameters": whole.parameters,
+        "paper_operations": whole.paper_operations,
+        "input_size": config.input_size,
+        "codec": asdict(config.codec),
+        "keypoints": config.skeleton.keypoints,
+        "data": f"{run.data.name}: {run.data.persons} persons",
+        "terms": run.data.terms,
+        "recipe": run.recipe,
+        "epoch": epoch,
+        "steps": epoch * (run.data.persons // run.recipe["batch_size"]),
+        "seed": run.recipe["seed"],
+        "commit": origin["commit"],
+        "versions": origin["versions"],
+        "device": run.data.device,
+        "machine": f"{origin['cores']} cores of {origin['processor']}",
+        "hours": round(run.hours, 1),
+        "scores": {"protocol": "boxes of the labels, flip test"} | dict(scores),
+    }
+
+
+def worst_sheet(people: LabelledPeople, crops: Crops, found: Predictions) -> Image:
+    """The crops of the persons with the largest errors, each with its labels and beside it with its prediction.
+
+    Small crops are enlarged by a whole factor.
     """
     sides = (people.boxes[:, 2:] - people.boxes[:, :2]).max(axis=1)
     errors = np.linalg.norm(found.joints - people.keypoints, axis=-1) / sides[:, None]
     means = np.mean(errors, axis=1, where=people.labelled)
-    worst = np.argsort(-means)[:WORST]
+    worst = np.argsort(-means)[:WORST_PERSONS]
     truth = np.where(people.labelled[..., None], people.keypoints, np.nan)
     joints = np.stack([truth[worst], found.joints[worst]], axis=1).reshape(2 * len(worst), -1, 2)
     height, width = crops.pixels.shape[1:3]
-    larger = -(-SMALLEST_SIDE // min(height, width))
+    larger = -(-MIN_SHOWN_SIDE // min(height, width))
     enlarge = geometry.crop_matrix(geometry.image_box((height, width)), (larger * height, larger * width))
     shown = [images.cut(crops.pixels[n], enlarge, (larger * height, larger * width)) for n in worst]
     in_crops = geometry.transform(crops.matrices[worst].repeat(2, axis=0), joints)

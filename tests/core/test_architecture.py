@@ -1,6 +1,6 @@
 import pytest
 
-from hevitpose.core.architecture import PLAIN, Variant, network_spec, parse_variant
+from hevitpose.core.architecture import PLAIN, Variant, network_spec, parse_network, parse_variant
 from hevitpose.core.errors import InputError
 
 
@@ -38,3 +38,18 @@ def test_a_variant_is_spelled_and_read_again(variant, text):
 def test_what_is_no_variant_is_refused_in_words(text, reason):
     with pytest.raises(InputError, match=f"^here: {reason}"):
         parse_variant(text, "here")
+
+
+def test_a_network_is_parsed_with_alias_variant_and_other_settings():
+    name, variant, others = parse_network("b-r421-h124:sigma=2", "here", ["codec", "sigma"])
+    assert (name, variant, others) == ("b", Variant(reductions=(4, 2, 1), heads=(1, 2, 4)), {"sigma": "2"})
+    assert parse_network("hevitpose_t", "here") == ("t", PLAIN, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("alexnet", "no network 'alexnet'"), ("", "no network ''"), ("t:sigma=2", "no such setting 'sigma'")],
+)
+def test_unknown_networks_and_settings_are_refused(text, reason):
+    with pytest.raises(InputError, match=f"^here: {reason}"):
+        parse_network(text, "here")

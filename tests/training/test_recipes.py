@@ -9,7 +9,7 @@ import pytest
 from hevitpose.core.architecture import ALIASES, PLAIN, NetworkName, Variant
 from hevitpose.core.errors import InputError
 from hevitpose.core.heatmap import EDGES, MSRA, UDP
-from hevitpose.training.recipes import RECIPES, InputSize, Recipe, chosen, named, parse_sizes, with_network
+from hevitpose.training.recipes import RECIPES, InputSize, Recipe, make_recipe, parse_sizes, recipe_by_name, with_network
 
 
 def test_the_papers_rate_drops_at_170_and_200_of_210_epochs():
@@ -73,11 +73,11 @@ def test_a_size_that_cannot_be_is_refused_in_words(text, reason):
 @pytest.mark.parametrize("base", RECIPES)
 @pytest.mark.parametrize("network", get_args(NetworkName))
 def test_every_network_has_a_recipe_of_every_set(base, network):
-    assert named(f"{base}/{network}") == replace(RECIPES[base](), model=network)
+    assert recipe_by_name(f"{base}/{network}") == replace(RECIPES[base](), model=network)
 
 
 def test_the_presets_differ_in_what_the_documentation_says():
-    ours, theirs = named("mpii/b"), named("mpii-mmpose/b")
+    ours, theirs = recipe_by_name("mpii/b"), recipe_by_name("mpii-mmpose/b")
     assert changes(ours, theirs) == {
         "batch_size": (32, 64),
         "learning_rate": (1e-3, 5e-4),
@@ -85,9 +85,9 @@ def test_the_presets_differ_in_what_the_documentation_says():
         "codec": (replace(MSRA, sigma=1), MSRA),
     }
     assert MSRA.sigma == 2
-    assert changes(ours, named("coco/b")).keys() == {"batch_size", "augmentation"}
-    assert changes(theirs, named("coco-mmpose/b")).keys() == {"augmentation"}
-    assert named("coco/b").augmentation == named("coco-mmpose/b").augmentation
+    assert changes(ours, recipe_by_name("coco/b")).keys() == {"batch_size", "augmentation"}
+    assert changes(theirs, recipe_by_name("coco-mmpose/b")).keys() == {"augmentation"}
+    assert recipe_by_name("coco/b").augmentation == recipe_by_name("coco-mmpose/b").augmentation
     assert theirs.rate(1000, 10**6) == pytest.approx(5e-4 * 64 / 512)
 
 
@@ -149,12 +149,12 @@ def test_the_rows_of_table_5_are_its_rows():
 )
 def test_a_name_that_is_none_is_refused(name, model, message):
     with pytest.raises(InputError) as error:
-        chosen(name, model)
+        make_recipe(name, model)
     assert str(error.value).startswith(message)
 
 
 def test_options_win_over_the_recipe():
-    recipe = chosen("mpii", "t:sigma=2:rate=1", "128", sigma=3.0, learning_rate=0.5, epochs=None, seed=4)
+    recipe = make_recipe("mpii", "t:sigma=2:rate=1", "128", sigma=3.0, learning_rate=0.5, epochs=None, seed=4)
     assert recipe == Recipe(
         codec=replace(MSRA, sigma=3.0), learning_rate=0.5, input_sizes=(InputSize(128, 128),), seed=4
     )

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hevitpose.core.architecture import resolve_alias
 from hevitpose.core.errors import InputError
 from hevitpose.io.json_files import read_json
 from hevitpose.models.registry import NETWORKS, refuse_variant
-from hevitpose.training.recipes import Recipe, difference, resolve_alias, with_network
+from hevitpose.training.recipes import Recipe, difference, with_network
 from hevitpose.training.runs import read_run
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from math import cos, pi
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from hevitpose.core.architecture import ALIASES, PLAIN, NetworkName, Variant, parse_settings, variant_from_settings
+from hevitpose.core.architecture import PLAIN, NetworkName, Variant, parse_network
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import BOX_PADDING
 from hevitpose.core.heatmap import CODECS, EDGES, MSRA, Codec
@@ -18,6 +18,8 @@ from hevitpose.training.augment import Augmentation
 TIMM = "timm"
 """As `Recipe.imagenet`: what timm publishes for the network's backbone."""
 PAPER_CODEC = replace(MSRA, sigma=1.0)
+SETTINGS = ("codec", "sigma", "rate", "batch_size")
+"""What a network's name may change of a recipe, beside the fields of `Variant`: t:sigma=1."""
 
 
 @dataclass(frozen=True)
@@ -178,22 +180,11 @@ def with_network(recipe: Recipe, text: str, source: str) -> Recipe:
 
     What can change are the fields of `Variant`, sigma, codec, rate and batch_size. Raises InputError, about `source`.
     """
-    name, *rest = resolve_alias(text).split(":")
-    model: NetworkName | None = next((network for network in get_args(NetworkName) if network == name), None)
-    if model is None:
-        raise InputError(source, f"no network {name!r} (known: {', '.join((*get_args(NetworkName), *ALIASES))})")
-    settings = parse_settings(":".join(rest), source)
-    of_network = {name: value for name, value in settings.items() if name in Variant.__dataclass_fields__}
-    recipe = replace(recipe, model=model, variant=variant_from_settings(of_network, source))
-    for other in settings.keys() - of_network.keys():
-        recipe = _with(recipe, other, settings[other], source)
+    model, variant, others = parse_network(text, source, SETTINGS)
+    recipe = replace(recipe, model=model, variant=variant)
+    for name, value in others.items():
+        recipe = _with(recipe, name, value, source)
     return recipe
-
-
-def resolve_alias(text: str) -> str:
-    """A network as `with_network` takes it, without the names of `ALIASES`: b:groups=2-2-2 for b-g222."""
-    name, colon, rest = text.partition(":")
-    return ALIASES.get(name, name) + colon + rest
 
 
 OLD_NAMES = {
@@ -237,9 +228,6 @@ def _with(recipe: Recipe, name: str, text: str, source: str) -> Recipe:
         if text not in CODECS:
             raise InputError(source, f"codec must be one of {', '.join(CODECS)}, not {text!r}")
         return with_codec(recipe, text)
-    if name not in ("sigma", "rate", "batch_size"):
-        known = ", ".join((*Variant.__dataclass_fields__, "sigma", "codec", "rate", "batch_size"))
-        raise InputError(source, f"no such setting {name!r} (known: {known})")
     if not re.fullmatch(r"\d+" if name == "batch_size" else r"\d*\.?\d+(e-?\d+)?", text) or not float(text):
         raise InputError(source, f"{name} must be a number above 0, not {text!r}")
     if name == "sigma":

@@ -30,8 +30,7 @@ from hevitpose.inference.network import DEFAULT, Network, Runtime, keypoints_of,
 from hevitpose.io import atomic
 from hevitpose.io.provenance import provenance
 from hevitpose.metrics.names import Metric
-from hevitpose.view.evaluation_plot import plot_analysis
-from hevitpose.view.plots import output_files
+from hevitpose.view.plots import output_files, plot_analysis
 
 EXAMPLES = """
 Examples:\n

@@ -23,7 +23,7 @@ from hevitpose.io.images import Image
 from hevitpose.training.card import card
 from hevitpose.training.runs import read_run
 from hevitpose.view.contact_sheet import contact_sheet
-from hevitpose.view.evaluation_plot import plot_analysis
+from hevitpose.view.plots import plot_analysis
 
 WORST = 20
 SMALLEST_SIDE = 192

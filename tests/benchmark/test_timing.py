@@ -32,7 +32,7 @@ def test_runs_until_the_time_is_over(seconds, wanted, runs):
     clock = Clock(*seconds)
     turn = run_for(clock.run, wanted, clock, clock)
     np.testing.assert_allclose(turn.seconds, runs)
-    np.testing.assert_allclose(turn.processor, seconds[0] + sum(runs))
+    np.testing.assert_allclose(turn.processor_s, seconds[0] + sum(runs))
 
 
 def test_figures_and_the_ratio_of_quiet_rounds():
@@ -70,7 +70,7 @@ def test_a_disturbed_turn_is_repeated(monkeypatch, others, taken, undisturbed):
 
     def turn():
         taken = next(remaining)
-        busy[0] += taken.processor + others[turns.index(taken)]
+        busy[0] += taken.processor_s + others[turns.index(taken)]
         return taken
 
     monkeypatch.setattr(timing, "busy_seconds", lambda: busy[0])

@@ -18,7 +18,7 @@ QUICK = ("--size", "64", "--seconds", "0.1", "--threads", "1")
 @pytest.fixture
 def once(monkeypatch):
     """On a busy machine too."""
-    monkeypatch.setattr("hevitpose.benchmark.timing.TRIES", 1)
+    monkeypatch.setattr("hevitpose.benchmark.timing.MAX_TRIES", 1)
     monkeypatch.setattr("hevitpose.cli.benchmark.STARTS", 1)
 
 
@@ -99,7 +99,7 @@ def test_torch_and_what_has_no_score(hevitpose):
     status, printed, errors = hevitpose("benchmark", "--models", "t", "--runtimes", "torch", "--plot", "b.png", *QUICK)
     assert status == 0, errors
     assert "random weights" in printed
-    assert errors.splitlines()[-1] == "no figure: there is no score of HEViTPose-T in results/compare"
+    assert errors.splitlines()[-1] == "no figure: results/compare holds no score of HEViTPose-T"
     assert not Path("b.png").exists()
 
 
@@ -121,12 +121,12 @@ def test_the_steps_of_prediction(hevitpose, skier, runtime, weights):
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ([], "--models: is needed, or else --pipeline, and not both"),
+        ([], "--models: use either this or --pipeline"),
         (["--models", "alexnet"], "--models alexnet: no network 'alexnet' (known: t, s, b, "),
         (["--models", "none.onnx"], "none.onnx: no such file"),
-        (["--models", "t", "--runtimes", "tvm"], "--runtimes tvm: 'tvm' is none of onnx, openvino, torch"),
-        (["--models", "t", "--batch", "0"], "--batch 0: is no list of whole numbers above 0, as 1,2"),
-        (["--models", "t", "--reference", "b"], "--reference b: is none of --models"),
+        (["--models", "t", "--runtimes", "tvm"], "--runtimes tvm: 'tvm' is not one of onnx, openvino, torch"),
+        (["--models", "t", "--batch", "0"], "--batch 0: must be whole numbers above 0, such as 1,2"),
+        (["--models", "t", "--reference", "b"], "--reference b: is not one of --models"),
         (["--pipeline", "none.jpg"], "none.jpg: no such file"),
     ],
 )

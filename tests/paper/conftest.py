@@ -22,7 +22,7 @@ def stored_costs():
 
 @pytest.fixture
 def stored(stored_costs):
-    """The counts of `paper_table`, without counting."""
+    """The counts of `paper_table` and the figures, without counting."""
     from hevitpose.core.architecture import network_spec
 
-    return lambda name, variant, keypoints: stored_costs[network_spec(name, variant), keypoints, 256]
+    return lambda name, variant, keypoints, side: stored_costs[network_spec(name, variant), keypoints, side]

@@ -71,14 +71,3 @@ def test_windows_that_tile_use_each_pixel_once_and_those_that_leave_gaps_leave_p
 def test_overlap_is_kernel_less_stride(text, overlap):
     assert parse_layers(text)[0].overlap == overlap
     assert ", ".join(map(str, parse_layers(text))) == text
-
-
-@pytest.mark.parametrize(("kernel", "stride", "padding"), [(0, 1, 0), (1, 0, 0), (1, 1, -1)])
-def test_layers_that_cannot_be_are_refused(kernel, stride, padding):
-    with pytest.raises(ValueError, match="must be 1 or more"):
-        Convolution(kernel, stride, padding)
-
-
-def test_a_kernel_that_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match=r"conv\(9,1\) with padding 0 does not fit into 8 positions"):
-        pixel_uses([Convolution(9, 1, 0)], 8)

@@ -1,4 +1,4 @@
-"""Networks and files made ready for the runtimes that `hevitpose benchmark` measures them in."""
+"""Prepare networks and files for the runtimes in which `hevitpose benchmark` measures them."""
 
 import json
 import tempfile
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hevitpose.benchmark.timing import Precision
+from hevitpose.core.architecture import parse_network
 from hevitpose.core.errors import InputError
+from hevitpose.core.geometry import BOX_PADDING
 from hevitpose.core.model_config import ModelConfig
 from hevitpose.inference.backends import FRONTENDS, Runtime
 from hevitpose.inference.network import find_weights, list_models
@@ -18,7 +20,10 @@ SAFETENSORS = ".safetensors"
 
 @dataclass(frozen=True)
 class BenchmarkModel:
-    """A network: `files` by runtime; `parameters` where they are known; `int8` where a file computes in 8 bits."""
+    """A network's files by runtime.
+
+    `random`: the weights are random. `parameters`: their number, if known. `int8`: the file computes in 8 bits.
+    """
 
     model: str
     title: str
@@ -29,11 +34,11 @@ class BenchmarkModel:
 
 
 def prepare_model(text: str, runtimes: Iterable[Runtime], side: int, folder: Path) -> BenchmarkModel:
-    """A network by name, with random weights, or a file, or weights that ship; what is missing is made in `folder`.
+    """A network by name (with random weights), a weight file, or bundled weights, ready for these runtimes.
 
-    A network, and a .safetensors file, is exported as it predicts for ONNX Runtime and OpenVINO. Raises InputError.
+    Networks and .safetensors files are exported to `folder` for ONNX Runtime and OpenVINO. Raises InputError.
     """
-    folder = Path(tempfile.mkdtemp(dir=folder))  # its own: every run calls its weights last.safetensors
+    folder = Path(tempfile.mkdtemp(dir=folder))  # its own, because every run calls its weights last.safetensors
     path = ready_file(text, runtimes)
     if path is not None:
         if not path.is_file():
@@ -51,7 +56,7 @@ def prepare_model(text: str, runtimes: Iterable[Runtime], side: int, folder: Pat
 
 
 def ready_file(text: str, runtimes: Iterable[Runtime]) -> Path | None:
-    """The file that is measured without anything being made: a runtime's own, or that of weights that ship."""
+    """The file that can be measured as it is: one in a runtime's format, or that of bundled weights; else None."""
     if text in list_models() and "torch" not in runtimes:
         return find_weights(text)
     return Path(text) if Path(text).suffix in FRONTENDS else None
@@ -60,7 +65,7 @@ def ready_file(text: str, runtimes: Iterable[Runtime]) -> Path | None:
 def exported(
     model: str, title: str, weights: Path, runtimes: Iterable[Runtime], folder: Path, random: bool
 ) -> BenchmarkModel:
-    """The weights for torch, and for the others an ONNX file with decoding inside."""
+    """The weights for torch, and an ONNX file that decodes its heatmaps for the other runtimes."""
     from hevitpose.models.weights import load_model
 
     network, config = load_model(weights)
@@ -73,38 +78,36 @@ def exported(
 
         graph = folder / f"{weights.stem}.onnx"
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's exporter warns of itself
+            warnings.simplefilter("ignore")  # torch's exporter warns about its own code
             onnx.save(to_onnx(fuse(network), config), graph)
         files |= dict.fromkeys(others, graph)
     return BenchmarkModel(model, title, random, sum(each.numel() for each in network.parameters()), files)
 
 
 def random_weights(text: str, side: int, folder: Path) -> tuple[Path, str]:
-    """A file of the network's random weights, always the same ones, and the network's title. Raises InputError."""
+    """A file of random weights, the same in every run, and the network's title. Raises InputError."""
     import torch
 
     from hevitpose.core.skeleton import MPII16
     from hevitpose.models.registry import build_network, title_of
     from hevitpose.models.weights import save_model
-    from hevitpose.training.recipes import Recipe, with_network
 
-    recipe = with_network(Recipe(), text, f"`models={text}`")
+    name, variant, _ = parse_network(text, f"`models={text}`")
     torch.manual_seed(0)
-    model = build_network(recipe.model, MPII16.num_keypoints, recipe.variant)
+    model = build_network(name, MPII16.num_keypoints, variant)
     path = folder / f"{text.replace(':', ',')}{SAFETENSORS}"
-    config = ModelConfig(recipe.model, MPII16, (side, side), 1.25, variant=recipe.variant)
-    save_model(path, model.state_dict(), config)
-    return path, title_of(recipe.model, recipe.variant)
+    save_model(path, model.state_dict(), ModelConfig(name, MPII16, (side, side), BOX_PADDING, variant=variant))
+    return path, title_of(name, variant)
 
 
 def is_int8(path: Path) -> bool:
-    """Whether the file's graph holds operations of quantised networks, in ONNX or in OpenVINO's form."""
+    """Whether the file's graph holds quantised operations, as ONNX or OpenVINO name them."""
     content = path.read_bytes()
     return b"QuantizeLinear" in content or b"FakeQuantize" in content
 
 
 def unsupported_reason(runtime: Runtime, precision: Precision) -> str | None:
-    """Why this machine cannot run that precision, else None."""
+    """Why this machine cannot run the precision; None if it can."""
     if precision == "fp32":
         return None
     if runtime == "onnx":

@@ -1,18 +1,17 @@
-"""What each step from an image's file to its drawing takes."""
+"""Measure each step from an image's file to its drawing."""
 
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
+from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.core.results import ImagePoses
 from hevitpose.data.crops import Crops
 from hevitpose.inference.estimator import PoseEstimator
@@ -23,34 +22,39 @@ Draw = Callable[[Image, ImagePoses], Image]
 NETWORK, HEATMAPS, ALL = "network", "heatmaps to joints", "all in one"
 
 
-def pipeline_ms(estimator: PoseEstimator, photo: Path, people: int, draw: Draw, rounds: int) -> dict[str, float]:
-    """Median milliseconds of each step for an image with so many people, and of all in one.
+def measure_pipeline(
+    estimator: PoseEstimator, photo: Path, people: Sequence[int], draw: Draw, on_progress: OnProgress = ignore_progress
+) -> list[dict[str, Any]]:
+    """For each number of people, the milliseconds of each step and shares of the network's time.
 
-    The one person found in `photo` stands for all: their box is shifted across the image. Raises InputError where
-    nobody is found.
+    `others_share`: of all other steps together. `heatmaps_share`: of decoding. Raises InputError.
+    """
+    rows = []
+    for done, count in enumerate(people):
+        on_progress(Progress(f"{count} people", done, len(people)))
+        ms = pipeline_ms(estimator, photo, count, draw, rounds=max(5, 40 // count))
+        others = sum(own for name, own in ms.items() if name not in (ALL, NETWORK))
+        shares = {"others_share": others / ms[NETWORK], "heatmaps_share": ms[HEATMAPS] / ms[NETWORK]}
+        rows.append({"people": count, "ms": ms} | {name: round(share, 4) for name, share in shares.items()})
+    return rows
+
+
+def pipeline_ms(estimator: PoseEstimator, photo: Path, people: int, draw: Draw, rounds: int) -> dict[str, float]:
+    """Median milliseconds of each step for an image with this many people, and of all steps in one call.
+
+    The first person found in `photo` stands for all: their box is shifted across the image. Raises InputError if
+    there is none.
     """
     image = images.read(photo)
     found = estimator(image).people
     if not found:
-        raise InputError(photo, "shows nobody whose box could be taken")
+        raise InputError(photo, "no person was found")
     boxes = spread(found[0].box, people, image.shape[:2])
     return median_ms(steps(estimator, photo, boxes, draw), rounds)
 
 
-def command_s(photo: Path, runs: int) -> float:
-    """Median seconds from the start of `hevitpose predict PHOTO` to its end, after one run that warms the disk."""
-    seconds = []
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "hevitpose", "predict", str(photo), "--output", folder]
-        for _ in range(runs + 1):
-            begin = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            seconds.append(time.perf_counter() - begin)
-    return round(statistics.median(seconds[1:]), 3)
-
-
 def steps(estimator: PoseEstimator, photo: Path, boxes: Floats, draw: Draw) -> dict[str, Callable[[], object]]:
-    """The steps, each with what those before it gave; joints that the graph decodes are only moved into the image."""
+    """The steps by name, each with the results of those before it as its input."""
     network, config, batch = estimator.network, estimator.network.config, estimator.keypoints.batch_size
     image = images.read(photo)
     pose = estimator(image, boxes)
@@ -84,19 +88,19 @@ def steps(estimator: PoseEstimator, photo: Path, boxes: Floats, draw: Draw) -> d
 
 
 def median_ms(steps: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median milliseconds of each step, all in turn, round after round, after one round to get warm."""
+    """Median milliseconds of each step, measured in turn for `rounds` rounds after one to warm up."""
     times: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(rounds + 1):
         for name, step in steps.items():
-            begin = time.perf_counter()
+            start = time.perf_counter()
             step()
             if number:
-                times[name].append(time.perf_counter() - begin)
+                times[name].append(time.perf_counter() - start)
     return {name: round(1000 * statistics.median(own), 3) for name, own in times.items()}
 
 
 def spread(box: Floats, count: int, size_hw: tuple[int, ...]) -> Floats:
-    """`count` boxes (N, 4) of the size of an image's one box, in even steps across the image; one alone stays."""
+    """`count` boxes (N, 4) of one size in even steps across the image; a single one stays where it is."""
     if count == 1:
         return box[None]
     size = box[2:] - box[:2]

@@ -1,6 +1,6 @@
 """The tables and the figure of `hevitpose benchmark`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -8,54 +8,43 @@ from typing import TYPE_CHECKING, Any
 from hevitpose.evaluation.results import ScoreRecord, find_score_records
 from hevitpose.paper.tables import network_of
 from hevitpose.view.plots import Bubble, accuracy_over_cost
+from hevitpose.view.tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Row = Mapping[str, Any]
-FORM = {"runtime": "runtime", "precision": "bits", "batch": "batch", "threads": "threads"}
 COLUMNS = {
-    "p50_ms": ("p50 ms", ".1f"),
-    "p95_ms": ("p95 ms", ".1f"),
-    "images_per_second": ("images /s", ".1f"),
-    "memory_mb": ("MB", ".0f"),
-    "ratio": ("ratio", ".2f"),
+    "network": "{title}",
+    "runtime": "{runtime}",
+    "bits": "{precision}",
+    "batch": "{batch}",
+    "threads": "{threads}",
+    "p50 ms": "{p50_ms:.1f}",
+    "p95 ms": "{p95_ms:.1f}",
+    "images /s": "{images_per_second:.1f}",
+    "MB": "{memory_mb:.0f}",
+    "ratio": "{ratio:.2f}",
 }
 
 
-def table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Header and lines: a form a line. `ratio` is the time in terms of the reference's."""
-    lines = [
-        [
-            row["title"],
-            *(str(row[name]) for name in FORM),
-            *(_number(row.get(name), COLUMNS[name][1]) for name in COLUMNS),
-        ]
-        for row in rows
-    ]
-    return ["network", *FORM.values(), *(title for title, _ in COLUMNS.values())], lines
+def case_table(rows: Sequence[Row]) -> Table:
+    """One row per case; `ratio` is its time divided by the reference's."""
+    return Table.of([{"ratio": None} | row for row in rows], COLUMNS)
 
 
-def pipeline_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Header and lines: a number of people a line, milliseconds of each step."""
-    steps = list(rows[0]["ms"])
-    lines = [
-        [
-            f"{row['people']}",
-            *(f"{row['ms'][name]:.1f}" for name in steps),
-            f"{row['others_share']:.0%}",
-            f"{row['heatmaps_share']:.1%}",
-        ]
-        for row in rows
-    ]
-    return ["people", *steps, "others / network", "heatmaps / network"], lines
+def pipeline_table(rows: Sequence[Row]) -> Table:
+    """One row per number of people, with the milliseconds of each step."""
+    steps = {name: f"{{ms[{name}]:.1f}}" for name in rows[0]["ms"]}
+    shares = {"others / network": "{others_share:.0%}", "heatmaps / network": "{heatmaps_share:.1%}"}
+    return Table.of(rows, {"people": "{people}"} | steps | shares)
 
 
 def accuracy_over_ms(rows: Sequence[Row], accuracy: Path) -> "Figure | None":
-    """Accuracy over milliseconds of each network's fastest form at the smallest batch; None where no score is known.
+    """Accuracy over each network's shortest time at the smallest batch; None if no score is known.
 
-    Scores are those in the JSON files of the folder, or in the one file: of runs of that network, or of an evaluation
-    in a file that is named after the weights. The metric that most networks have is shown.
+    Scores come from the JSON files of the folder `accuracy`, or from the file: those of runs of the network, or of an
+    evaluation in a file that is named after the weights. The metric that most networks have is shown.
     """
     scores = find_score_records(accuracy)
     batch = min((row["batch"] for row in rows), default=1)
@@ -83,13 +72,3 @@ def _is_of(score: ScoreRecord, row: Row) -> bool:
         return Path(score.file).name.startswith(f"{row['model']}.")
     own = network_of(row["model"])
     return own is not None and network_of(score.network) == own
-
-
-def missing(rows: Iterable[Row]) -> str:
-    """What a figure would need."""
-    names = ", ".join(dict.fromkeys(row["title"] for row in rows))
-    return f"no figure: there is no score of {names}"
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)

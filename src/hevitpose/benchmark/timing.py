@@ -1,7 +1,7 @@
-"""How fast networks run.
+"""Measure latency and memory of networks side by side.
 
-Each case of a comparison lives in a process of its own, so that its memory and its threads are its own; all are
-measured in turn, round after round, so that whatever slows the machine down slows all of them down.
+Each case runs in its own process, so that its memory and threads are its own. All cases are sampled in turn, round
+after round, so that whatever slows the machine down slows all of them down.
 """
 
 import json
@@ -26,15 +26,17 @@ from hevitpose.inference.backends import Runtime, RuntimeOptions, TorchHeatmaps,
 
 Precision = Literal["fp32", "bf16"]
 SAMPLE_S = 0.25
-"""Seconds that a case is measured before the next one's turn."""
+"""Seconds for which a case is sampled before the next one's turn."""
 MIN_RUNS = 2
-QUIET, TRIES = 0.05, 3
-"""A turn in which other programs took a larger share of the processor is repeated, up to so many times in all."""
+MAX_DISTURBANCE = 0.05
+"""The share of all processor time that other programs may take during a sample."""
+MAX_TRIES = 3
+"""How often a sample is taken before a disturbed one is accepted."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured: a file in a runtime. Open sides of its inputs are filled with `batch` and `size_hw`."""
+    """A file in a runtime; open dimensions of its inputs are filled with `batch` and `size_hw`."""
 
     path: str
     runtime: Runtime
@@ -46,16 +48,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Sample:
-    """Seconds of each run, of the processor in all; whether other programs kept still."""
+    """Seconds of each run, processor seconds of all runs, and whether other programs kept still."""
 
     seconds: list[float]
-    processor: float
+    processor_s: float
     undisturbed: bool = True
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """`rounds` of one case, and by how many bytes its process grew at most (None where nobody says)."""
+    """One sample per round, and the bytes by which the process grew at most (None if the system does not say)."""
 
     rounds: list[Sample]
     memory: int | None
@@ -64,7 +66,7 @@ class Measurement:
 def measure(
     cases: Sequence[Case], seconds: float, on_progress: OnProgress = ignore_progress
 ) -> list[Measurement | InputError]:
-    """Measure each case for so many seconds, in turns of a quarter; an InputError stands for one that cannot be run."""
+    """The measurement of each case, sampled for `seconds` in all, or the InputError of a case that cannot run."""
     with ExitStack() as stack:
         workers: list[Worker | InputError] = []
         for number, case in enumerate(cases, start=1):
@@ -74,39 +76,36 @@ def measure(
             except InputError as error:
                 workers.append(error)
         rounds = max(1, round(seconds / SAMPLE_S))
-        turns: dict[Worker, list[Sample]] = {each: [] for each in workers if isinstance(each, Worker)}
+        samples: dict[Worker, list[Sample]] = {each: [] for each in workers if isinstance(each, Worker)}
         for number in range(1, rounds + 1):
             on_progress(Progress("round", number, rounds))
-            for worker, own in turns.items():
-                own.append(undisturbed_sample(worker.turn))
-        return [Measurement(turns[each], each.memory) if isinstance(each, Worker) else each for each in workers]
+            for worker, own in samples.items():
+                own.append(undisturbed_sample(worker.sample))
+        return [Measurement(samples[each], each.memory) if isinstance(each, Worker) else each for each in workers]
 
 
 def figures(measured: Measurement, batch: int, reference: Measurement | None = None) -> dict[str, Any]:
-    """Median and 95th percentile of a run in ms, images/s, MB, and the share of undisturbed samples (preferred).
+    """Median and 95th percentile of a run in ms, images/s, MB, and the share of undisturbed samples.
 
-    `ratio`: the median, over the rounds, of the time in terms of the reference's in the same round.
+    Disturbed samples count only if there are no others. `ratio`: the median over the rounds of the time divided by the
+    reference's in the same round.
     """
-    seconds = [second for turn in undisturbed_samples(measured.rounds) for second in turn.seconds]
+    undisturbed = [sample for sample in measured.rounds if sample.undisturbed] or measured.rounds
+    seconds = [second for sample in undisturbed for second in sample.seconds]
     found = {
         "p50_ms": round(1000 * float(np.percentile(seconds, 50)), 3),
         "p95_ms": round(1000 * float(np.percentile(seconds, 95)), 3),
         "images_per_second": round(batch * len(seconds) / sum(seconds), 2),
         "memory_mb": None if measured.memory is None else round(measured.memory / 1e6, 1),
         "runs": len(seconds),
-        "quiet": round(statistics.fmean(turn.undisturbed for turn in measured.rounds), 2),
+        "quiet": round(statistics.fmean(sample.undisturbed for sample in measured.rounds), 2),
     }
     if reference is not None:
         rounds = list(zip(measured.rounds, reference.rounds, strict=True))
-        both_quiet = [(own, theirs) for own, theirs in rounds if own.undisturbed and theirs.undisturbed]
-        medians = [[statistics.median(turn.seconds) for turn in both] for both in both_quiet or rounds]
+        undisturbed_rounds = [both for both in rounds if both[0].undisturbed and both[1].undisturbed]
+        medians = [[statistics.median(sample.seconds) for sample in both] for both in undisturbed_rounds or rounds]
         found["ratio"] = round(statistics.median(own / theirs for own, theirs in medians), 3)
     return found
-
-
-def undisturbed_samples(turns: Sequence[Sample]) -> Sequence[Sample]:
-    """The undisturbed turns, or all where there is none."""
-    return [turn for turn in turns if turn.undisturbed] or turns
 
 
 def run_for(
@@ -115,31 +114,31 @@ def run_for(
     clock: Callable[[], float] = time.perf_counter,
     processor: Callable[[], float] = time.process_time,
 ) -> Sample:
-    """Run once to get warm, then until the seconds are over, at least twice."""
+    """Run once to warm up, then until `seconds` are over, at least twice."""
     before, times = processor(), list[float]()
     run()
     while sum(times) < seconds or len(times) < MIN_RUNS:
-        begin = clock()
+        start = clock()
         run()
-        times.append(clock() - begin)
+        times.append(clock() - start)
     return Sample(times, processor() - before)
 
 
-def undisturbed_sample(turn: Callable[[], Sample]) -> Sample:
-    """The first sample that other programs did not disturb, else the fastest one, marked as disturbed."""
-    found = []
-    for _ in range(TRIES):
-        begin, busy, own = time.perf_counter(), busy_seconds(), time.process_time()
-        taken = turn()
-        others = busy_seconds() - busy - taken.processor - (time.process_time() - own)
-        if others <= QUIET * (time.perf_counter() - begin) * (os.cpu_count() or 1):
-            return taken
-        found.append(Sample(taken.seconds, taken.processor, undisturbed=False))
-    return min(found, key=lambda each: statistics.median(each.seconds))
+def undisturbed_sample(take: Callable[[], Sample]) -> Sample:
+    """The first sample that other programs did not disturb, or else the fastest one, marked as disturbed."""
+    disturbed = []
+    for _ in range(MAX_TRIES):
+        start, busy, own = time.perf_counter(), busy_seconds(), time.process_time()
+        sample = take()
+        others = busy_seconds() - busy - sample.processor_s - (time.process_time() - own)
+        if others <= MAX_DISTURBANCE * (time.perf_counter() - start) * (os.cpu_count() or 1):
+            return sample
+        disturbed.append(Sample(sample.seconds, sample.processor_s, undisturbed=False))
+    return min(disturbed, key=lambda sample: statistics.median(sample.seconds))
 
 
 def busy_seconds() -> float:
-    """Seconds that all programs have kept the processors busy since the start (Linux; else 0: nothing is noise)."""
+    """Seconds for which all programs have kept the processors busy since boot; 0 on other systems than Linux."""
     try:
         fields = [int(field) for field in Path("/proc/stat").read_text().split()[1:9]]
     except OSError:
@@ -149,7 +148,7 @@ def busy_seconds() -> float:
 
 
 class Worker:
-    """A process that runs one case when it is told to. Entering it raises InputError where it cannot."""
+    """A process that runs one case on demand. Entering it raises InputError if the case cannot run."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -168,21 +167,21 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.process.communicate()
 
-    def turn(self) -> Sample:
-        """One turn of the case, which also updates `memory`."""
-        assert self.process.stdin is not None  # noqa: S101 - it was made with a pipe
-        with suppress(BrokenPipeError):  # that there is no answer says it too
-            self.process.stdin.write("turn\n")
+    def sample(self) -> Sample:
+        """Sample the case and update `memory`."""
+        assert self.process.stdin is not None  # noqa: S101 - it was opened with a pipe
+        with suppress(BrokenPipeError):  # the missing answer is reported below
+            self.process.stdin.write("sample\n")
             self.process.stdin.flush()
         answer = self._answer()
         self.memory = answer["memory"]
-        return Sample(answer["seconds"], answer["processor"])
+        return Sample(answer["seconds"], answer["processor_s"])
 
     def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None  # noqa: S101 - it was made with a pipe
+        assert self.process.stdout is not None  # noqa: S101 - it was opened with a pipe
         line = self.process.stdout.readline()
         if not line:
-            raise InputError(self.case.path, f"its process ended in {self.case.runtime}, as for want of memory")
+            raise InputError(self.case.path, f"its process in {self.case.runtime} ended early, perhaps out of memory")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise InputError(self.case.path, answer["error"])
@@ -190,8 +189,8 @@ class Worker:
 
 
 def work(text: str) -> None:
-    """What a worker's process does: one line of JSON when the case is loaded, and one after each turn."""
-    answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print must not come between
+    """What a worker's process does: write one line of JSON when the case is loaded, and one after each sample."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # keeps what libraries print apart
     settings = json.loads(text)
     case = Case(**settings | {"size_hw": tuple(settings["size_hw"])})
 
@@ -211,17 +210,17 @@ def work(text: str) -> None:
         answer(error=" ".join(str(error).split()))
         return
     answer()
-    # One thread's own time is less disturbed by other programs than the clock on the wall.
+    # With one thread, processor time is less disturbed by other programs than wall time.
     clock = time.process_time if case.threads == 1 else time.perf_counter
     for _ in sys.stdin:
-        turn = run_for(run, SAMPLE_S, clock)
+        sample = run_for(run, SAMPLE_S, clock)
         peak = resident("VmHWM")
         grown = None if start is None or peak is None else peak - start
-        answer(seconds=turn.seconds, processor=turn.processor, memory=grown)
+        answer(seconds=sample.seconds, processor_s=sample.processor_s, memory=grown)
 
 
 def resident(field: str) -> int | None:
-    """Bytes in memory that the system counts for this process: now (VmRSS) or at most (VmHWM); Linux only."""
+    """Memory of this process in bytes, now (VmRSS) or at its peak (VmHWM); None on other systems than Linux."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -230,9 +229,9 @@ def resident(field: str) -> int | None:
 
 
 def example(shape: Sequence[int | None], dtype: np.dtype[Any], case: Case) -> NDArray[Any]:
-    """Random numbers for an input: an open first side is the batch, those after it height and width, others 1.
+    """Random numbers for an input: an open first dimension is the batch, the next two height and width, others 1.
 
-    Raises InputError where the file has another batch.
+    Raises InputError if the file has a fixed batch other than the case's.
     """
     sides = [*case.size_hw, *(1 for _ in shape)]
     filled = [case.batch if i == 0 and side is None else side or sides.pop(0) for i, side in enumerate(shape)]
@@ -243,7 +242,7 @@ def example(shape: Sequence[int | None], dtype: np.dtype[Any], case: Case) -> ND
 
 
 def onnx_runner(case: Case | None) -> Callable[[], object]:
-    """All outputs of an ONNX file; without a case, only what has to be imported for it (so too the others)."""
+    """Computes all outputs of an ONNX file; without a case, it only imports what is needed (so do the others)."""
     import_module("onnxruntime")
     if case is None:
         return list

@@ -10,19 +10,22 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.box import SIMPLE_HEAD
+from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 
 from hevitpose.cli.progress import show_progress
+from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
+from hevitpose.core.geometry import BOX_PADDING
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.data.check.rules import Fault, check_sets
 from hevitpose.data.convert import write_coco, write_yolo
 from hevitpose.data.datasets import Split
 from hevitpose.data.find import find_splits
 from hevitpose.io import images
-from hevitpose.view.contact_sheet import people_sheet
+from hevitpose.io.images import Image
+from hevitpose.view.contact_sheet import contact_sheet
+from hevitpose.view.tables import Table
 
 EXAMPLES = """
 Examples:\n
@@ -33,6 +36,7 @@ Examples:\n
 MAX_LISTED = 10
 """Faults of one kind that are printed; --json has all."""
 SAMPLES = 24
+CROP_HW = (192, 192)
 
 app = typer.Typer(no_args_is_help=True, help="Look at labelled data, check it, convert it.", epilog=EXAMPLES)
 Data = Annotated[
@@ -72,12 +76,8 @@ def print_faults(faults: list[Fault]) -> None:
     if not faults:
         print("no faults found")
         return
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("fault", "level", "how many"):
-        table.add_column(name, justify="right" if name == "how many" else "left")
-    for (level, kind), count in counts.items():
-        table.add_row(kind, level, str(count))
-    Console().print(table)
+    rows = [[kind, level, str(count)] for (level, kind), count in counts.items()]
+    Console().print(Table(["fault", "level", "how many"], rows, "llr").grid())
 
 
 @app.command(epilog=EXAMPLES)
@@ -112,6 +112,23 @@ def convert(
         sets = [read_set(one) for one in (splits if split is None else _chosen(splits, source, split))]
         write_yolo(sets, output)
     print(f"{output}: {', '.join(f'{len(people)} of {people.name}' for people in sets)}")
+
+
+def people_sheet(people: LabelledPeople, persons: NDArray[np.int64], flip: bool = False) -> Image:
+    """The labels of the persons with these indices, captioned with id and image.
+
+    With `flip` the crops are mirrored and every joint is drawn as its mirror partner, as in training. Raises InputError
+    if an image cannot be read.
+    """
+    shown = people.subset(persons)
+    boxes = geometry.crop_box(shown.boxes, BOX_PADDING, CROP_HW[1] / CROP_HW[0])
+    matrices = geometry.crop_matrix(boxes, CROP_HW, 0.0, flip)
+    joints = np.where(shown.labelled[..., None], geometry.transform(matrices, shown.keypoints), np.nan)
+    joints = joints[:, list(shown.skeleton.mirror)] if flip else joints
+    files = [shown.images[k] for k in shown.image_index]
+    crops = [images.cut(images.read(file), matrix, CROP_HW) for file, matrix in zip(files, matrices, strict=True)]
+    captions = [f"{n} {Path(file.name).name}" for n, file in zip(shown.ids, files, strict=True)]
+    return contact_sheet(crops, joints, captions, shown.skeleton)
 
 
 def read_set(split: Split) -> LabelledPeople:

@@ -21,8 +21,7 @@ from hevitpose.io import atomic
 from hevitpose.io.provenance import provenance
 from hevitpose.metrics.error_types import KINDS, calibration_error
 from hevitpose.metrics.names import Metric
-from hevitpose.view.evaluation_plot import plot_errors
-from hevitpose.view.plots import output_files
+from hevitpose.view.plots import output_files, plot_errors
 
 EXAMPLES = """
 Examples:\n

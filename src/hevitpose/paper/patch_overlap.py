@@ -1,4 +1,4 @@
-"""Which pixels a patch embedding looks at, and how often."""
+"""How often a patch embedding reads each pixel."""
 
 import re
 from collections.abc import Sequence
@@ -12,40 +12,35 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Convolution:
-    """One layer, alike along both axes; `transposed` goes from few positions to many."""
+    """A layer that is the same along both axes; `transposed` increases the number of positions."""
 
     kernel: int
     stride: int
     padding: int
     transposed: bool = False
 
-    def __post_init__(self) -> None:
-        if self.kernel < 1 or self.stride < 1 or self.padding < 0:
-            raise ValueError(f"{self}: kernel and stride must be 1 or more, padding 0 or more")
-
     def __str__(self) -> str:
         return f"{'deconv' if self.transposed else 'conv'}({self.kernel},{self.stride})"
 
     @property
     def overlap(self) -> int:
-        """Pixels that two neighbouring windows share: what the paper calls PEOW."""
+        """Pixels shared by two neighbouring windows, which the paper calls PEOW."""
         return self.kernel - self.stride
 
     def outputs(self, inputs: int) -> int:
-        """Positions along one axis after the layer. Raises ValueError where the kernel does not fit."""
+        """Positions along one axis after the layer."""
         if self.transposed:
-            count = (inputs - 1) * self.stride - 2 * self.padding + self.kernel
-        else:
-            count = (inputs + 2 * self.padding - self.kernel) // self.stride + 1
-        if count < 1:
-            raise ValueError(f"{self} with padding {self.padding} does not fit into {inputs} positions")
-        return count
+            return (inputs - 1) * self.stride - 2 * self.padding + self.kernel
+        return (inputs + 2 * self.padding - self.kernel) // self.stride + 1
 
 
 def parse_layers(text: str) -> tuple[Convolution, ...]:
-    """The layers of "conv(15,8), deconv(4,2)", kernel and stride, padded as the paper's counts ask for.
+    """The layers of a text that gives kernel and stride; the padding is the one that the paper's counts imply.
 
     A convolution is padded by half its kernel, a transposed one so that its output is `stride` times as large.
+
+    >>> parse_layers("conv(15,8), deconv(4,2)")[1]
+    Convolution(kernel=4, stride=2, padding=1, transposed=True)
     """
     return tuple(
         Convolution(int(kernel), int(stride), (int(kernel) - int(stride) if de else int(kernel)) // 2, bool(de))
@@ -54,11 +49,14 @@ def parse_layers(text: str) -> tuple[Convolution, ...]:
 
 
 def pixel_uses(layers: Sequence[Convolution], side: int) -> Counts:
-    """How often the layers, one after the other, read each pixel of a square image: (side, side).
+    """How often a stack of layers reads each pixel of a square image: (side, side).
 
     A pixel counts once for every path from it, through one tap of each layer, to a position of the last layer; zero
-    padding counts for nothing. It is what the layers' transposes, with all weights 1, make of a map of ones, so that
-    rows and columns separate. Raises ValueError where a kernel does not fit.
+    padding does not count. This is what the layers' transposes, with all weights 1, make of a map of ones, so rows and
+    columns separate.
+
+    >>> pixel_uses(parse_layers("conv(3,2)"), 4)[0].tolist()
+    [1, 2, 1, 1]
     """
     sizes = [side]
     for layer in layers:
@@ -70,7 +68,7 @@ def pixel_uses(layers: Sequence[Convolution], side: int) -> Counts:
 
 
 def _before(layer: Convolution, inputs: int, uses: Counts) -> Counts:
-    """Uses of the `inputs` positions before the layer, along one axis, from those of the positions after it."""
+    """Uses of the `inputs` positions before a layer, along one axis, from those of the positions after it."""
     many = len(uses) if layer.transposed else inputs
     few = inputs if layer.transposed else len(uses)
     touched = layer.stride * np.arange(few)[:, None] - layer.padding + np.arange(layer.kernel)  # few, kernel

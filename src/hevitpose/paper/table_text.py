@@ -1,19 +1,12 @@
-"""A table of the paper as text: Markdown, CSV, JSON, or for the terminal."""
+"""A table of the paper as text: a plain table, Markdown, JSON."""
 
-import csv
-import io
-import json
+from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-from hevitpose.paper.tables import Row, Table
+from hevitpose.paper.tables import PaperRow, PaperTable
+from hevitpose.view.tables import Table
 
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-    from rich.table import Table as Grid
-
-Format = Literal["md", "csv", "json"]
 UNKNOWN = "?"
 COUNTS = ("params", "gflops", "gmacs")
 HEADERS = {
@@ -28,59 +21,44 @@ HEADERS = {
     "hevitpose": "HEViTPose",
     "training_days": "days of training",
 }
-SHORT = {
-    "params": "params",
-    "params here": "here",
-    "kernel_less_stride": "k - s",
-    "gflops here": "here",
-    "gmacs here": "GMACs",
-    "shoulder": "sho.",
-    "elbow": "elb.",
-    "wrist": "wri.",
-    "ankle": "ank.",
-    "training_days": "days",
-}
-"""For the terminal."""
 HERE = "score here, or the command that leads to one"
 
 
-def text(table: Table, form: Format) -> str:
-    """The table in one of the forms; a printed cell that is not known is null in JSON, else a question mark."""
-    if form == "json":
-        return json.dumps(as_json(table), indent=1)
-    return _csv(table) if form == "csv" else _markdown(table)
+def as_table(paper: PaperTable, columns: Sequence[str] = ()) -> Table:
+    """The printed cells with ours beside them, or only these columns; "?" stands for a cell that is illegible."""
+    rows = [_cells(row) for row in paper.rows]
+    columns = columns or list(rows[0])
+    return Table(
+        [HEADERS.get(name, name) for name in columns],
+        [[_text(name, row[name]) for name in columns] for row in rows],
+        "".join("l" if isinstance(rows[0][name], str) else "r" for name in columns),
+    )
 
 
-def _markdown(table: Table) -> str:
-    first = _flat(table.rows[0])
-    header = [HEADERS.get(name, name) for name in first]
-    rule = ["---" if isinstance(value, str) else "---:" for value in first.values()]
-    lines = [[_text(name, value) for name, value in _flat(row).items()] for row in table.rows]
-    if table.number != 2:
-        header, rule = [*header, HERE], [*rule, "---"]
-        lines = [
-            [*line, "; ".join(map(str, row.runs)) or f"`{row.command}`"]
-            for line, row in zip(lines, table.rows, strict=True)
-        ]
-    rows = [f"| {' | '.join(line)} |" for line in (header, rule, *lines)]
-    return "\n".join([*rows, "", *(f"- {note}" for note in table.notes)])
+def halves(paper: PaperTable) -> tuple[Table, Table]:
+    """The table in two parts for a narrow page: counts, then scores."""
+    first, *names = _cells(paper.rows[0])
+    counts = [name for name in names if name.removesuffix(" here") in COUNTS]
+    return as_table(paper, [first, *counts]), as_table(paper, [first, *(n for n in names if n not in counts)])
 
 
-def _csv(table: Table) -> str:
-    out = io.StringIO()
-    rows = [
-        {name.replace(" ", "_"): _text(name, value) for name, value in _flat(row).items()}
-        | {"scores_here": "; ".join(map(str, row.runs)), "command": row.command or ""}
-        for row in table.rows
-    ]
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue().rstrip("\n")
+def scores_or_command(row: PaperRow) -> str | None:
+    """What was measured for the row's network, or the command that would; None if there is neither."""
+    return "; ".join(map(str, row.runs)) or row.command
 
 
-def as_json(table: Table) -> dict[str, Any]:
-    """What is printed, what was counted and what was measured, unrounded."""
+def markdown(paper: PaperTable) -> str:
+    """The table with a column for scores or commands, and the notes below it."""
+    table = as_table(paper)
+    if paper.number != 2:
+        last = ["; ".join(map(str, row.runs)) or f"`{row.command}`" for row in paper.rows]
+        rows = [[*cells, more] for cells, more in zip(table.rows, last, strict=True)]
+        table = Table([*table.header, HERE], rows, f"{table.alignment}l")
+    return "\n".join([table.markdown(), "", *(f"- {note}" for note in paper.notes)])
+
+
+def as_json(paper: PaperTable) -> dict[str, Any]:
+    """What is printed, counted and measured, unrounded; an illegible cell is None."""
     rows = [
         {
             "network": row.network,
@@ -89,54 +67,20 @@ def as_json(table: Table) -> dict[str, Any]:
             "runs": [asdict(run) for run in row.runs],
             "command": row.command,
         }
-        for row in table.rows
+        for row in paper.rows
     ]
-    return {"table": table.number, "title": table.title, "rows": rows, "notes": table.notes}
+    return {"table": paper.number, "title": paper.title, "rows": rows, "notes": paper.notes}
 
 
-def show(table: Table, console: "Console") -> None:
-    """Print the table, in two parts where it is too wide; then scores or commands of each row; then the notes."""
-    names = list(_flat(table.rows[0]))
-    grids: list[RenderableType] = [_grid(table, names)]
-    if console.measure(grids[0], options=console.options.update(max_width=1000)).maximum > console.width:
-        counts = [name for name in names if name.removesuffix(" here") in COUNTS]
-        others = [name for name in names if name not in counts]
-        grids = [_grid(table, others[:1] + counts), "", _grid(table, others)]
-    print_plain = partial(console.print, highlight=False, markup=False)
-    print_plain(table.title, style="bold")
-    for grid in grids:
-        print_plain(grid)
-    if table.number != 2:
-        print_plain("\nScores measured here, or the command that leads to one:")
-        for row in {row.network: row for row in table.rows}.values():
-            told = "; ".join(map(str, row.runs)) or row.command
-            print_plain(f"  {row.network}: {told}", soft_wrap=True)  # so that commands can be copied
-    print_plain("", *(f"- {note}" for note in table.notes), sep="\n")
-
-
-def _grid(table: Table, names: list[str]) -> "Grid":
-    from rich.table import Table as Grid
-
-    rows = [_flat(row) for row in table.rows]
-    grid = Grid(box=None, padding=(0, 1, 0, 0), header_style="bold")
-    for name in names:
-        header = SHORT.get(name, HEADERS.get(name, name))
-        grid.add_column(header, justify="left" if isinstance(rows[0][name], str) else "right", overflow="fold")
-    for row in rows:
-        grid.add_row(*(_text(name, row[name]) for name in names))
-    return grid
-
-
-def _flat(row: Row) -> dict[str, Any]:
-    """The printed cells with ours beside them."""
-    here, flat = row.here(), {}
+def _cells(row: PaperRow) -> dict[str, Any]:
+    here, cells = row.here(), {}
     for name, value in row.paper.items():
-        flat[name] = value
+        cells[name] = value
         if name in here:
-            flat[f"{name} here"] = here[name]
+            cells[f"{name} here"] = here[name]
         if name == "gflops":
-            flat["gmacs here"] = here["gmacs"]
-    return flat
+            cells["gmacs here"] = here["gmacs"]
+    return cells
 
 
 def _text(name: str, value: Any) -> str:

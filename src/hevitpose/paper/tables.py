@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hevitpose.core.architecture import PLAIN, NetworkName, PatchEmbedding, Stages, Variant, network_spec
+from hevitpose.core.architecture import PLAIN, NetworkName, PatchEmbedding, Stages, Variant, network_spec, parse_network
 from hevitpose.core.errors import InputError
 from hevitpose.evaluation.results import ScoreRecord, find_score_records
 from hevitpose.paper.patch_overlap import parse_layers
@@ -14,10 +14,12 @@ from hevitpose.paper.printed import read_paper
 if TYPE_CHECKING:
     from hevitpose.models.cost import Cost
 
-Count = Callable[[NetworkName, Variant, int], "Cost"]
-"""The cost of a network, its variant and number of keypoints for one image of 256 x 256."""
+SIDE = 256
+"""Side of the images for which the tables count operations."""
+Count = Callable[[NetworkName, Variant, int, int], "Cost"]
+"""The cost of a network, its variant and number of keypoints for one square image of this side."""
 Cells = dict[str, Any]
-Printed = tuple[NetworkName, Variant, Cells]
+PrintedRow = tuple[NetworkName, Variant, Cells]
 """A row as the paper has it: its network, and its cells by column."""
 
 EMBEDDINGS: dict[str, PatchEmbedding] = {
@@ -52,11 +54,11 @@ COUNTINGS = (
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row: `paper` holds the printed cells (None where unknown), `cost` what is counted now.
+class PaperRow:
+    """A row: `paper` holds the printed cells (None if illegible), `cost` what is counted now.
 
     `runs` are scores of this network in the table's metric, on other data than the paper's unless they say so;
-    `command` trains it by the paper's recipe.
+    `command` trains the network by the paper's recipe.
     """
 
     network: str
@@ -75,24 +77,28 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table of the paper and what has to be said about it."""
+class PaperTable:
+    """A table of the paper and notes on it."""
 
     number: int
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[PaperRow, ...]
     notes: tuple[str, ...]
 
 
-def count(name: NetworkName, variant: Variant, keypoints: int) -> "Cost":
-    """Build the network and count it."""
+def count(name: NetworkName, variant: Variant, keypoints: int, side: int) -> "Cost":
+    """The cost of a network, counted on its modules."""
+    import torch
+
     from hevitpose.models.cost import cost, total
     from hevitpose.models.registry import build_network
 
-    return total(cost(build_network(name, keypoints, variant)))
+    with torch.device("meta"):  # shapes are enough
+        model = build_network(name, keypoints, variant)
+    return total(cost(model, (side, side)))
 
 
-def paper_table(number: int, results: Path | None, count: Count = count) -> Table:
+def paper_table(number: int, results: Path | None, count: Count = count) -> PaperTable:
     """Table 1 to 6. Scores measured here come from the folder `results`, if there is one. Raises InputError."""
     keypoints, metric, data = (17, "AP", "coco") if number == 3 else (16, "PCKh@0.5", "mpii")
     found = find_score_records(results) if results else []
@@ -103,15 +109,15 @@ def paper_table(number: int, results: Path | None, count: Count = count) -> Tabl
     for name, variant, cells in _printed(number):
         text = network_spec(name, variant)
         if text not in counted:
-            counted[text] = count(name, variant, keypoints)
+            counted[text] = count(name, variant, keypoints, SIDE)
         runs = tuple(each for each, network in measured if network == (name, variant))
         command = None if number == 2 else f"hevitpose train --recipe {data}/{text} --data {data}.toml"
-        rows.append(Row(text, cells, counted[text], runs, command))
+        rows.append(PaperRow(text, cells, counted[text], runs, command))
     notes = (COUNTINGS, *_differences(rows), *_notes(number), *(_claims(rows) if number == 1 else ()))
-    return Table(number, TITLES[number], tuple(rows), notes)
+    return PaperTable(number, TITLES[number], tuple(rows), notes)
 
 
-def _printed(number: int) -> Iterator[Printed]:
+def _printed(number: int) -> Iterator[PrintedRow]:
     """The rows of a table."""
     table = read_paper()[KEYS[number]]
     if number == 2:
@@ -157,24 +163,31 @@ def network_by_title(title: str) -> NetworkName:
 
 
 def network_of(text: str) -> tuple[NetworkName, Variant] | None:
-    """The network that a file of results names, by our name and variant or by the paper's; None for another."""
+    """The network that a file of results names, by our name and variant or by the paper's title; None if unknown.
+
+    Settings of the recipe, as in "t:sigma=1", are ignored.
+    """
     from hevitpose.models.registry import NETWORKS
-    from hevitpose.training.recipes import Recipe, with_network
 
     names: dict[str, str] = {network.title: name for name, network in NETWORKS.items()}
+    name, *settings = text.split(":")
+    of_network = [setting for setting in settings if not _of_recipe(setting)]
     try:
-        recipe = with_network(Recipe(), names.get(text, text), text)
+        return parse_network(":".join([names.get(name, name), *of_network]), text)[:2]
     except InputError:
         return None
-    return recipe.model, recipe.variant
 
 
 def changes_recipe(text: str) -> bool:
-    """Whether more is changed for the network than the network, `t:sigma=1`: its scores are not those of its row."""
-    return not {change.partition("=")[0] for change in text.split(":")[1:]} <= vars(PLAIN).keys()
+    """Whether a network's name changes the recipe too, as "t:sigma=1" does; such scores belong to no row."""
+    return any(map(_of_recipe, text.split(":")[1:]))
 
 
-def _differences(rows: list[Row]) -> list[str]:
+def _of_recipe(setting: str) -> bool:
+    return setting.partition("=")[0] not in vars(PLAIN)
+
+
+def _differences(rows: list[PaperRow]) -> list[str]:
     """A line for each printed count that is not ours."""
     lines = [
         f"{row.network}: {row.here()[name]:.2f} {unit} here, {row.paper[name]} in print."
@@ -192,7 +205,7 @@ def _notes(number: int) -> list[str]:
     return [*([note] if note else []), *(o for o in paper["oddities"] if o.startswith(ODDITIES.get(number, ("\0",))))]
 
 
-def _claims(rows: list[Row]) -> list[str]:
+def _claims(rows: list[PaperRow]) -> list[str]:
     """What the text claims of two rows, and what the counts give."""
     of_method = {row.paper["method"]: row for row in rows}
     lines = []

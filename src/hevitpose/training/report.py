@@ -23,7 +23,7 @@ from hevitpose.io import atomic, images
 from hevitpose.io.images import Image
 from hevitpose.training.run import BEST, CARD, KEYPOINTS, LAST, SCORES, RunLog, read_run, write_json
 from hevitpose.view.contact_sheet import contact_sheet
-from hevitpose.view.evaluation_plot import plot_errors
+from hevitpose.view.plots import plot_errors
 
 WORST_PERSONS = 20
 MIN_SHOWN_SIDE = 192

@@ -32,8 +32,8 @@ def test_boxes_are_spread_over_the_image(count):
     boxes = spread(box, count, (480, 640))
     assert len({tuple(each) for each in boxes}) == len(boxes) == count
     np.testing.assert_allclose(boxes[:, 2:] - boxes[:, :2], [[60, 100]] * count)
-    assert (boxes[:, :2] >= -0.5).all()
-    assert (boxes[:, 2:] <= [639.5, 479.5]).all()
+    assert (boxes[:, :2] >= 0).all()
+    assert (boxes[:, 2:] <= [640, 480]).all()
     if count == 1:
         np.testing.assert_array_equal(boxes[0], box)
 

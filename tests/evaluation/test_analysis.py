@@ -21,7 +21,7 @@ def people_of(skeleton):
         image_ids=(0, 1),
         image_index=np.array([0, 0, 1, 1]),
         ids=np.arange(4),
-        boxes=np.tile([-0.5, -0.5, 499.5, 499.5], (4, 1)),
+        boxes=np.tile([0.0, 0, 500, 500], (4, 1)),
         keypoints=keypoints,
         visibility=np.full(keypoints.shape[:2], 2, dtype=np.int8),
         head_sizes=np.array([10.0, 10, 20, np.nan]),

@@ -31,7 +31,7 @@ def people():
         image_ids=(0,),
         image_index=np.zeros(4, dtype=np.int64),
         ids=np.arange(4),
-        boxes=np.tile([-0.5, -0.5, 63.5, 63.5], (4, 1)),
+        boxes=np.tile([0.0, 0, 64, 64], (4, 1)),
         keypoints=random.uniform(10, 50, (4, 16, 2)),
         visibility=np.full((4, 16), 2, dtype=np.int8),
         head_sizes=np.array([10.0, 10, 20, np.nan]),
@@ -162,7 +162,7 @@ def two_images(tmp_path):
         image_ids=(7, 9),
         image_index=np.array([0, 1]),
         ids=np.array([1, 2]),
-        boxes=np.tile([-0.5, -0.5, 63.5, 63.5], (2, 1)),
+        boxes=np.tile([0.0, 0, 64, 64], (2, 1)),
         keypoints=random.uniform(10, 50, (2, 17, 2)).round(),
         visibility=np.full((2, 17), 2, dtype=np.int8),
         head_sizes=np.full(2, np.nan),
@@ -208,7 +208,7 @@ def test_beside_ap_every_keypoint_has_its_similarity(two_images):
 
 
 def test_people_are_looked_for_in_detected_boxes(two_images):
-    box, half = np.array([[-0.5, -0.5, 63.5, 63.5]]), np.array([0.5])
+    box, half = np.array([[0.0, 0, 64, 64]]), np.array([0.5])
     # One image by its id, the other by its name with a double, one of another set.
     boxes = {
         7: Detections(box, half),
@@ -232,7 +232,7 @@ def test_people_are_looked_for_in_detected_boxes(two_images):
 
 
 def test_images_without_a_box_are_counted_and_none_at_all_is_refused(two_images):
-    box = Detections(np.array([[-0.5, -0.5, 63.5, 63.5]]), np.ones(1))
+    box = Detections(np.array([[0.0, 0, 64, 64]]), np.ones(1))
     found, notes = predict_in_detections(
         knows(two_images), two_images, DetectionFile({9: box}, empty=2), "d.json", False, 2
     )
@@ -248,6 +248,6 @@ def test_images_without_a_box_are_counted_and_none_at_all_is_refused(two_images)
 def test_a_image_without_a_box_is_not_given_that_of_one_whose_id_its_name_ends_with(two_images, tmp_path):
     (tmp_path / "a.png").rename(tmp_path / "a9.png")
     numbered = dataclasses.replace(two_images, images=(ImageFile("a9.png", tmp_path), ImageFile("b.png", tmp_path)))
-    box = Detections(np.array([[-0.5, -0.5, 63.5, 63.5]]), np.ones(1))
+    box = Detections(np.array([[0.0, 0, 64, 64]]), np.ones(1))
     found, _ = predict_in_detections(knows(numbered), numbered, DetectionFile({9: box}), "d.json", False, 2)
     assert found.image_index.tolist() == [1]

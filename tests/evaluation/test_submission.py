@@ -41,7 +41,7 @@ def test_the_test_half_of_mpii(mpii):
     assert mpii.people.image_index.tolist() == [0, 1, 1]
     assert mpii.rect_of.tolist() == [0, 0, 2]
     assert mpii.rects == (1, 3)
-    assert mpii.people.boxes[:, [0, 2]].mean(axis=1).tolist() == [100, 100, 300]
+    assert mpii.people.boxes[:, [0, 2]].mean(axis=1).tolist() == [100.5, 100.5, 300.5]
     assert not mpii.people.labelled.any()
 
 

@@ -90,7 +90,7 @@ def by_pycocotools(people, image_index, predicted, scores, sigmas):
             "category_id": 1,
             "iscrowd": 0,
             "area": people.areas[n],
-            "bbox": [*people.boxes[n, :2] + 0.5, *(people.boxes[n, 2:] - people.boxes[n, :2])],
+            "bbox": [*people.boxes[n, :2], *(people.boxes[n, 2:] - people.boxes[n, :2])],
             "keypoints": np.hstack([people.keypoints[n], people.visibility[n, :, None]]).ravel().tolist(),
             "num_keypoints": int((people.visibility[n] > 0).sum()),
         }
@@ -105,7 +105,7 @@ def by_pycocotools(people, image_index, predicted, scores, sigmas):
                 "category_id": 1,
                 "iscrowd": int(people.ignored.crowds[n]),
                 "area": people.ignored.areas[n],
-                "bbox": [*box[:2] + 0.5, *(box[2:] - box[:2])],
+                "bbox": [*box[:2], *(box[2:] - box[:2])],
                 "keypoints": [0] * 3 * people.skeleton.num_keypoints,
                 "num_keypoints": 0,
             }

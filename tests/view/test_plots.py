@@ -5,6 +5,7 @@ import pytest
 from matplotlib.collections import PathCollection
 from PIL import Image
 
+from hevitpose.metrics.error_types import CalibrationBin, ErrorAnalysis, ErrorShares
 from hevitpose.view.plots import (
     COLUMN_INCHES,
     DPI,
@@ -14,7 +15,7 @@ from hevitpose.view.plots import (
     cost_over_size,
     count_maps,
     output_files,
-    plot_analysis,
+    plot_errors,
     write_figure,
 )
 
@@ -105,8 +106,7 @@ def test_another_suffix_is_refused(tmp_path, refused):
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_the_analysis_of_an_evaluation_is_drawn(suffix, tmp_path):
-    shares = dict.fromkeys(ERROR_COLORS, 20.0)
-    bins = [{"mean_score": score, "share_right": score} for score in (0.2, 0.8)]
-    result = {"errors": {"per_keypoint": {"head": shares, "knee": shares}}, "calibration": {"bins": bins}}
-    plot_analysis(result, tmp_path / f"a{suffix}", "a title")
+    shares = ErrorShares(10, *[20.0] * len(ERROR_COLORS))
+    bins = [CalibrationBin(score, score + 0.1, 5, score, score) for score in (0.2, 0.8)]
+    plot_errors(ErrorAnalysis(2, shares, {"head": shares, "knee": shares}, bins), tmp_path / f"a{suffix}", "a title")
     assert (tmp_path / f"a{suffix}").stat().st_size > 5000

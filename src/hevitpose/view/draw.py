@@ -13,8 +13,8 @@ COLORS = {"left": (255, 138, 48), "right": (40, 150, 255), "middle": (120, 220, 
 OVERSAMPLING = 3
 MOST_OVERSAMPLED = 4_000_000
 """Pixels: lines on larger people are so wide that steps at their edges are not seen, and memory matters."""
-LINE_OF_PERSON = 1 / 70
-"""A limb's width as a share of the person's box."""
+LINE_OF_PERSON = 1 / 60
+"""The width of a limb as a share of the longer side of the keypoints' extent."""
 
 
 def draw(image: Image, pose: ImagePoses) -> Image:
@@ -30,8 +30,8 @@ def _draw_person(canvas: Image, person: Person, skeleton: Skeleton) -> None:
     present = ~np.isnan(person.keypoints[:, 0])
     if not present.any():
         return
-    width = max(1.5, float((person.box[2:] - person.box[:2]).max()) * LINE_OF_PERSON)
     points = person.keypoints[present]
+    width = max(1.5, float(np.ptp(points, axis=0).max()) * LINE_OF_PERSON)
     low = np.maximum(np.floor(points.min(axis=0) - 2 * width), 0).astype(int)
     high = np.minimum(np.ceil(points.max(axis=0) + 2 * width) + 1, canvas.shape[1::-1]).astype(int)
     if (high <= low).any():

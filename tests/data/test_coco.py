@@ -37,7 +37,7 @@ def test_a_labelled_mouse_is_read_whole(people, tmp_path):
     ]
     assert (mice.image_index.tolist(), mice.ids.tolist(), mice.areas.tolist()) == ([1], [3], [55])
     # COCO's boxes are measured from the corner of the first pixel, keypoints are taken as they are.
-    assert mice.boxes.tolist() == [[9.5, 19.5, 39.5, 59.5]]
+    assert mice.boxes.tolist() == [[10, 20, 40, 60]]
     assert mice.keypoints.tolist() == [[[1, 2], [3.5, 4], [0, 0]]]
     assert mice.visibility.tolist() == [[2, 1, 0]]
     assert mice.labelled.tolist() == [[True, True, False]]
@@ -78,14 +78,14 @@ def test_only_labelled_mice_are_kept_in_their_order(people):
 
 def test_center_and_scale_give_hrnets_box(people):
     # HRNet: the centre moves down by 15 * 1.5, the side is 200 * 1.5.
-    expected = [100 - 150, 50 + 22.5 - 150, 100 + 150, 50 + 22.5 + 150]
+    expected = [100.5 - 150, 50.5 + 22.5 - 150, 100.5 + 150, 50.5 + 22.5 + 150]
     assert people(PERSON | {"center": [100, 50], "scale": 1.5}).boxes.tolist() == [expected]
     assert mpii_boxes(np.array([[100.0, 50]]), np.array([1.5])).tolist() == [expected]
     assert mpii_boxes(np.zeros((0, 2)), np.zeros(0)).shape == (0, 4)
 
 
 def test_center_without_scale_leaves_the_bbox(people):
-    assert people(PERSON | {"center": [100, 50], "scale": None}).boxes.tolist() == [[9.5, 19.5, 39.5, 59.5]]
+    assert people(PERSON | {"center": [100, 50], "scale": None}).boxes.tolist() == [[10, 20, 40, 60]]
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,7 @@ def test_repair_gives_a_box_to_who_has_none(tmp_path, toml, refused):
     with refused(tmp_path / "mice.json", "annotation 3", "bbox"):
         find_dataset(toml('[train]\nannotations = "mice.json"')).train.read()
     people = find_dataset(toml('[train]\nannotations = "mice.json"\nrepair = true')).train.read()
-    assert people.boxes[0] == pytest.approx([5 - 5.4, 5.5 - 4.725, 5 + 5.4, 5.5 + 4.725])
+    assert people.boxes[0] == pytest.approx([5.5 - 5.4, 6 - 4.725, 5.5 + 5.4, 6 + 4.725])
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_one_animal_a_image(project, of):
     assert [str(file) for file in mouse.images] == [str(folder / "labeled-data/m1/img0.png")]
     assert mouse.keypoints.tolist() == [[[10, 20.5], [30, 40], [0, 0]]]
     assert mouse.visibility.tolist() == [[2, 2, 0]]
-    assert mouse.boxes == pytest.approx(np.array([[20 - 13.5, 30.25 - 13.1625, 20 + 13.5, 30.25 + 13.1625]]))
+    assert mouse.boxes == pytest.approx(np.array([[20.5 - 13.5, 30.75 - 13.1625, 20.5 + 13.5, 30.75 + 13.1625]]))
 
 
 def test_several_animals_a_image(project):

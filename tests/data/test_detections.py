@@ -23,7 +23,7 @@ def detections(tmp_path):
 def test_a_image_without_entry_has_nobody(detections):
     for file in (detections(), detections({"file_name": "b.jpg", "bbox": BOX})):
         nobody = file.find(Path("a.jpg"))
-        assert (nobody.xyxy.shape, nobody.scores.shape) == ((0, 4), (0,))
+        assert (nobody.boxes.shape, nobody.scores.shape) == ((0, 4), (0,))
 
 
 def test_boxes_by_their_edges_and_scores_in_the_order_of_the_file(detections):
@@ -34,7 +34,7 @@ def test_boxes_by_their_edges_and_scores_in_the_order_of_the_file(detections):
         {"file_name": "a.jpg", "bbox": [0, 0, 640, 480], "category_id": 1},
     ]
     found = detections(*entries).find(Path("a.jpg"))
-    assert found.xyxy.tolist() == [[9.5, 19.5, 39.5, 59.5], [-0.5, -0.5, 639.5, 479.5]]
+    assert found.boxes.tolist() == [[10, 20, 40, 60], [0, 0, 640, 480]]
     assert found.scores.tolist() == [0.25, 1.0]
 
 
@@ -58,13 +58,13 @@ def test_boxes_by_their_edges_and_scores_in_the_order_of_the_file(detections):
     ],
 )
 def test_an_entry_names_its_image(detections, key, path, there):
-    assert len(detections({**key, "bbox": BOX}).find(Path(path)).xyxy) == there
+    assert len(detections({**key, "bbox": BOX}).find(Path(path)).boxes) == there
 
 
 def test_the_longest_end_of_the_path_decides(detections):
     entries = [{"file_name": name, "bbox": [0, 0, n, n]} for n, name in enumerate(["a.jpg", "y/a.jpg", "z/a.jpg"], 1)]
     file = detections(*entries)
-    sides = [np.ptp(file.find(Path(path)).xyxy[0, [0, 2]]) for path in ("x/a.jpg", "x/y/a.jpg", "z/a.jpg")]
+    sides = [np.ptp(file.find(Path(path)).boxes[0, [0, 2]]) for path in ("x/a.jpg", "x/y/a.jpg", "z/a.jpg")]
     assert sides == [1, 2, 3]
 
 
@@ -116,9 +116,9 @@ def test_json_that_is_no_list_is_one_line(tmp_path, refused, content):
 def test_an_empty_box_is_counted_and_left_out(detections, box):
     file = detections(GOOD, GOOD | {"bbox": box}, {"file_name": "b.jpg", "bbox": box})
     assert file.empty == 2
-    assert len(file.find(Path("a.jpg")).xyxy) == 1
+    assert len(file.find(Path("a.jpg")).boxes) == 1
     assert file.match([Path("b.jpg")]) == ["b.jpg"]
-    assert file.find(Path("b.jpg")).xyxy.shape == (0, 4)
+    assert file.find(Path("b.jpg")).boxes.shape == (0, 4)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +143,6 @@ def test_the_image_id_is_the_files_own(detections):
 
 
 def test_which_boxes_meet_the_image():
-    boxes = np.array([[-9, -9, 0, 0], [-9, -9, -0.5, 9], [63.4, 47.4, 99, 99], [63.5, 0, 99, 9], [0, 47.5, 9, 99]])
+    boxes = np.array([[-9, -9, 1, 1], [-9, -9, 0, 9], [63.9, 47.9, 99, 99], [64, 0, 99, 9], [0, 48, 9, 99]])
     assert meets_image(boxes, (48, 64)).tolist() == [True, False, True, False, False]
     assert meets_image(np.zeros((0, 4)), (48, 64)).shape == (0,)

@@ -62,7 +62,7 @@ def test_pixels_are_counted_from_0(release, tmp_path):
     assert [str(file) for file in people.images] == [str(tmp_path / "images" / "1.jpg")]
     assert people.keypoints[0, [0, 15]].tolist() == [[0, 0], [639.5, 479]]
     # Centre (100, 50) after that; HRNet moves it down by 15 * 2, and the side is 200 * 2.
-    assert people.boxes == pytest.approx(box_from_center([[100, 80]], [[400, 400]]))
+    assert people.boxes == pytest.approx(box_from_center([[100.5, 80.5]], [[400, 400]]))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_people_that_cannot_be_used_are_left_out(release):
     )
     assert [file.name for file in people.images] == ["one.jpg", "several.jpg"]
     assert people.image_index.tolist() == [0, 1, 1]
-    assert people.boxes[:, [0, 2]].mean(axis=1).tolist() == [100, 300, 100]
+    assert people.boxes[:, [0, 2]].mean(axis=1).tolist() == [100.5, 300.5, 100.5]
 
 
 def test_a_subset_names_the_images_to_take(release, tmp_path):
@@ -211,7 +211,7 @@ def test_hrnets_file_counts_from_1_as_well(hrnet):
     assert (people.keypoints == np.array(JOINTS) - 1).all()
     assert people.visibility.tolist() == [[0, 2] * 8] * 3
     assert people.boxes == pytest.approx(
-        box_from_center([[100, 80], [100, 80], [100, 65]], [[400] * 2, [400] * 2, [200] * 2])
+        box_from_center([[100.5, 80.5], [100.5, 80.5], [100.5, 65.5]], [[400] * 2, [400] * 2, [200] * 2])
     )
     assert np.isnan(people.head_sizes).all()
 

@@ -48,7 +48,7 @@ def test_shares_of_the_upright_image_become_pixels(tmp_path, yolo, of):
     assert (people.skeleton.mirror, people.skeleton.name, people.name) == ((0, 2, 1), "mouse", tmp_path.name)
     assert [str(file) for file in people.images] == [str(tmp_path / "train" / "images" / "a.jpg")]
     # Boxes are measured from the image's corner, keypoints are COCO's.
-    assert people.boxes == pytest.approx(np.array([[16 - 0.5, 6 - 0.5, 24 - 0.5, 14 - 0.5]]))
+    assert people.boxes == pytest.approx(np.array([[16, 6, 24, 14]]))
     assert people.keypoints.tolist() == [[[10, 10], [30, 10], [0, 0]]]
     assert people.visibility.tolist() == [[2, 1, 0]]
     assert [split.name for split in mice.validation] == ["val"]

@@ -283,7 +283,7 @@ def test_every_pixel_of_a_crop_shows_its_place_in_the_image(shrinking, rotation,
 
 def test_a_crop_of_the_images_own_pixels_is_a_copy():
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
-    matrix = geometry.crop_matrix([9.5, 4.5, 29.5, 34.5], (30, 20))
+    matrix = geometry.crop_matrix([10, 5, 30, 35], (30, 20))
     assert (images.cut(image, matrix, (30, 20)) == image[5:35, 10:30]).all()
 
 

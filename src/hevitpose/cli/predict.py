@@ -16,7 +16,7 @@ from hevitpose.core.results import Detections, ImagePoses
 from hevitpose.core.skeleton import NOT_FLIPPED
 from hevitpose.data.detections import read_detections
 from hevitpose.inference.backends import Runtime
-from hevitpose.inference.estimator import MIN_SCORE, PoseEstimator
+from hevitpose.inference.estimator import MIN_PERSON_SCORE, MIN_SCORE, PoseEstimator
 from hevitpose.inference.inputs import ImageInput, ImageInputs, Skipped, find_inputs, image_ids, refuse_overwriting
 from hevitpose.inference.network import DEFAULT
 from hevitpose.inference.predict import detections_of_inputs, predict_files
@@ -47,6 +47,13 @@ def predict(
         list[str] | None, typer.Option(help="Box of a person, in pixels; repeat for each person.", metavar="X,Y,W,H")
     ] = None,
     boxes: Annotated[Path | None, typer.Option(help="Boxes of people, as COCO detections (JSON).")] = None,
+    detector: Annotated[
+        str, typer.Option(help="person: find everybody; whole: one person per image; or a detector's ONNX file.")
+    ] = "auto",
+    max_people: Annotated[int | None, typer.Option(min=1, help="Keep only the best people of an image.")] = None,
+    min_person_score: Annotated[
+        float, typer.Option(min=0, max=1, help="People below this score are left out.")
+    ] = MIN_PERSON_SCORE,
     padding: Annotated[float | None, typer.Option(help="Factor by which boxes grow (default: as in training).")] = None,
     format: Annotated[Format, typer.Option(help="json: one file per image; coco, csv: one file for all.")] = "json",
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Keypoints below this score are absent.")] = MIN_SCORE,
@@ -58,10 +65,9 @@ def predict(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads per inference call (default: all cores).")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print every keypoint.")] = False,
 ) -> None:
-    """Find the keypoints of people in images.
+    """Find the people in images and their keypoints.
 
-    Without boxes an image is taken to show one person. An image that cannot be read is skipped; the exit status is
-    then 1, or 3 if it lies in a folder.
+    An image that cannot be read is skipped; the exit status is then 1, or 3 if it lies in a folder.
     """
     if box and boxes:
         raise InputError("--boxes", "cannot be used together with --box")
@@ -83,7 +89,10 @@ def predict(
         threads=threads and min(threads, os.cpu_count() or 1),
         device=device,
         optimize_graph=len(found.inputs) > UNOPTIMIZED_UP_TO,
+        detector=detector,
         min_score=min_score,
+        min_person_score=min_person_score,
+        max_people=max_people,
         padding=padding,
         flip_test=flip_test,
         batch_size=batch_size,

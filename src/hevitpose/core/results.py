@@ -155,8 +155,8 @@ class ImagePoses:
         """The people one by one."""
         return list(self)
 
-    def subset(self, chosen: NDArray[Any]) -> "ImagePoses":
-        """The people of these indices, or where this mask is true, in this order."""
+    def subset(self, chosen: NDArray[Any] | slice) -> "ImagePoses":
+        """The people of these indices in this order, or where this mask is true."""
         arrays = ("boxes", "keypoints", "keypoint_scores", "person_scores", "all_keypoints")
         ids = None if self.track_ids is None else self.track_ids[chosen]
         return replace(self, track_ids=ids, **{name: getattr(self, name)[chosen] for name in arrays})

@@ -142,7 +142,7 @@ def apply_oks_nms(people: LabelledPeople, found: Predictions, config: ModelConfi
     kept, scores = [], []
     for image in np.unique(found.image_index):
         here = np.flatnonzero(found.image_index == image)
-        order, of_order = oks_nms(found.joints[here], found.scores[here], areas[here], sigmas, soft)
+        order, of_order = oks_nms(found.joints[here], found.scores[here], areas[here], sigmas, soft=soft)
         kept.append(here[order])
         scores.append(of_order)
     chosen = np.concatenate(kept)

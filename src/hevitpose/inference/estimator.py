@@ -3,25 +3,34 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from os import PathLike
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hevitpose.core import geometry
+from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.results import Detections, ImagePoses, person_scores
-from hevitpose.inference.backends import Runtime, RuntimeOptions
-from hevitpose.inference.detectors import Detector, WholeImage, is_person
+from hevitpose.inference.backends import DEFAULT_OPTIONS, Runtime, RuntimeOptions
+from hevitpose.inference.detectors import Detector, PersonDetector, WholeImage, is_human, is_person
 from hevitpose.inference.inputs import Color, Frame, Source, as_frame
 from hevitpose.inference.keypoints import KeypointPredictor
 from hevitpose.inference.network import DEFAULT, Network, load_network
+from hevitpose.metrics.oks import oks_nms
 
 MIN_SCORE = 0.2
 """Keypoints that score less are absent: of those on lsp_val, fewer than half are right."""
 MIN_MEAN_SCORE = 0.3
 """A candidate is rejected if its confident keypoints average less, as those found in images without people do; in
 proportion for a lower `min_score`."""
+MIN_PERSON_SCORE = 0.0
+"""People that score less are left out."""
+SAME_POSE = 0.7
+"""OKS from which two poses are of the same person: crops of two boxes of a person differ a little."""
+DEFAULT_SIGMA = 0.07
+"""Of keypoints without sigmas: between COCO's of the wrists and of the shoulders."""
 SECOND_PASS_TOLERANCE = 0.1
 """A second pass, in the box, sees the person larger; it counts unless its mean score falls by more than this."""
 
@@ -35,8 +44,12 @@ class PoseEstimator:
 
     Args:
         network: Predicts the keypoints (`load_network`).
-        detector: Finds the people in images that come without boxes; by default the whole image is taken to show one.
+        detector: Finds the people in images that come without boxes: "person", the bundled detector; "whole", which
+            takes an image to show one person; a detector's ONNX file; any `Detector`. "auto" is "person" for keypoints
+            of people and else "whole".
         min_score: Keypoints that score less are absent.
+        min_person_score: People that score less are left out, unless their boxes were given.
+        max_people: Keep no more than these, the best, of an image.
         padding: Factor by which boxes grow; by default as in training.
         flip_test: Average with the mirrored crop, at twice the time.
         batch_size: Images in memory, and crops per call of the network.
@@ -45,15 +58,24 @@ class PoseEstimator:
     def __init__(
         self,
         network: Network,
-        detector: Detector | None = None,
+        detector: str | PathLike[str] | Detector = "auto",
         min_score: float = MIN_SCORE,
+        min_person_score: float = MIN_PERSON_SCORE,
+        max_people: int | None = None,
         padding: float | None = None,
         flip_test: bool = False,
         batch_size: int = 8,
+        runtime_options: RuntimeOptions = DEFAULT_OPTIONS,
     ) -> None:
+        if max_people is not None and max_people < 1:
+            raise InputError(f"`max_people={max_people}`", "must be 1 or more")
         self.network, self.min_score = network, min_score
+        self.min_person_score, self.max_people = min_person_score, max_people
         self.keypoints = KeypointPredictor(network, flip_test, batch_size, padding)
-        self.detector: Detector = detector or WholeImage(self.keypoints, min_score)
+        self.choice, self._detector = detector, None if isinstance(detector, str | PathLike) else detector
+        self.runtime_options = runtime_options
+        if isinstance(detector, str) and detector not in ("auto", "person", "whole") and not detector.endswith(".onnx"):
+            raise InputError(f"`detector={detector}`", "must be auto, person, whole or an ONNX file")
 
     @classmethod
     def from_pretrained(
@@ -71,8 +93,25 @@ class PoseEstimator:
         `runtime`, `threads`, `device` and `optimize_graph` are those of `RuntimeOptions`. Raises InputError,
         DeviceError or MissingExtraError.
         """
-        network = load_network(name, RuntimeOptions(runtime, threads, device, optimize_graph))
-        return cls(network, **options)
+        runtime_options = RuntimeOptions(runtime, threads, device, optimize_graph)
+        return cls(load_network(name, runtime_options), runtime_options=runtime_options, **options)
+
+    @property
+    def detector(self) -> Detector:
+        """What finds the people; loaded when it is needed first."""
+        if self._detector is None:
+            self._detector = self._load_detector()
+        return self._detector
+
+    def _load_detector(self) -> Detector:
+        choice = str(self.choice)
+        if choice == "auto":
+            choice = "person" if is_human(self.network.config.skeleton) else "whole"
+        if choice == "whole":
+            return WholeImage(self.keypoints, self.min_score)
+        threads, device = self.runtime_options.threads, self.runtime_options.device
+        options = RuntimeOptions(None, threads, device, self.runtime_options.optimize_graph)
+        return PersonDetector(None if choice == "person" else Path(choice), options, max_people=self.max_people)
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a path is a sequence of texts, too
@@ -148,8 +187,20 @@ class PoseEstimator:
             self.network.name,
         )
         # The people in given boxes keep the order of the boxes.
-        order = np.argsort(-rating, kind="stable") if frame.detections is None else np.arange(len(rating))
-        return poses.subset(order[kept[order]])
+        if frame.detections is not None:
+            return poses
+        order = np.argsort(-rating, kind="stable")
+        return without_duplicates(poses.subset(order[(kept & (rating >= self.min_person_score))[order]])).subset(
+            slice(self.max_people)
+        )
+
+
+def without_duplicates(poses: ImagePoses) -> ImagePoses:
+    """Each person once: of two poses that are alike by OKS the better one stays; `poses` are sorted by score."""
+    sides = poses.boxes[:, 2:] - poses.boxes[:, :2]
+    sigmas = poses.skeleton.sigmas or [DEFAULT_SIGMA] * poses.skeleton.num_keypoints
+    kept, _ = oks_nms(poses.all_keypoints, poses.person_scores, sides.prod(axis=1), np.array(sigmas), SAME_POSE)
+    return poses.subset(kept)
 
 
 def better_pass(

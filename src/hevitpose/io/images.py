@@ -189,6 +189,11 @@ def _from_deep(image: PILImage.Image) -> PILImage.Image:
     return PILImage.fromarray(grey).convert("RGB")
 
 
+def resize(image: Image, size_hw: tuple[int, int]) -> Image:
+    """The whole image at another size; bilinear, with averaging where it shrinks."""
+    return np.asarray(PILImage.fromarray(image).resize(size_hw[::-1], PILImage.Resampling.BILINEAR))
+
+
 def cut(image: Image, matrix: geometry.Floats, size_hw: tuple[int, int]) -> Image:
     """The crop (h, w, 3) that the affine `matrix` (2, 3) from image to crop pixels gives, black outside the image.
 

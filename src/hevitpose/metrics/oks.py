@@ -61,12 +61,12 @@ def similarity(one: ArrayLike, others: ArrayLike, area: float, areas: ArrayLike,
 
 
 def oks_nms(
-    joints: Floats, scores: Floats, areas: Floats, sigmas: Floats, soft: bool = False
+    joints: Floats, scores: Floats, areas: Floats, sigmas: Floats, same: float = SAME_PERSON, soft: bool = False
 ) -> tuple[NDArray[np.int64], Floats]:
     """Which of an image's people (N, K, 2) stay, best first, and their scores: each person once.
 
-    Hard: who is more similar to a better one than `SAME_PERSON` goes. Soft: everybody stays, and scores fall by
-    exp(-OKS^2 / SAME_PERSON) for everybody better.
+    Hard: a person whose OKS with a better one is above `same` is dropped. Soft: all stay, and scores fall by
+    exp(-OKS^2 / same) for each better one.
     """
     left, scores = np.argsort(-scores, kind="stable"), scores.copy()
     kept = []
@@ -75,10 +75,10 @@ def oks_nms(
         kept.append(best)
         similar = similarity(joints[best], joints[left], areas[best], areas[left], sigmas)
         if soft:
-            scores[left] *= np.exp(-(similar**2) / SAME_PERSON)
+            scores[left] *= np.exp(-(similar**2) / same)
             left = left[np.argsort(-scores[left], kind="stable")]
         else:
-            left = left[similar <= SAME_PERSON]
+            left = left[similar <= same]
     chosen = np.array(kept, dtype=np.int64)
     return chosen, scores[chosen]
 

@@ -20,10 +20,8 @@ def test_info_prints_the_papers_figures(hevitpose, model):
     status, printed, _ = hevitpose("info", model)
     assert status == 0
     total = next(line for line in printed.splitlines() if "total" in line)
-    assert tuple(cell.strip() for cell in total.split("│")[2:4]) == PAPER[model]
-    assert [line.split("│")[1].strip() for line in printed.splitlines() if "stage" in line] == [
-        *("stage 1", "stage 2", "stage 3")
-    ]
+    assert tuple(total.split()[1:3]) == PAPER[model]
+    assert [line.split()[:2] for line in printed.splitlines() if "stage" in line] == [["stage", n] for n in "123"]
 
 
 def test_info_as_json_adds_up(hevitpose):
@@ -37,7 +35,7 @@ def test_info_as_json_adds_up(hevitpose):
 def test_info_of_a_variant_is_that_of_its_row(hevitpose):
     status, printed, _ = hevitpose("info", "b-g222")
     total = next(line for line in printed.splitlines() if "total" in line)
-    assert (status, [cell.strip() for cell in total.split("│")[2:4]]) == (0, ["13.72", "5.80"])
+    assert (status, total.split()[1:3]) == (0, ["13.72", "5.80"])
     assert "HEViTPose-B, groups=2-2-2, 16 keypoints" in printed
     status, _, errors = hevitpose("info", "alexnet")
     assert (status, errors.startswith("error: alexnet: no network 'alexnet' (known: t, s, b, ")) == (1, True)

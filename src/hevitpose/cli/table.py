@@ -55,9 +55,9 @@ def show(paper: PaperTable, console: Console) -> None:
     print_plain = partial(console.print, highlight=False, markup=False)
     print_plain(paper.title, style="bold")
     whole = as_table(paper)
-    needed = console.measure(whole.grid(), options=console.options.update(max_width=1000)).minimum
+    needed = console.measure(whole.grid(), options=console.options.update(max_width=1000)).maximum
     for part in [whole] if needed <= console.width else halves(paper):
-        console.print(part.grid())
+        console.print(part.grid(), "")
     if paper.number != 2:
         print_plain("Scores measured here, or the command that leads to one:")
         for row in {row.network: row for row in paper.rows}.values():

@@ -203,7 +203,7 @@ def _label_bubbles(figure: "Figure", axes: "Axes", bubbles: Sequence[Bubble]) ->
         for center, radius in zip(centers, radii, strict=True)
     ]
     for bubble, radius in sorted(zip(bubbles, radii, strict=True), key=lambda pair: _color(pair[0]) == BLUE):
-        places = []
+        places: list[Any] = []
         for x, y in LABEL_SIDES:
             gap = (radius + 2) * (0.75 if x and y else 1)
             text = axes.annotate(

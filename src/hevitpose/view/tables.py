@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from rich.table import Table as Grid
 
 MISSING = "-"
-MAX_UNBROKEN = 16
-"""Characters of a word that are kept together on a narrow terminal."""
+MAX_NAME = 20
+"""Characters; a first column that is wider may be wrapped on the terminal."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,16 @@ class Table:
         return text.getvalue()
 
     def grid(self, title: str | None = None) -> "Grid":
-        """For the terminal (`rich.console.Console.print`): headers and text are wrapped, numbers and words are not."""
-        from rich.box import SIMPLE_HEAD
+        """For the terminal (`rich.console.Console.print`): text is wrapped, numbers are not; titles are stacked."""
         from rich.table import Table as Grid
         from rich.text import Text  # which takes square brackets as they are
 
-        grid = Grid(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        grid = Grid(title=title, box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
         for n, (name, right) in enumerate(zip(self.header, self._right, strict=True)):
-            parts = [part for row in self.rows for part in ([row[n]] if right else row[n].split())]
-            width = min(max(map(len, parts), default=0), MAX_UNBROKEN)
-            grid.add_column(name, justify="right" if right else "left", overflow="fold", min_width=width)
+            longest = max((len(row[n]) for row in self.rows), default=0)
+            keep = right or (n == 0 and longest <= MAX_NAME)
+            heading = name.replace(" ", "\n") if keep else name
+            grid.add_column(heading, justify="right" if right else "left", overflow="fold", no_wrap=keep)
         for row in self.rows:
             grid.add_row(*map(Text, row))
         return grid

@@ -6,7 +6,7 @@ from PIL import Image
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.heatmap import UDP, Codec, mirror
-from hevitpose.core.labels import Ignored, ImageFile, LabelledPeople
+from hevitpose.core.labels import Ignored, ImageFile
 from hevitpose.core.model_config import ModelConfig
 from hevitpose.core.results import Detections
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
@@ -22,20 +22,13 @@ PLACE = {name: k for k, name in enumerate(MPII16.keypoints)}
 
 
 @pytest.fixture
-def people():
-    random = np.random.default_rng(0)
-    return LabelledPeople(
+def people(make_people):
+    return make_people(
+        4,
         name="four",
-        skeleton=MPII16,
-        images=(ImageFile("x.png", None),),
-        image_ids=(0,),
-        image_index=np.zeros(4, dtype=np.int64),
-        ids=np.arange(4),
         boxes=np.tile([-0.5, -0.5, 63.5, 63.5], (4, 1)),
-        keypoints=random.uniform(10, 50, (4, 16, 2)),
-        visibility=np.full((4, 16), 2, dtype=np.int8),
+        keypoints=np.random.default_rng(0).uniform(10, 50, (4, 16, 2)),
         head_sizes=np.array([10.0, 10, 20, np.nan]),
-        areas=np.full(4, np.nan),
     )
 
 
@@ -150,22 +143,20 @@ def test_a_set_with_half_a_pair_is_flipped_as_the_network_is(people):
 
 
 @pytest.fixture
-def two_images(tmp_path):
-    """A person with 17 joints in each of two images, and one of whom nothing is labelled in the second."""
+def two_images(tmp_path, make_people):
+    """A person with 17 joints in each of two images, and an ignored region in the second."""
     for name, color in (("a.png", 10), ("b.png", 200)):
         Image.new("RGB", (64, 64), (color, 0, 0)).save(tmp_path / name)
-    random = np.random.default_rng(1)
-    return LabelledPeople(
+    return make_people(
+        2,
+        COCO17,
         name="two",
-        skeleton=COCO17,
         images=(ImageFile("a.png", tmp_path), ImageFile("b.png", tmp_path)),
         image_ids=(7, 9),
         image_index=np.array([0, 1]),
         ids=np.array([1, 2]),
         boxes=np.tile([-0.5, -0.5, 63.5, 63.5], (2, 1)),
-        keypoints=random.uniform(10, 50, (2, 17, 2)).round(),
-        visibility=np.full((2, 17), 2, dtype=np.int8),
-        head_sizes=np.full(2, np.nan),
+        keypoints=np.random.default_rng(1).uniform(10, 50, (2, 17, 2)).round(),
         areas=np.full(2, 2000.0),
         ignored=Ignored(np.array([1]), np.array([[0.0, 0, 5, 5]]), np.array([25.0]), np.array([False])),
     )

@@ -33,7 +33,9 @@ def test_the_drops_keep_their_share_of_a_shorter_run():
 
 def test_warm_up_rises_over_500_steps():
     recipe = Recipe()
-    assert [recipe.learning_rate_at(step, 10**6) for step in (0, 249, 499, 500)] == pytest.approx([2e-6, 5e-4, 1e-3, 1e-3])
+    assert [recipe.learning_rate_at(step, 10**6) for step in (0, 249, 499, 500)] == pytest.approx(
+        [2e-6, 5e-4, 1e-3, 1e-3]
+    )
 
 
 def test_cosine_falls_from_the_rate_to_zero():

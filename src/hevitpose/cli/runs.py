@@ -13,9 +13,9 @@ from hevitpose.training.run import RunLog, differences, find_runs
 
 COLUMNS = ("run", "model", "data", "epochs", "input", "score", "best", "last", "hours")
 NAMES = ("run", "data", "score")
-"""Columns of names, which may be broken where the terminal is narrow; figures may not."""
+"""Columns of text, which may be wrapped on a narrow terminal; numbers may not."""
 WIDTH_OF_SETTINGS, WIDTH_OF_RUN = 28, 14
-"""Letters of the table of settings that its first column and each run take, about."""
+"""Approximate width of the first column and of a run's column in the table of settings, in characters."""
 EXAMPLES = """
 Examples:\n
   hevitpose runs\n
@@ -24,12 +24,10 @@ Examples:\n
 
 
 def runs(
-    folders: Annotated[
-        list[Path] | None, typer.Argument(help="Runs, or folders that hold runs.", show_default="runs")
-    ] = None,
+    folders: Annotated[list[Path] | None, typer.Argument(help="Runs, or folders of runs.", show_default="runs")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List training runs with their best scores, and the settings in which they differ."""
+    """List training runs with their best scores, and compare their settings."""
     found = find_runs(folders or [Path("runs")])
     rows = [summary(run) for run in found]
     different = differences(found)
@@ -60,7 +58,7 @@ def summary(run: RunLog) -> dict[str, object]:
 
 
 def print_runs(rows: list[dict[str, object]]) -> None:
-    """One row a run."""
+    """Print one row per run."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in COLUMNS:
         table.add_column(name, overflow="fold", no_wrap=name not in NAMES)
@@ -73,7 +71,7 @@ def print_runs(rows: list[dict[str, object]]) -> None:
 
 
 def print_settings(runs: list[str], settings: dict[str, list[Any]]) -> None:
-    """One row a setting and one column a run, as many runs below each other as fit."""
+    """Print one row per setting and one column per run, in as many tables as the width requires."""
     console = Console()
     together = max(1, (console.width - WIDTH_OF_SETTINGS) // WIDTH_OF_RUN)
     for start in range(0, len(runs), together):

@@ -58,7 +58,7 @@ def test_pck_measures_by_torso_and_leaves_out_who_has_none(people):
     assert score(people, people.keypoints + (0, 8.1), "pck").main == 0
 
 
-def test_pck_by_the_box_measures_everybody(people):
+def test_pck_by_the_box_measures_every_person(people):
     # The longer side is 64.
     people.boxes[:, 2] = 31.5
     assert score(people, people.keypoints + (0, 3.1), "pck_box").main == 100
@@ -68,7 +68,7 @@ def test_pck_by_the_box_measures_everybody(people):
 
 
 @pytest.mark.parametrize("metric", ["pckh", "pck"])
-def test_nobody_to_measure_is_said_in_words(people, metric):
+def test_labels_without_a_length_are_refused(people, metric):
     nobody = dataclasses.replace(people, head_sizes=np.full(4, np.nan), visibility=np.zeros((4, 16), dtype=np.int8))
     with pytest.raises(InputError, match="four: no person has"):
         score(nobody, nobody.keypoints, metric)
@@ -181,7 +181,7 @@ def test_oks_in_the_boxes_of_the_labels(two_images):
 
 def test_beside_ap_every_keypoint_has_its_similarity(two_images):
     found = predictions_in_labels(two_images, two_images.keypoints, np.ones((2, 17)))
-    # In boxes of which it is not known whose they are, of one person alone.
+    # Without known persons, one person alone.
     one = dataclasses.replace(
         found,
         image_index=found.image_index[1:],
@@ -236,7 +236,7 @@ def test_images_without_a_box_are_counted_and_none_at_all_is_refused(two_images)
         predict_in_detections(knows(two_images), two_images, DetectionFile({1: box}), "d.json", False, 2)
 
 
-def test_a_image_without_a_box_is_not_given_that_of_one_whose_id_its_name_ends_with(two_images, tmp_path):
+def test_an_image_without_a_box_does_not_get_that_of_an_id_in_its_name(two_images, tmp_path):
     (tmp_path / "a.png").rename(tmp_path / "a9.png")
     numbered = dataclasses.replace(two_images, images=(ImageFile("a9.png", tmp_path), ImageFile("b.png", tmp_path)))
     box = Detections(np.array([[-0.5, -0.5, 63.5, 63.5]]), np.ones(1))

@@ -1,9 +1,9 @@
-"""What networks still find in images that are darker, black and white, or partly covered.
+"""Scores on images that are darker, black and white, or partly covered.
 
     python benchmarks/changed_images.py --people mpii_val lsp_val --root data/people16 \
         --output results/benchmark_changed_images.json
 
-Every weights that ship, on the crops of the labels' boxes, without flip test.
+All bundled weights, on the crops of the labels' boxes, without flip test.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python benchmarks/training.py --output results/benchmark_training.json
 
 Every row is measured in turn, round after round, so that a change of the machine's speed meets all of them. The rows
-of "step" are HEViTPose-T and take one detour of `training/cpu.py` more each; the networks are then compared with all.
+of "step" are HEViTPose-T, each with one more optimisation of `models/cpu.py`; networks are compared with all.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def measure(size: int, keep_freed_memory: bool) -> list[dict[str, Any]]:
         "step: NCHW, float32": stepper(batch, channels_last=False),
         "step: channels last, float32": stepper(batch),
         "step: channels last, bfloat16": stepper(batch, bfloat16=True),
-        BEST: stepper(batch, bfloat16=True, detours=True),
+        BEST: stepper(batch, bfloat16=True, optimised=True),
     }
     if keep_freed_memory:
         cpu.keep_freed_memory()
@@ -110,7 +110,7 @@ def measure(size: int, keep_freed_memory: bool) -> list[dict[str, Any]]:
 
 
 def measure_networks(size: int) -> list[dict[str, Any]]:
-    """Images/s of each part of a step, and of the whole, for networks side by side, with every detour."""
+    """Images/s of each part of a step, and of the whole, for networks side by side, with every optimisation."""
     cpu.keep_freed_memory()
     people, crops = made_up_people(size)
     recipe = Recipe(input_sizes=(InputSize(size, size),))
@@ -171,7 +171,7 @@ def stepper(
     batch: Batch,
     channels_last: bool = True,
     bfloat16: bool = False,
-    detours: bool = False,
+    optimised: bool = False,
 ) -> Callable[[], None]:
     """A function that does one step of training on this batch."""
     torch.manual_seed(0)
@@ -182,7 +182,7 @@ def stepper(
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
 
     def step() -> None:
-        with cpu.FastKernels() if detours else nullcontext(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        with cpu.FastKernels() if optimised else nullcontext(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             heatmaps = model(inputs)
         torch.autograd.backward(heatmap_loss(heatmaps, batch.targets, batch.weights))
         optimizer.step()

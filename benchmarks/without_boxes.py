@@ -1,11 +1,11 @@
-"""What `hevitpose predict` finds without boxes: people who are alone in their image, and nobody where nobody is.
+"""What `hevitpose predict` finds without boxes: people alone in their image, and false alarms without people.
 
     python benchmarks/without_boxes.py --people mpii_val lsp_val --root data/people16 --empty data/coco_people \
         --output results/benchmark_without_boxes.json
 
-`--people`: sets of labelled people; those who share an image with another are left out. They are scored as the labels'
-boxes are, without flip test; nobody found has every joint wrong. `--empty`: sets of whole images, of which squares
-are cut at random that touch no box of a person, labelled or not; whoever is found in one is a false alarm.
+`--people`: sets of labelled people; those who share an image are left out. They are scored as in the labels' boxes,
+without flip test; all joints of a person who is not found are wrong. `--empty`: sets of whole images. Squares that
+touch no person's box, labelled or not, are cut from them at random; a person found in one is a false alarm.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from hevitpose.io.images import Image
 from hevitpose.io.provenance import provenance
 
 SQUARES, TRIES, SMALLEST = 4, 60, 120
-"""So many squares an image at most, after so many tries, of at least so many pixels a side."""
+"""The most squares per image, the tries to find them, and their smallest side in pixels."""
 
 
 def main() -> None:
@@ -80,7 +80,7 @@ def alone(estimator: PoseEstimator, split: Split) -> dict[str, Any]:
 
 
 def joints_of(people: LabelledPeople, poses: list[ImagePoses], rows: list[int]) -> tuple[Any, Any]:
-    """Joints (N, K, 2) and scores (N, K) of the one person of each pose, NaN and 0 where nobody is."""
+    """Joints (N, K, 2) and scores (N, K) of the person in each image, NaN and 0 if none is found."""
     joints, scores = np.full_like(people.keypoints, np.nan), np.zeros(people.visibility.shape)
     for row, pose in enumerate(poses):
         for person in pose.people:

@@ -1,11 +1,13 @@
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hevitpose.core.errors import InputError
+from hevitpose.core.skeleton import MPII16
 
 # Tiny tensors gain nothing from threads, and threads that wait for each other on a busy machine cost seconds.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -42,3 +44,28 @@ def refused():
         assert [word for word in words if word not in text] == [], text
 
     return about
+
+
+@pytest.fixture(scope="session")
+def make_people():
+    """A function that makes `count` persons of a skeleton on one image of 500 x 500 pixels, all joints labelled."""
+
+    def make(count, skeleton=MPII16, **changes):
+        from hevitpose.core.labels import ImageFile, LabelledPeople
+
+        people = LabelledPeople(
+            name="people",
+            skeleton=skeleton,
+            images=(ImageFile("none.png", None),),
+            image_ids=(0,),
+            image_index=np.zeros(count, dtype=np.int64),
+            ids=np.arange(count),
+            boxes=np.tile([0.0, 0, 500, 500], (count, 1)),
+            keypoints=np.random.default_rng(0).uniform(0, 500, (count, skeleton.num_keypoints, 2)),
+            visibility=np.full((count, skeleton.num_keypoints), 2, dtype=np.int8),
+            head_sizes=np.full(count, 20.0),
+            areas=np.full(count, np.nan),
+        )
+        return replace(people, **changes)
+
+    return make

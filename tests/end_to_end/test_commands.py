@@ -222,7 +222,7 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
             ["train", "--data", "people.toml", "--size", "100"],
             "error: --size 100: 100 is not a multiple of 32; the nea",
         ),
-        (["train"], "error: --data: say what to train on"),
+        (["train"], "error: --data: name the data to train on"),
         (["train", "--dry-run", "--data", "people.toml"], "error: --data: a dry run makes up its own people"),
         (["train", "--recipe", "mpii/s", "--model", "t"], "error: --model t: the recipe mpii/s names its network"),
         (["evaluate", "--data", "none.json", "--metric", "pck"], "error: none.json: no such file"),

@@ -4,29 +4,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hevitpose.core.labels import ImageFile, LabelledPeople
+from hevitpose.core.labels import ImageFile
 from hevitpose.core.skeleton import COCO17, MPII16
 from hevitpose.evaluation.analysis import analyze_errors
 from hevitpose.evaluation.predict import predictions_in_labels
 from hevitpose.metrics.error_types import CalibrationBin
 
 
-def people_of(skeleton):
-    random = np.random.default_rng(0)
-    keypoints = random.uniform(0, 500, (4, skeleton.num_keypoints, 2))
-    return LabelledPeople(
-        name="four",
-        skeleton=skeleton,
-        images=(ImageFile("x.png", Path()), ImageFile("y.png", Path())),
-        image_ids=(0, 1),
-        image_index=np.array([0, 0, 1, 1]),
-        ids=np.arange(4),
-        boxes=np.tile([0.0, 0, 500, 500], (4, 1)),
-        keypoints=keypoints,
-        visibility=np.full(keypoints.shape[:2], 2, dtype=np.int8),
-        head_sizes=np.array([10.0, 10, 20, np.nan]),
-        areas=np.full(4, 10_000.0),
-    )
+@pytest.fixture
+def people_of(make_people):
+    """A function that makes four persons of a skeleton in two images."""
+
+    def make(skeleton):
+        return make_people(
+            4,
+            skeleton,
+            images=(ImageFile("x.png", Path()), ImageFile("y.png", Path())),
+            image_ids=(0, 1),
+            image_index=np.array([0, 0, 1, 1]),
+            head_sizes=np.array([10.0, 10, 20, np.nan]),
+            areas=np.full(4, 10_000.0),
+        )
+
+    return make
 
 
 def shares(errors):
@@ -43,7 +43,7 @@ def shares(errors):
         ("pck_box", 24.9, 4, [100.0, 0.0, 0.0, 0.0, 0.0]),
     ],
 )
-def test_bounds_are_those_of_the_metric(metric, off, persons, expected):
+def test_bounds_are_those_of_the_metric(people_of, metric, off, persons, expected):
     people = people_of(MPII16)
     result = analyze_errors(
         people, predictions_in_labels(people, people.keypoints + [off, 0], np.ones((4, 16))), metric
@@ -53,14 +53,14 @@ def test_bounds_are_those_of_the_metric(metric, off, persons, expected):
 
 
 @pytest.mark.parametrize(("similarity", "kind"), [(0.86, 0), (0.84, 1), (0.51, 1)])
-def test_oks_is_bounded_by_similarity(similarity, kind):
+def test_oks_is_bounded_by_similarity(people_of, similarity, kind):
     people = people_of(COCO17)
     distance = 2 * np.array(COCO17.sigmas) * 100 * np.sqrt(-2 * np.log(similarity))
     joints = people.keypoints + np.stack([distance, 0 * distance], axis=-1)
     assert shares(analyze_errors(people, predictions_in_labels(people, joints, np.ones((4, 17))), "oks"))[kind] == 100
 
 
-def test_whose_a_detected_box_is_follows_from_the_joints():
+def test_detections_are_matched_by_their_joints(people_of):
     people = people_of(COCO17)
     found = predictions_in_labels(people, people.keypoints, np.full((4, 17), 0.75))
     backwards = replace(

@@ -68,14 +68,16 @@ def measured(folder, content, name="result.json"):
 
 
 @pytest.mark.parametrize(
-    ("whose", "network"),
+    ("source", "network"),
     [
         ({"model": "hevitpose_t_people16"}, "HEViTPose-T"),  # as the card of the bundled weights says
         ({"model": "last", "architecture": "b:groups=2-2-2"}, "b:groups=2-2-2"),
     ],
 )
-def test_an_evaluation_says_which_network_it_is_of(whose, network, tmp_path):
-    assert measured(tmp_path, EVALUATION | whose) == [ScoreRecord(network, "PCKh@0.5", 72.0, "mpii_val", "result.json")]
+def test_an_evaluation_says_which_network_it_is_of(source, network, tmp_path):
+    assert measured(tmp_path, EVALUATION | source) == [
+        ScoreRecord(network, "PCKh@0.5", 72.0, "mpii_val", "result.json")
+    ]
 
 
 def test_an_evaluation_without_flip_test_says_so(tmp_path):

@@ -6,7 +6,7 @@ from PIL import Image
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.heatmap import UDP, Codec, mirror
-from hevitpose.core.labels import Ignored, ImageFile, LabelledPeople
+from hevitpose.core.labels import Ignored, ImageFile
 from hevitpose.core.model_config import ModelConfig
 from hevitpose.core.results import Detections
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
@@ -22,20 +22,13 @@ PLACE = {name: k for k, name in enumerate(MPII16.keypoints)}
 
 
 @pytest.fixture
-def people():
-    random = np.random.default_rng(0)
-    return LabelledPeople(
+def people(make_people):
+    return make_people(
+        4,
         name="four",
-        skeleton=MPII16,
-        images=(ImageFile("x.png", None),),
-        image_ids=(0,),
-        image_index=np.zeros(4, dtype=np.int64),
-        ids=np.arange(4),
         boxes=np.tile([0.0, 0, 64, 64], (4, 1)),
-        keypoints=random.uniform(10, 50, (4, 16, 2)),
-        visibility=np.full((4, 16), 2, dtype=np.int8),
+        keypoints=np.random.default_rng(0).uniform(10, 50, (4, 16, 2)),
         head_sizes=np.array([10.0, 10, 20, np.nan]),
-        areas=np.full(4, np.nan),
     )
 
 
@@ -65,7 +58,7 @@ def test_pck_measures_by_torso_and_leaves_out_who_has_none(people):
     assert score(people, people.keypoints + (0, 8.1), "pck").main == 0
 
 
-def test_pck_by_the_box_measures_everybody(people):
+def test_pck_by_the_box_measures_every_person(people):
     # The longer side is 64.
     people.boxes[:, 2] = 31.5
     assert score(people, people.keypoints + (0, 3.1), "pck_box").main == 100
@@ -75,7 +68,7 @@ def test_pck_by_the_box_measures_everybody(people):
 
 
 @pytest.mark.parametrize("metric", ["pckh", "pck"])
-def test_nobody_to_measure_is_said_in_words(people, metric):
+def test_labels_without_a_length_are_refused(people, metric):
     nobody = dataclasses.replace(people, head_sizes=np.full(4, np.nan), visibility=np.zeros((4, 16), dtype=np.int8))
     with pytest.raises(InputError, match="four: no person has"):
         score(nobody, nobody.keypoints, metric)
@@ -150,22 +143,20 @@ def test_a_set_with_half_a_pair_is_flipped_as_the_network_is(people):
 
 
 @pytest.fixture
-def two_images(tmp_path):
-    """A person with 17 joints in each of two images, and one of whom nothing is labelled in the second."""
+def two_images(tmp_path, make_people):
+    """A person with 17 joints in each of two images, and an ignored region in the second."""
     for name, color in (("a.png", 10), ("b.png", 200)):
         Image.new("RGB", (64, 64), (color, 0, 0)).save(tmp_path / name)
-    random = np.random.default_rng(1)
-    return LabelledPeople(
+    return make_people(
+        2,
+        COCO17,
         name="two",
-        skeleton=COCO17,
         images=(ImageFile("a.png", tmp_path), ImageFile("b.png", tmp_path)),
         image_ids=(7, 9),
         image_index=np.array([0, 1]),
         ids=np.array([1, 2]),
         boxes=np.tile([0.0, 0, 64, 64], (2, 1)),
-        keypoints=random.uniform(10, 50, (2, 17, 2)).round(),
-        visibility=np.full((2, 17), 2, dtype=np.int8),
-        head_sizes=np.full(2, np.nan),
+        keypoints=np.random.default_rng(1).uniform(10, 50, (2, 17, 2)).round(),
         areas=np.full(2, 2000.0),
         ignored=Ignored(np.array([1]), np.array([[0.0, 0, 5, 5]]), np.array([25.0]), np.array([False])),
     )
@@ -190,7 +181,7 @@ def test_oks_in_the_boxes_of_the_labels(two_images):
 
 def test_beside_ap_every_keypoint_has_its_similarity(two_images):
     found = predictions_in_labels(two_images, two_images.keypoints, np.ones((2, 17)))
-    # In boxes of which it is not known whose they are, of one person alone.
+    # Without known persons, one person alone.
     one = dataclasses.replace(
         found,
         image_index=found.image_index[1:],
@@ -245,7 +236,7 @@ def test_images_without_a_box_are_counted_and_none_at_all_is_refused(two_images)
         predict_in_detections(knows(two_images), two_images, DetectionFile({1: box}), "d.json", False, 2)
 
 
-def test_a_image_without_a_box_is_not_given_that_of_one_whose_id_its_name_ends_with(two_images, tmp_path):
+def test_an_image_without_a_box_does_not_get_that_of_an_id_in_its_name(two_images, tmp_path):
     (tmp_path / "a.png").rename(tmp_path / "a9.png")
     numbered = dataclasses.replace(two_images, images=(ImageFile("a9.png", tmp_path), ImageFile("b.png", tmp_path)))
     box = Detections(np.array([[0.0, 0, 64, 64]]), np.ones(1))

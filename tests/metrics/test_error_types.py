@@ -4,28 +4,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hevitpose.core.labels import ImageFile, LabelledPeople
+from hevitpose.core.labels import ImageFile
 from hevitpose.core.skeleton import MPII16
 from hevitpose.metrics.error_types import KINDS, UNLABELLED, calibration, calibration_error, error_kinds, error_shares
 
 L_ANKLE, R_ANKLE, HEAD = (MPII16.keypoints.index(name) for name in ("l_ankle", "r_ankle", "head_top"))
 
 
-def two_people():
+@pytest.fixture
+def people(make_people):
     """Two persons in one image and a third alone, 1000 px apart; every keypoint 100 px below the one before it."""
     one = np.stack([np.zeros(16), 100.0 * np.arange(16)], axis=-1)
-    return LabelledPeople(
-        name="two and one",
-        skeleton=MPII16,
+    return make_people(
+        3,
         images=(ImageFile("a.png", Path()), ImageFile("b.png", Path())),
         image_ids=(0, 1),
         image_index=np.array([0, 0, 1]),
-        ids=np.arange(3),
-        boxes=np.tile([0.0, 0, 100, 1500], (3, 1)),
         keypoints=np.stack([one, one + [1000, 0], one]),
-        visibility=np.full((3, 16), 2, dtype=np.int8),
-        head_sizes=np.full(3, 20.0),
-        areas=np.full(3, np.nan),
     )
 
 
@@ -47,8 +42,7 @@ def two_people():
         (2, L_ANKLE, (1000, 500), "miss"),  # nobody else in that image
     ],
 )
-def test_kinds(person, joint, place, kind):
-    people = two_people()
+def test_kinds(people, person, joint, place, kind):
     predicted = people.keypoints.copy()
     predicted[person, joint] = place
     kinds = error_kinds(predicted, people, np.ones((3, 16)), right=10, near=20)
@@ -57,8 +51,7 @@ def test_kinds(person, joint, place, kind):
     assert not kinds.any()
 
 
-def test_nothing_is_said_of_joints_without_a_truth_or_a_length():
-    people = two_people()
+def test_joints_without_a_truth_or_a_length_are_unlabelled(people):
     visibility, lengths = people.visibility.copy(), np.ones((3, 16))
     visibility[0, R_ANKLE], lengths[1] = 0, np.nan
     people = replace(people, visibility=visibility)

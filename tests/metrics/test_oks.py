@@ -48,7 +48,7 @@ def test_the_known_answer(tmp_path):
 
 
 def made_up(seed, skeleton):
-    """Persons in images, and predictions of which some are near them, some are doubles and some are of nobody."""
+    """Persons in images, and predictions: near them, duplicates and false alarms."""
     random = np.random.default_rng(seed)
     persons, regions, images, k = 60, 12, 15, skeleton.num_keypoints
     low = random.uniform(0, 300, (persons, 2))
@@ -172,7 +172,7 @@ def test_a_missing_area_comes_from_the_box_and_is_said_so():
     assert result.notes == ("60 of 60 persons have no area: 0.53 of their boxes' stands for it",)
 
 
-def test_nobody_found_is_zero():
+def test_no_prediction_is_zero():
     people, *_ = made_up(0, COCO17)
     nobody = (np.zeros(0, dtype=np.int64), np.zeros((0, 17, 2)), np.zeros(0))
     assert set(average_precision(people, *nobody, SIGMAS).figures.values()) == {0}
@@ -206,7 +206,7 @@ def test_each_keypoint_has_its_mean_similarity_over_those_who_were_found():
     assert np.isnan(keypoint_similarities(people, np.full_like(joints, np.nan), SIGMAS)[0]).all()
 
 
-def test_doubles_are_suppressed():
+def test_duplicates_are_suppressed():
     joints = np.zeros((4, 17, 2))
     joints[1] += 0.1  # a double of the first
     joints[2:] += 500
@@ -232,7 +232,7 @@ def test_whom_a_prediction_is_of():
     people, _, _, _ = made_up(0, COCO17)
     order = np.random.default_rng(1).permutation(len(people))
     joints = people.keypoints[order]
-    # A double of the first with a lower score, and somebody far from everybody.
+    # A duplicate of the first with a lower score, and a person far from all others.
     joints = np.concatenate([joints, joints[:1], joints[:1] + 5000])
     image_index = people.image_index[[*order, order[0], order[0]]]
     scores = np.concatenate([np.ones(len(people)), [0.5, 0.9]])

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from hevitpose.core.skeleton import MPII16
-
 DOTS = [(255, 40, 40), (40, 255, 40), (40, 40, 255), (255, 255, 40), (255, 40, 255), (40, 255, 255)]
 
 
@@ -83,31 +81,6 @@ def write_run():
         (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
     return write
-
-
-@pytest.fixture(scope="session")
-def make_people():
-    """A function that makes `count` persons of a skeleton on one image of 500 x 500 pixels, all joints labelled."""
-
-    def make(count, skeleton=MPII16, **changes):
-        from hevitpose.core.labels import ImageFile, LabelledPeople
-
-        people = LabelledPeople(
-            name="people",
-            skeleton=skeleton,
-            images=(ImageFile("none.png", None),),
-            image_ids=(0,),
-            image_index=np.zeros(count, dtype=np.int64),
-            ids=np.arange(count),
-            boxes=np.tile([-0.5, -0.5, 499.5, 499.5], (count, 1)),
-            keypoints=np.random.default_rng(0).uniform(0, 500, (count, skeleton.num_keypoints, 2)),
-            visibility=np.full((count, skeleton.num_keypoints), 2, dtype=np.int8),
-            head_sizes=np.full(count, 20.0),
-            areas=np.full(count, np.nan),
-        )
-        return replace(people, **changes)
-
-    return make
 
 
 @pytest.fixture(scope="session")

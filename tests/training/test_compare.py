@@ -4,9 +4,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from hevitpose.core.architecture import Variant
-from hevitpose.core.errors import InputError
 from hevitpose.training import compare
-from hevitpose.training.compare import Entry, RunResult, draw, entries, finished, markdown, result_of, table
+from hevitpose.training.compare import Entry, RunResult, draw, entries, markdown, read_result, result_of, table
 from hevitpose.training.recipes import Recipe, with_codec
 
 BASE = Recipe(epochs=3)
@@ -61,23 +60,13 @@ def test_what_cannot_run_is_refused_before_anything_runs(models, source, reason,
         entries(models, BASE, [0])
 
 
-def test_a_result_counts_for_the_same_recipe_and_data_only(tmp_path):
+def test_results_are_read_again(tmp_path, refused):
     file = tmp_path / "t-seed0.json"
-    assert finished(file, BASE, "mice", PEOPLE) is None
-    done = result("t", 0, 1.0, 2.0, people=PEOPLE)
-    file.write_text(json.dumps(asdict(done)))
-    assert finished(file, BASE, "mice", PEOPLE) == done
-    for recipe, data, people, reason in (
-        (replace(BASE, epochs=5), "mice", PEOPLE, "epochs = 3, not 5"),
-        (replace(BASE, variant=Variant(shared_weights=False)), "mice", PEOPLE, "variant = None, not shared_weights"),
-        (BASE, "rats", PEOPLE, "data = mice, not rats"),
-        (BASE, "mice", PEOPLE | {"second": "2"}, "other people than mice has now"),
-    ):
-        with pytest.raises(InputError, match=f"json: was made with {reason}.*: compare in another folder"):
-            finished(file, recipe, data, people)
+    file.write_text(json.dumps(asdict(RESULTS[0])))
+    assert read_result(file) == RESULTS[0]
     file.write_text("{}")
-    with pytest.raises(InputError, match="not the result of a compared run"):
-        finished(file, BASE, "mice", PEOPLE)
+    with refused(file, "not the result of a compared run"):
+        read_result(file)
 
 
 def test_a_result_says_what_came_of_the_run(tmp_path, write_run):

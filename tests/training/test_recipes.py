@@ -150,11 +150,11 @@ def test_the_rows_of_table_5_are_its_rows():
         ("mpii/", None, "`recipe=mpii/`: no network ''"),
         ("mpii/alexnet", None, "`recipe=mpii/alexnet`: no network 'alexnet' (known: t, s, b, "),
         ("mpii/b", "t", "`model=t`: the recipe mpii/b names its network"),
-        ("paper", "t:depth=3", "--model t:depth=3: no such setting 'depth' (known: groups, reductions, heads, "),
-        ("paper", "t:sigma=0", "--model t:sigma=0: sigma must be a number above 0, not '0'"),
-        ("paper", "t:rate=fast", "--model t:rate=fast: rate must be a number above 0, not 'fast'"),
-        ("paper", "t:batch_size=1.5", "--model t:batch_size=1.5: batch_size must be a number above 0, not '1.5'"),
-        ("paper", "t:codec=jpeg", "--model t:codec=jpeg: codec must be one of edges, msra, dark, udp, not 'jpeg'"),
+        ("paper", "t:depth=3", "`model=t:depth=3`: no such setting 'depth' (known: groups, reductions, heads, "),
+        ("paper", "t:sigma=0", "`model=t:sigma=0`: sigma must be a number above 0, not '0'"),
+        ("paper", "t:rate=fast", "`model=t:rate=fast`: rate must be a number above 0, not 'fast'"),
+        ("paper", "t:batch_size=1.5", "`model=t:batch_size=1.5`: batch_size must be a number above 0, not '1.5'"),
+        ("paper", "t:codec=jpeg", "`model=t:codec=jpeg`: codec must be one of edges, msra, dark, udp, not 'jpeg'"),
     ],
 )
 def test_a_name_that_is_none_is_refused(name, model, message):

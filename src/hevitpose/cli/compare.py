@@ -80,7 +80,7 @@ def compare(
         try:
             with show_progress() as on_progress:
                 time = None if epochs else budget
-                results.append(run_entry(entry, dataset, out, hardware, time, recipe, on_progress))
+                results.append(run_entry(entry, dataset, out, hardware, recipe, time, on_progress))
         except InputError as error:  # the other runs do not need it
             failed += 1
             print(f"error: {entry.title}, seed {entry.recipe.seed}: {error}", file=sys.stderr)

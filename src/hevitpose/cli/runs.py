@@ -32,12 +32,10 @@ Examples:\n
 
 
 def runs(
-    folders: Annotated[
-        list[Path] | None, typer.Argument(help="Runs, or folders that hold runs.", show_default="runs")
-    ] = None,
+    folders: Annotated[list[Path] | None, typer.Argument(help="Runs, or folders of runs.", show_default="runs")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List training runs with their best scores, and the settings in which they differ."""
+    """List training runs with their best scores, and compare their settings."""
     found = find_runs(folders or [Path("runs")])
     rows = [summary(run) for run in found]
     different = differences(found)

@@ -24,19 +24,17 @@ Examples:\n
 
 
 def submit(
-    data: Annotated[Path, typer.Option(help="COCO's file of images (.json), or MPII's annotations (.mat).")],
-    output: Annotated[Path, typer.Option(help="The file that the server takes: .zip for COCO, .mat for MPII.")],
-    root: Annotated[Path | None, typer.Option(help="Folder of the images, if not that of --data.")] = None,
-    boxes: Annotated[Path | None, typer.Option(help="COCO: detected boxes. MPII has boxes of its own.")] = None,
-    model: Annotated[
-        str, typer.Option(help="Weights that ship (for torch: hevitpose_t_people16), or a file.")
-    ] = DEFAULT,
-    runtime: Annotated[Runtime | None, typer.Option(help="ONNX Runtime unless the file says otherwise.")] = None,
+    data: Annotated[Path, typer.Option(help="COCO's list of images (.json), or MPII's annotations (.mat).")],
+    output: Annotated[Path, typer.Option(help="File for the server: .zip for COCO, .mat for MPII.")],
+    root: Annotated[Path | None, typer.Option(help="Folder of the images (default: that of --data).")] = None,
+    boxes: Annotated[Path | None, typer.Option(help="Detected boxes, for COCO; MPII has its own.")] = None,
+    model: Annotated[str, typer.Option(help="Bundled weights, or a file (torch: hevitpose_t_people16).")] = DEFAULT,
+    runtime: Annotated[Runtime | None, typer.Option(help="Runtime (default: the one that the file is for).")] = None,
     flip_test: Annotated[bool, typer.Option(help="Average with the mirrored image.")] = True,
-    batch_size: Annotated[int, typer.Option(min=1)] = 32,
-    device: Annotated[str, typer.Option(help="Of torch.")] = "cpu",
+    batch_size: Annotated[int, typer.Option(min=1, help="Crops per call of the network.")] = 32,
+    device: Annotated[str, typer.Option(help="Device of the runtime torch.")] = "cpu",
 ) -> None:
-    """Write what the evaluation servers of COCO and MPII take, for the people whose labels they keep."""
+    """Write predictions on the test sets of COCO and MPII for their evaluation servers."""
     atomic.refuse_unwritable_file(output)
     network, folder = load_network(model, RuntimeOptions(runtime, device=device)), root or data.parent
     notes: list[str] = []
@@ -47,7 +45,7 @@ def submit(
             submission.write_mpii_test(output, test, found.joints)
         else:
             if boxes is None:
-                raise InputError(data, "has no boxes: name those of a detector with --boxes")
+                raise InputError(data, "has no boxes: name those of a detector with `boxes`")
             people = submission.read_unlabelled_coco(data, folder)
             keypoints_of(network, people)  # refused before the boxes are read
             submission.refuse_coco_name(output)

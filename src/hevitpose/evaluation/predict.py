@@ -1,4 +1,4 @@
-"""Predictions on labelled people: in the boxes of their labels, or of a detector."""
+"""Predictions on labelled people, in the boxes of their labels or of a detector."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,11 +22,11 @@ LABELS = "ground truth"
 
 
 PERSONS_AT_A_TIME = 2048
-"""COCO's usual detections are 100,000 boxes, whose crops fill no ordinary memory."""
+"""COCO's usual detections are 100,000 boxes: their crops do not fit into memory together."""
 
 
 def predictions_in_labels(people: LabelledPeople, joints: Floats, keypoint_scores: Floats) -> Predictions:
-    """Joints (N, K, 2) and scores (N, K) that were found in the boxes of the N labelled people."""
+    """Predictions from joints (N, K, 2) and scores (N, K) in the boxes of the N labelled people."""
     scores = person_scores(keypoint_scores)
     return Predictions(
         people.image_index, people.boxes, joints, keypoint_scores, scores, np.arange(len(people)), LABELS
@@ -36,9 +36,9 @@ def predictions_in_labels(people: LabelledPeople, joints: Floats, keypoint_score
 def predict_in_label_boxes(
     network: Network, people: LabelledPeople, crops: Crops, flip_test: bool, batch_size: int
 ) -> Predictions:
-    """Look for every person in its own crop, also mirrored with `flip_test`, if the network's keypoints can be.
+    """Predict each person in its own crop; with `flip_test`, averaged with the mirrored crop if the skeleton allows.
 
-    Of a network that finds more keypoints those of the people are taken. Raises InputError where one is not among them.
+    Keypoints that only the network has are left out. Raises InputError if it lacks one of the people's.
     """
     rows = keypoints_of(network, people)
     joints, scores = KeypointPredictor(network, flip_test, batch_size).in_crops(crops.pixels, crops.matrices)
@@ -54,15 +54,25 @@ def predict_in_detections(
     batch_size: int,
     on_progress: OnProgress = ignore_progress,
 ) -> tuple[Predictions, list[str]]:
-    """Look for a person in every detected box of the images, and say what does not fit.
+    """Predict a person in every detected box of the images; also returns notes about what does not fit.
 
-    A person's score is the box's times the mean of the sure keypoints'. Raises InputError where no box is of an image
-    of the set, or an image cannot be read.
+    A person's score is the box's times the mean of the confident keypoints'.
+
+    Args:
+        network: the network.
+        people: the labels; only their images are used.
+        detections: the boxes.
+        source: the name of the boxes in notes and errors.
+        flip_test: average with the mirrored crop.
+        batch_size: crops per call of the network.
+        on_progress: called after every few thousand persons.
+
+    Raises InputError if no box is of an image of the set, or if an image cannot be read.
     """
     files = [Path(file.name) for file in people.images]
     by_id = [detections.find(file, number) for file, number in zip(files, people.image_ids, strict=True)]
     by_name = [detections.find(file) for file in files]
-    # One of the two for all images: an image without a box would be given that of another else.
+    # One of the two for all images: otherwise an image without a box would get that of another.
     of_images = max(by_id, by_name, key=lambda found: sum(one is not NOBODY for one in found))
     counts = np.array([len(one.scores) for one in of_images])
     if not counts.any():
@@ -89,7 +99,7 @@ def predict_piecewise(
     batch_size: int,
     on_progress: OnProgress = ignore_progress,
 ) -> Predictions:
-    """As `predict_in_label_boxes`, with the crops of so many persons in memory at a time. Raises InputError."""
+    """As `predict_in_label_boxes`, with the crops of `PERSONS_AT_A_TIME` persons in memory. Raises InputError."""
     joints, scores = np.empty_like(people.keypoints), np.empty(people.visibility.shape)
     for start in range(0, len(people), PERSONS_AT_A_TIME):
         part = np.arange(start, min(start + PERSONS_AT_A_TIME, len(people)))
@@ -102,7 +112,7 @@ def predict_piecewise(
 
 
 def in_boxes(people: LabelledPeople, image_index: Any, detected: Sequence[Detections]) -> LabelledPeople:
-    """The boxes of these images as people of whom nothing is labelled."""
+    """People without labelled joints in the detected boxes of these images."""
     boxes, k = np.concatenate([one.boxes for one in detected]), people.skeleton.num_keypoints
     unknown = np.full(len(boxes), np.nan)
     return replace(

@@ -1,4 +1,4 @@
-"""What the evaluation servers of COCO and MPII take, for people whose labels are not public."""
+"""Files for the evaluation servers of COCO and MPII."""
 
 import json
 import re
@@ -24,11 +24,11 @@ from hevitpose.io.json_files import read_json
 
 COCO_NAME = re.compile(r"person_keypoints_(val|test|test-dev|test-challenge)20\d\d_.+_results\.zip")
 NO_DATE = (1980, 1, 1, 0, 0, 0)
-"""Of a file in a ZIP archive, so that the same results are the same bytes."""
+"""The date of the file in a ZIP archive, so that equal results are equal bytes."""
 
 
 def read_unlabelled_coco(path: Path, folder: Path) -> LabelledPeople:
-    """The images of `image_info_test-dev2017.json` or any other COCO file, and nobody in them. Raises InputError."""
+    """The images of `image_info_test-dev2017.json` or any other COCO file, without people. Raises InputError."""
     content = read_json(path)
     images = content.get("images") if isinstance(content, dict) else None
     if not isinstance(images, list) or not images:
@@ -53,13 +53,13 @@ def read_unlabelled_coco(path: Path, folder: Path) -> LabelledPeople:
 
 
 def refuse_coco_name(path: Path) -> None:
-    """Raise InputError where an archive's name is not of the form that COCO's server asks for."""
+    """Raise InputError if COCO's server would refuse the archive's name."""
     if not COCO_NAME.fullmatch(path.name):
         raise InputError(path, "COCO's server asks for a name like person_keypoints_test-dev2017_NAME_results.zip")
 
 
 def write_coco_zip(path: Path, people: LabelledPeople, found: Predictions) -> None:
-    """What COCO's keypoint server takes: a ZIP archive with one JSON file of the same name. Raises InputError."""
+    """Write the ZIP archive of one JSON file that COCO's keypoint server takes. Raises InputError."""
     refuse_coco_name(path)
     content = BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
@@ -70,8 +70,8 @@ def write_coco_zip(path: Path, people: LabelledPeople, found: Predictions) -> No
 
 @dataclass(frozen=True, eq=False)
 class MpiiTest:
-    """MPII's test half: `people` of whom nothing is labelled, `rect_of` (N,) which `annorect` of its image each is,
-    counted from 0, and `rects`, how many each image has."""
+    """MPII's test set: `people` without labelled joints, their indices `rect_of` (N,) in their image's `annorect`, and
+    the number of `rects` of each image."""
 
     people: LabelledPeople
     rect_of: NDArray[np.int64]
@@ -79,7 +79,7 @@ class MpiiTest:
 
 
 def read_mpii_test(path: Path, folder: Path) -> MpiiTest:
-    """The people of the test half of the site's .mat that have a centre and a scale. Raises InputError."""
+    """The people in the test set of MPII's .mat file that have a centre and a scale. Raises InputError."""
     files: list[str] = []
     rows: list[PersonRow] = []
     rect_of: list[int] = []
@@ -101,8 +101,11 @@ def read_mpii_test(path: Path, folder: Path) -> MpiiTest:
 
 
 def write_mpii_test(path: Path, test: MpiiTest, joints: Floats) -> None:
-    """`pred_keypoints_mpii.mat`, which MPII's organisers evaluate: the test half's annotation list as the struct array
-    `pred`, in which every person of `joints` (N, 16, 2) has annopoints.point with x, y (from 1) and id (from 0)."""
+    """Write the `pred_keypoints_mpii.mat` that MPII's organisers evaluate.
+
+    It holds the test set's annotation list as the struct array `pred`, where each person of `joints` (N, 16, 2) has
+    annopoints.point with x and y (from 1) and id (from 0).
+    """
     people = test.people
     pred = np.empty(len(people.images), dtype=[("image", object), ("annorect", object)])
     for number, (file, count) in enumerate(zip(people.images, test.rects, strict=True)):

@@ -1,4 +1,4 @@
-"""Random views of a person, drawn from (seed, epoch, person): one matrix moves the image and the joints."""
+"""Augmentation, decided by (seed, epoch, person): one matrix moves both the image and the joints."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import LabelledPeople
 
 HALF_BODY_PADDING = 1.5
-"""A half-body box is the extent of its joints grown by this, round their mean (HRNet, MMPose)."""
+"""A half-body box is the extent of its joints grown by this around their mean (HRNet, MMPose)."""
 UPPER_BODY = 0.691
 """The share of half bodies that are upper ones: HRNet and MMPose ask whether a standard normal number is below 0.5."""
 COVERED = (0.1, 0.4)
@@ -58,7 +58,7 @@ class GeometricSample:
 
 @dataclass(frozen=True, eq=False)
 class PhotometricSample:
-    """What happens to the pixels of (N,) views.
+    """Changes of the pixels of N crops.
 
     `color_factors` (N, 3) are brightness, saturation and gamma, 1 for no change. `cutouts` (N, 4) are rectangles
     x0, y0, x1, y1 as shares of the input, empty where there is none; `cutout_colors` (N, 3) are RGB, 0 to 255.
@@ -78,9 +78,18 @@ def geometric_augmentation(
     seed: int,
     epoch: int,
 ) -> GeometricSample:
-    """One random view of each of the persons `indices` (N,); the same for the same seed, epoch and person.
+    """A random crop of each of the persons `indices` (N,), the same for the same seed, epoch and person.
 
-    Nobody is mirrored whose skeleton does not say what becomes of its keypoints (`Skeleton.flips`).
+    Skeletons without mirror partners are not mirrored (`Skeleton.flips`).
+
+    Args:
+        people: the data set.
+        indices: persons (N,).
+        size_hw: of the network's input.
+        padding: of a person's box.
+        augmentation: what is drawn.
+        seed: of the run.
+        epoch: counted from 0.
     """
     uniform, normal = _draws(indices, seed, epoch)
     aspect = size_hw[1] / size_hw[0]
@@ -129,14 +138,14 @@ def _draws(indices: NDArray[np.int64], seed: int, epoch: int) -> tuple[Floats, F
 
 
 def _generator(seed: int, use: int, epoch: int, index: int) -> np.random.Generator:
-    """Philox counts from the seed, the epoch and the person; use 1 is the order of an epoch (`batches.permutation`)."""
+    """A generator for this seed, epoch and person; use 1 is the order of an epoch (`batches.permutation`)."""
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, use, epoch, int(index)]))
 
 
 def _half_body_boxes(
     people: LabelledPeople, indices: NDArray[np.int64], augmentation: Augmentation, chance: Floats, which: Floats
 ) -> Floats:
-    """Boxes (N, 4) round the upper or the lower body of the persons whose `chance` says so, NaN for the others."""
+    """Boxes (N, 4) around the upper or lower body, if `chance` says so; NaN for the other persons."""
     boxes = np.full((len(indices), 4), np.nan)
     labelled = people.labelled[indices]
     wanted = (chance < augmentation.half_body) & (labelled.sum(axis=1) > augmentation.half_body_joints)

@@ -1,6 +1,5 @@
 """Training several networks by the same recipe, and the table and figures of their scores."""
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,11 +15,9 @@ from hevitpose.models.registry import NETWORKS, refuse_variant
 from hevitpose.training.budget import within_budget
 from hevitpose.training.fabric import Hardware
 from hevitpose.training.loop import train
-from hevitpose.training.recipes import Recipe, difference, with_network
+from hevitpose.training.recipes import Recipe, with_network
 from hevitpose.training.run import CARD, read_run, read_scores, write_json
 from hevitpose.view.plots import Bubble, accuracy_over_cost, write_figure
-
-LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,48 +82,22 @@ def run_entry(
     dataset: Dataset,
     out: Path,
     hardware: Hardware,
-    time: str | None,
     base: str,
+    time: str | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> RunResult:
-    """The result of one run, which is started, resumed, or found finished.
+    """The result of one run, which is started, resumed, or found finished in `out`.
 
-    Args:
-        entry: the run.
-        dataset: what it is trained and measured on.
-        out: the folder of all runs.
-        hardware: where it is computed.
-        time: the time for the run ("8h"), if its recipe does not say the epochs.
-        base: the name of the recipe that all runs have in common.
-        on_progress: called after every step.
-
-    Raises InputError.
+    `base` names the recipe that all runs have in common, `time` the time of the run ("8h") if its recipe does not say
+    the epochs. Raises InputError, also if the run in `out` has another recipe or other data.
     """
-    folder, file, recipe = out / entry.name, out / f"{entry.name}.json", entry.recipe
+    folder, recipe = out / entry.name, entry.recipe
     if time:
         recipe = within_budget(recipe, time, dataset, folder, hardware, True, f"`budget={time}`")
+    train(recipe, dataset, folder, hardware, True, on_progress)
     people = {split.name: split.people.digest for split in (dataset.train, *dataset.validation) if split}
-    if (result := finished(file, recipe, dataset.name, people)) is None:
-        train(recipe, dataset, folder, hardware, True, on_progress)
-        result = result_of(Entry(entry.model, recipe), folder, base, people)
-        write_json(file, asdict(result))
-    return result
-
-
-def finished(file: Path, recipe: Recipe, data: str, people: Mapping[str, str]) -> RunResult | None:
-    """The result in `file`, if there is one. Raises InputError if it is of another recipe or other data.
-
-    `people` are the digests of the sets by name.
-    """
-    if not file.is_file():
-        return None
-    result = read_result(file)
-    if result.data != data:
-        raise InputError(file, f"was made with data = {result.data}, not {data}: compare in another folder")
-    if result.people not in (None, people):
-        raise InputError(file, f"was made with other people than {data} has now: compare in another folder")
-    if other := difference(result.settings, recipe):
-        raise InputError(file, f"was made with {other}: compare in another folder")
+    result = result_of(Entry(entry.model, recipe), folder, base, people)
+    write_json(out / f"{entry.name}.json", asdict(result))
     return result
 
 
@@ -171,12 +142,10 @@ def table(results: Sequence[RunResult]) -> tuple[list[str], list[list[str]]]:
     header = ["network", "parameters (M)", "GFLOPs", "epochs", "images/s", "runs", *(f"{m}, {s}" for s, m in columns)]
     rows = []
     for runs in _by_network(results):
-        first = runs[0]
-        epochs = "-".join(str(n) for n in sorted({run.epochs for run in runs}))
-        speed = fmean(run.images_per_second for run in runs)
-        cost = [f"{first.parameters / 1e6:.2f}", f"{first.paper_operations / 1e9:.2f}"]
-        scores = [_spread(_values(runs, *column)) for column in columns]
-        rows.append([first.title, *cost, epochs, f"{speed:.1f}", str(len(runs)), *scores])
+        first, epochs = runs[0], sorted({run.epochs for run in runs})
+        row = [first.title, f"{first.parameters / 1e6:.2f}", f"{first.paper_operations / 1e9:.2f}"]
+        row += ["-".join(map(str, epochs)), f"{fmean(run.images_per_second for run in runs):.1f}", str(len(runs))]
+        rows.append(row + [_spread(_values(runs, *column)) for column in columns])
     return header, rows
 
 

@@ -1,4 +1,4 @@
-"""The moving average of the weights, which is what is saved and evaluated."""
+"""The moving average of the weights, which is saved and evaluated."""
 
 import torch
 from torch import nn

@@ -38,7 +38,7 @@ from hevitpose.training.fabric import AUTO, Hardware, first_process_first, gathe
 from hevitpose.training.init_weights import init_network
 from hevitpose.training.recipes import Recipe
 from hevitpose.training.report import write_report
-from hevitpose.training.run import CHECKPOINT, CROPS, FAILED_STEP, Epoch, RunData, RunWriter
+from hevitpose.training.run import CARD, CHECKPOINT, CROPS, FAILED_STEP, Epoch, RunData, RunWriter
 from hevitpose.training.targets import heatmap_loss
 
 Size = tuple[int, int]
@@ -96,7 +96,7 @@ def train(
         dataset: a set to train on, and sets to validate on.
         folder: the folder of the run, see `training.run`.
         hardware: where it is computed.
-        resume: continue the run in `folder` from its last checkpoint, if there is one.
+        resume: continue the run in `folder` from its last checkpoint, if there is one; a finished run is left as it is.
         on_progress: called after every step.
 
     Processes that torchrun started share every batch. Raises InputError if the data cannot be read or if the folder
@@ -121,6 +121,8 @@ def train(
     run, state = set_up(recipe, hardware, people, validation, folder, processes, on_progress, resumes)
     if resumes:
         checkpoint.load(state_file, state, recipe, run.conditions)
+        if is_over(recipe, state.position) and (folder / CARD).exists():
+            return state.position.history
     writer = start_writing(run, dataset, state.position.epoch) if processes.is_global_zero else None
     crops, validation_crops = cut_crops(run, state.position)
     save = checkpointer(run, state)

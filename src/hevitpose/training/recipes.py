@@ -1,4 +1,4 @@
-"""Everything that decides what a training run computes."""
+"""Training recipes: everything that decides what a run computes."""
 
 import json
 import re
@@ -10,14 +10,14 @@ from typing import Any, Literal
 
 from hevitpose.core.architecture import PLAIN, NetworkName, Variant, parse_network
 from hevitpose.core.errors import InputError
-from hevitpose.core.geometry import BOX_PADDING
+from hevitpose.core.geometry import BOX_PADDING, INPUT_MULTIPLE
 from hevitpose.core.heatmap import CODECS, EDGES, MSRA, Codec
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
 from hevitpose.training.augment import Augmentation
 from hevitpose.training.run import with_new_names
 
 TIMM = "timm"
-"""As `Recipe.imagenet`: what timm publishes for the network's backbone."""
+"""The value of `Recipe.imagenet` that downloads timm's weights for the network's backbone."""
 PAPER_CODEC = replace(MSRA, sigma=1.0)
 SETTINGS = ("codec", "sigma", "rate", "batch_size")
 """What a network's name may change of a recipe, beside the fields of `Variant`: t:sigma=1."""
@@ -25,7 +25,7 @@ SETTINGS = ("codec", "sigma", "rate", "batch_size")
 
 @dataclass(frozen=True)
 class InputSize:
-    """Height and width of the network's input from the fraction `start` of the epochs on."""
+    """Height and width of the network's input, from the share `start` of the epochs on."""
 
     height: int
     width: int
@@ -34,15 +34,27 @@ class InputSize:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The defaults are the paper's recipe for MPII (docs/deviations.md on its sigma); weight decay is AdamW's.
+    """A recipe; the defaults are the paper's for MPII (docs/deviations.md on its sigma). The optimizer is AdamW.
 
-    "step" multiplies the rate by 0.1 at 170/210 and again at 200/210 of the epochs; "cosine" lets it fall to zero.
-    Both begin with `warmup_steps` of linear rise. `batch_size` is that of a step: of all processes, accumulated where a
-    device takes fewer at once. With `base_batch_size` the learning rate is meant for that batch and scales linearly.
-    Gradients longer than `grad_clip_norm` are shortened. The run stops when the first validation set's score has
-    not improved for `patience` epochs. `weights` names the trained weights that the network begins with, a file or
-    those that ship; `imagenet` those of its backbone, a file or `TIMM`. Without either it
-    begins with random ones.
+    Args:
+        model: the network; `variant` says how it differs from the one of that name.
+        epochs: passes over the training set.
+        batch_size: persons per step, in all processes and micro-batches together.
+        input_sizes: the schedule of input sizes.
+        learning_rate: after `warmup_steps` of linear warmup.
+        weight_decay: of matrices and kernels.
+        schedule: "step" multiplies the learning rate by 0.1 at 170/210 and at 200/210 of the epochs; "cosine" lowers it
+            to zero.
+        base_batch_size: the batch size that `learning_rate` is meant for; it scales linearly to `batch_size`.
+        grad_clip_norm: the largest norm of the gradient.
+        patience: stop after this many epochs without a better score on the first validation set.
+        ema_decay: of the moving average of the weights.
+        padding: of a person's box.
+        codec: between joints and heatmaps.
+        augmentation: of training crops.
+        weights: trained weights to start from, a file or bundled ones.
+        seed: of initial weights, order and augmentation.
+        imagenet: weights of the backbone to start from, a file or `TIMM`.
     """
 
     model: NetworkName = "t"
@@ -66,17 +78,17 @@ class Recipe:
     imagenet: str | None = None
 
     def input_size(self, epoch: int) -> tuple[int, int]:
-        """(height, width) in this epoch, which counts from 0."""
+        """(height, width) in this epoch, counted from 0."""
         reached = [s for s in self.input_sizes if epoch >= s.start * self.epochs]
         return reached[-1].height, reached[-1].width
 
     def work(self, epoch: int, part: float) -> float:
-        """The share of the run's work that is done at this `part` of an epoch, by input pixels."""
+        """The share of the run that is done after a `part` of this epoch, measured in input pixels."""
         pixels = [height * width for height, width in map(self.input_size, range(self.epochs))]
         return (sum(pixels[:epoch]) + part * pixels[epoch]) / sum(pixels)
 
     def learning_rate_at(self, step: int, total_steps: int) -> float:
-        """The learning rate of this step, which counts from 0."""
+        """The learning rate of this step, counted from 0."""
         progress = step / total_steps
         if self.schedule == "step":
             factor = 1.0 if progress < 170 / 210 else 0.1 if progress < 200 / 210 else 0.01
@@ -90,27 +102,27 @@ class Recipe:
 
 
 def paper() -> Recipe:
-    """The paper's for MPII."""
+    """The paper's recipe for MPII."""
     return Recipe()
 
 
 def paper_coco() -> Recipe:
-    """The paper's for COCO: batch 64, and MMPose 0.29's half bodies and shifted boxes."""
+    """The paper's recipe for COCO: batch 64, with half bodies and shifted boxes as in MMPose 0.29."""
     return Recipe(batch_size=64, augmentation=Augmentation(half_body=0.3, shift=0.16, shift_probability=0.3))
 
 
 def mmpose() -> Recipe:
-    """MMPose 0.29's own for MPII: sigma 2, and a rate of 5e-4 that is meant for eight GPUs of 64 persons."""
+    """MMPose 0.29's recipe for MPII: sigma 2, and a learning rate of 5e-4 for eight GPUs with 64 persons each."""
     return replace(paper(), batch_size=64, learning_rate=5e-4, base_batch_size=512, codec=MSRA)
 
 
 def mmpose_coco() -> Recipe:
-    """MMPose 0.29's own for COCO."""
+    """MMPose 0.29's recipe for COCO."""
     return replace(mmpose(), augmentation=paper_coco().augmentation)
 
 
 def people16() -> Recipe:
-    """Like that of the bundled `hevitpose_t_people16`, whose first epochs had the rate of a longer run (its card)."""
+    """The recipe of the bundled `hevitpose_t_people16`, but for the learning rate of its first epochs (its card)."""
     return Recipe(
         epochs=39,
         input_sizes=(InputSize(128, 128), InputSize(192, 192, 0.717), InputSize(256, 256, 0.92)),
@@ -134,7 +146,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 
 
 def skeleton_of(name: str) -> Skeleton:
-    """The keypoints that the recipe of this name is meant for."""
+    """The skeleton that the recipe of this name is meant for."""
     return COCO17 if "coco" in name.partition("/")[0] else MPII16
 
 
@@ -149,10 +161,20 @@ def make_recipe(
     cutout: float | None = None,
     **changes: Any,
 ) -> Recipe:
-    """The recipe of this name, for `model` where the name has none, with what is not None changed.
+    """The recipe of this name, for `model` if the name has none, with every argument that is not None.
 
-    `size` as `parse_sizes` reads it, `codec` of `CODECS`; `half_body`, `color_jitter` and `cutout` are fields of
-    `Augmentation`, `changes` those of `Recipe`. Raises InputError.
+    Args:
+        name: "mpii", or with a network "mpii/hrnet_w32".
+        model: the network with its settings, see `with_network`.
+        size: the input sizes, see `parse_sizes`.
+        codec: a name of `CODECS`.
+        sigma: of the codec.
+        half_body: as in `Augmentation`.
+        color_jitter: as in `Augmentation`.
+        cutout: as in `Augmentation`.
+        **changes: fields of `Recipe`.
+
+    Raises InputError.
     """
     recipe = recipe_by_name(name)
     if model:
@@ -177,9 +199,9 @@ def recipe_by_name(name: str) -> Recipe:
 
 
 def with_network(recipe: Recipe, text: str, source: str) -> Recipe:
-    """The recipe for a network: a name, an alias (`b-g222`), or with settings, `t:shared_weights=false:sigma=1`.
+    """The recipe for a network: a name, an alias (`b-g222`), or with settings `t:shared_weights=false:sigma=1`.
 
-    What can change are the fields of `Variant`, sigma, codec, rate and batch_size. Raises InputError, about `source`.
+    Settings are the fields of `Variant` and `SETTINGS`. Raises InputError, about `source`.
     """
     model, variant, others = parse_network(text, source, SETTINGS)
     recipe = replace(recipe, model=model, variant=variant)
@@ -189,7 +211,7 @@ def with_network(recipe: Recipe, text: str, source: str) -> Recipe:
 
 
 def difference(theirs: Mapping[str, Any], recipe: Recipe) -> str | None:
-    """The first setting of a recipe's JSON that is another one in `recipe`: "epochs = 3, not 5"."""
+    """The first setting of a recipe's JSON that differs from `recipe`: "epochs = 3, not 5"."""
     theirs = with_new_names(theirs)
     for key, ours in json.loads(json.dumps(recipe.as_json())).items():
         if theirs.get(key) != ours:
@@ -218,7 +240,7 @@ def _with(recipe: Recipe, name: str, text: str, source: str) -> Recipe:
 def parse_sizes(text: str) -> tuple[InputSize, ...]:
     """Input sizes from "256", "256x192" (height x width) or "128,192@0.5,256@0.8" (from that share of the epochs on).
 
-    Raises InputError on another form, a side that is no multiple of 32, or shares that do not rise from 0.
+    Raises InputError for other text, sides that are not multiples of 32, and shares that do not rise from 0.
     """
     sizes = []
     for part in text.split(","):
@@ -227,10 +249,11 @@ def parse_sizes(text: str) -> tuple[InputSize, ...]:
             raise InputError(f"`size={text}`", f"{part!r} is not of the form 256, 256x192 or 192@0.5")
         height, width = int(match[1]), int(match[2] or match[1])
         for side in (height, width):
-            if side % 32 or not side:
-                low = max(32, side // 32 * 32)
+            if side % INPUT_MULTIPLE or not side:
+                low = max(1, side // INPUT_MULTIPLE) * INPUT_MULTIPLE
                 raise InputError(
-                    f"`size={text}`", f"{side} is not a multiple of 32; the nearest are {low} and {low + 32}"
+                    f"`size={text}`",
+                    f"{side} is not a multiple of 32; the nearest are {low} and {low + INPUT_MULTIPLE}",
                 )
         sizes.append(InputSize(height, width, float(match[3] or 0)))
     starts = [s.start for s in sizes]

@@ -22,9 +22,10 @@ class Split:
     `metric`: "pckh" (PCKh@0.5 and @0.1, needs head sizes), "pck" (PCK@0.2 of the torso), "pck_box" (PCK@0.05 and @0.1
     of the box's longer side, for any keypoints) or "oks" (COCO's AP, needs sigmas); None where it is not said.
     `format`: "coco"; "mpii", the site's .mat, of which `subset` names the images to take; "hrnet", HRNet's MPII JSON,
-    with its gt_valid.mat as `ground_truth`; "yolo", a data.yaml; "deeplabcut", a CSV file or a project's folder.
-    `skeleton` wins over what the file says of its keypoints; with `repair` a missing or empty box of a COCO file
-    becomes one round the joints.
+    with its gt_valid.mat as `ground_truth`; "yolo", a data.yaml; "deeplabcut", a CSV file (also Lightning Pose's) or
+    a project's folder. `further_images`: more folders, and lists of images, that a data.yaml names. `skeleton` wins
+    over what the file says of its keypoints; with `repair` a missing or empty box of a COCO file becomes one round the
+    joints.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Split:
     ground_truth: Path | None = None
     skeleton: SkeletonTable | None = None
     repair: bool = False
+    further_images: tuple[Path, ...] = ()
 
     def read(self) -> LabelledPeople:
         """Its people. Raises InputError."""
@@ -47,7 +49,7 @@ class Split:
             case "hrnet":
                 people = read_mpii_hrnet(self.annotations, self.images, self.name, self.ground_truth)
             case "yolo":
-                return read_yolo(self.annotations, self.images, self.name, self.skeleton)
+                return read_yolo(self.annotations, (self.images, *self.further_images), self.name, self.skeleton)
             case "deeplabcut":
                 return read_deeplabcut(self.annotations, self.name, self.skeleton)
         if self.skeleton is None:

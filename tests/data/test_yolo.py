@@ -175,7 +175,7 @@ def test_labels_lie_under_labels_or_beside_the_image(tmp_path, yolo):
     assert [file.name for file in people.images] == ["3.png", "1.png", "2.png"]
     assert findings(people) == {
         "unlabelled images": "1 of 4 images have no labels (empty.png)",
-        "labels without image": f"1 label files have no image ({days / 'labels' / 'a' / 'lost.txt'})",
+        "labels without image": f"labels without an image: 1 ({days / 'labels' / 'a' / 'lost.txt'})",
     }
 
 

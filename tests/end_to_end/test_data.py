@@ -114,8 +114,8 @@ def test_training_refuses_errors_before_it_begins(hevitpose, spoilt):
     status, _, errors = hevitpose("train", "--data", spoilt, "--out", "run")
     assert (status, Path("run").exists()) == (1, False)
     assert errors == (
-        f"error: {spoilt}/train.json: annotation 3: image_id 99 is not an image of this file; correct it, or add the image "
-        f"(1 more errors: hevitpose data check {spoilt})\n"
+        f"error: {spoilt}/train.json: annotation 3: image_id 99 is not an image of this file; correct it, or add the "
+        f"image (1 more errors: hevitpose data check {spoilt})\n"
     )
 
 

@@ -12,6 +12,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.data.coco import keypoint_category, read_coco_json
 from hevitpose.data.datasets import Dataset, Format, Split
 from hevitpose.data.deeplabcut import LABELS, sheets_in
+from hevitpose.data.labelme import is_labelme
 from hevitpose.data.skeletons import skeleton_table
 from hevitpose.data.yolo import yolo_images
 from hevitpose.io.folders import is_clutter
@@ -64,7 +65,8 @@ def find_dataset(name: str, root: Path | None = None) -> Dataset:
 
 def dataset_in(folder: Path, root: Path | None = None) -> Dataset:
     """The data set in a folder: by its TOML file where there is one, else YOLO's by its data.yaml (any YAML file with
-    `kpt_shape`), DeepLabCut's and Lightning Pose's by `labeled-data`, COCO files by their names.
+    `kpt_shape`), DeepLabCut's and Lightning Pose's by `labeled-data`, LabelMe's by its JSON files,
+    COCO files by their names.
 
     Without any of these it is the data set in the one folder inside that has some. Validation sets found by name are
     measured by "oks" where sigmas and areas are known, as with COCO's own, else by "pck_box", which suits any
@@ -79,6 +81,8 @@ def dataset_in(folder: Path, root: Path | None = None) -> Dataset:
     name = folder.resolve().name
     if labels := _deeplabcut(folder, name):
         return labels
+    if any(map(is_labelme, _first_found(folder, ("*.json",))[:1])):
+        return Dataset(name, Split(name, folder, folder, "pck_box", "labelme"), ())
     train = _first_found(folder, TRAIN)
     validation = [file for file in _first_found(folder, VALIDATION) if file not in train]
     train = train or [file for file in _first_found(folder, UNSPLIT) if file not in validation]

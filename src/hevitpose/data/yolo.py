@@ -102,7 +102,7 @@ def _unmatched(sources: Sequence[Path], labels_of: Mapping[Path, Path | None]) -
     lost = [file for file in sorted(every) if file.name not in NOT_LABELS and file.resolve() not in places]
     if lost and all(source.is_dir() for source in sources):  # a list of images may leave out some
         findings.append(
-            Finding("labels without image", "", f"{len(lost)} label files have no image ({some(map(str, lost))})")
+            Finding("labels without image", "", f"labels without an image: {len(lost)} ({some(map(str, lost))})")
         )
     findings += [
         Finding("shared labels", labels.name, f"{count} images have these labels: only their suffixes differ")

@@ -361,3 +361,11 @@ def test_several_images_in_a_file_are_noticed(faults, tmp_path):
 def test_ids_may_be_written_with_a_point(faults):
     images = [{"id": 1.0, "file_name": "a.png", "width": 40, "height": 20}]
     assert faults(PERSON | {"id": 3.0, "category_id": 1.0}, images=images) == []
+
+
+def test_annotations_of_categories_without_keypoints_are_counted(faults):
+    box = {"image_id": 1, "category_id": 2, "bbox": [1, 1, 9, 9]}
+    categories = [MOUSE, {"id": 2, "name": "box"}]
+    (fault,) = faults(PERSON, *(box | {"id": n} for n in (7, 8)), categories=categories)
+    assert (fault.level, fault.kind, fault.record) == ("warning", "other category", "category box")
+    assert fault.problem == "2 annotations without keypoints"

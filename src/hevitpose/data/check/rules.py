@@ -54,6 +54,11 @@ RULES: Mapping[str, tuple[Level, str]] = {
     "shared labels": ("warning", "give the images different names"),
     "other scorer": ("warning", "set scorer in config.yaml to choose another one"),
     "unique body parts": ("warning", "they are not an animal: label them in a data set of their own if you need them"),
+    "other shapes": ("warning", "they are left out: keypoints are points, boxes rectangles of the same group_id"),
+    "other category": (
+        "warning",
+        "they are not used: give people their bbox in the annotation that has the keypoints",
+    ),
     "no limbs": ("warning", "training does not need them"),
     "annotation": ("error", "export it again, or remove it"),
     "duplicate annotation": ("error", "hevitpose data convert FILE --output NEW.json renumbers all"),
@@ -154,7 +159,14 @@ def _check_coco(split: Split, open_images: bool, on_progress: OnProgress) -> tup
     files, sizes, found = check_images(content["images"], split.images, open_images, split.name, on_progress)
     findings += found
     ids = dict.fromkeys(sizes, 0)
-    people = list(_check_annotations(content["annotations"], categories, skeleton, ids, split.repair, findings))
+    without_keypoints = {
+        str(whole(one["id"])): str(one.get("name"))
+        for one in content["categories"]
+        if isinstance(one, Mapping) and "id" in one and str(whole(one["id"])) not in categories
+    }
+    people = list(
+        _check_annotations(content["annotations"], categories, without_keypoints, skeleton, ids, split.repair, findings)
+    )
     if people:
         findings += label_faults(people, sizes, skeleton, sides=open_images)
     elif all(RULES[finding.kind][0] == "warning" for finding in findings):
@@ -209,6 +221,7 @@ def _skeleton_faults(skeleton: Skeleton) -> Iterator[Finding]:
 def _check_annotations(
     annotations: Iterable[Any],
     categories: set[str],
+    without_keypoints: Mapping[str, str],
     skeleton: Skeleton,
     images: Mapping[str, int],
     repair: bool,
@@ -216,6 +229,7 @@ def _check_annotations(
 ) -> Iterator[Labelled]:
     """The people with a labelled joint that can be read."""
     seen: set[str] = set()
+    others: Counter[str] = Counter()
 
     def add(kind: str, problem: str) -> None:
         findings.append(Finding(kind, record, problem))
@@ -232,7 +246,10 @@ def _check_annotations(
             add("duplicate annotation", "its id is also that of another")
         seen.add(str(own_id))
         if str(whole(annotation.get("category_id"))) not in categories:
-            add("category_id", f"category {short(annotation.get('category_id'))} has no keypoints")
+            if annotation.get("keypoints") or str(whole(annotation.get("category_id"))) not in without_keypoints:
+                add("category_id", f"category {short(annotation.get('category_id'))} has no keypoints")
+            else:
+                others[without_keypoints[str(whole(annotation["category_id"]))]] += 1
             continue
         if is_crowd(annotation):
             continue
@@ -252,6 +269,8 @@ def _check_annotations(
             except (KeyError, ValueError) as error:
                 add("annotation", f"{error} is missing" if isinstance(error, KeyError) else str(error))
         yield Labelled(record, str(image_id), joints, box)
+    for name, count in others.items():
+        findings.append(Finding("other category", f"category {name}", f"{count} annotations without keypoints"))
 
 
 def _read_joints(annotation: Mapping[str, Any], count: int, add: Add) -> Floats | None:

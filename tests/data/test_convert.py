@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 from hevitpose.core.labels import ImageFile, LabelledPeople
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.data.coco import read_coco
-from hevitpose.data.convert import coco_content, write_coco, write_yolo
+from hevitpose.data.convert import coco_content, unique_names, write_coco, write_yolo
 from hevitpose.data.find import find_dataset
 
 MOUSE = Skeleton("mouse", ("snout", "ear_a", "ear_b"), (0, 2, 1), ((0, 1),), (0.05, 0.1, 0.1))
@@ -86,8 +87,35 @@ def test_what_cannot_be_written_is_one_line(tmp_path, mice, refused):
     other = replace(mice, name="other", skeleton=replace(MOUSE, keypoints=("nose", "ear_a", "ear_b")))
     with refused("other", "other keypoints than mice"):
         write_yolo([mice, other], tmp_path / "yolo")
-    twins = replace(mice, images=(mice.images[0], ImageFile("a.jpg", tmp_path)))
-    with refused(tmp_path / "a.jpg", "same labels"):
-        write_yolo([twins], tmp_path / "twins")
+    lost = replace(mice, images=(mice.images[0], ImageFile("lost.png", tmp_path)))
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    for folder in ("lost", "empty", "new/lost"):
+        with refused(tmp_path / "lost.png", "no such file"):
+            write_yolo([lost], tmp_path / folder)
+    assert [path for path in sorted(tmp_path.rglob("*")) if path.name != "new"] == before
     with refused(tmp_path / "photos" / "a.png" / "x.json", "cannot be written"):
         write_coco(mice, tmp_path / "photos" / "a.png" / "x.json")
+
+
+def test_images_of_the_same_name_get_their_folders_name(tmp_path, mice):
+    for folder in ("v1", "v2"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (40, 20)).save(tmp_path / folder / "0.png")
+    twins = replace(mice, images=tuple(ImageFile(f"{folder}/0.png", tmp_path) for folder in ("v1", "v2")))
+    write_yolo([twins], tmp_path / "yolo")
+    assert sorted(p.name for p in (tmp_path / "yolo" / "images" / "train").iterdir()) == ["v1_0.png", "v2_0.png"]
+    same(find_dataset(str(tmp_path / "yolo")).train.read(), mice)
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        ([], []),
+        (["a/0.png", "b/1.png"], ["0.png", "1.png"]),
+        (["a/x/0.png", "b/x/0.png", "b/x/1.png"], ["a_x_0.png", "b_x_0.png", "1.png"]),
+        (["a/0.png", "a/0.jpg"], ["a_0.png", "a_0_2.jpg"]),
+    ],
+)
+def test_names_become_unique_with_as_few_folders_as_possible(paths, names):
+    assert unique_names([ImageFile(path, Path()) for path in paths]) == names

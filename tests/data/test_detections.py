@@ -69,7 +69,7 @@ def test_the_longest_end_of_the_path_decides(detections):
 
 
 def test_the_last_key_of_a_image_is_its_number():
-    assert keys_of(Path("x/im_007.jpg")) == ["x/im_007.jpg", "im_007.jpg", "im_007", 7]
+    assert keys_of(Path("x/im_007.jpg")) == ["x/im_007.jpg", "im_007.jpg", "x/im_007", "im_007", 7]
     assert keys_of(Path("x.jpg")) == ["x.jpg", "x"]
 
 
@@ -89,7 +89,7 @@ NAN, INF = float("nan"), float("inf")
         ({"file_name": "a.jpg"}, "'bbox' is missing"),
         *((GOOD | {"file_name": name}, "file_name") for name in (["a.jpg"], 1.5, {})),
         *(({"image_id": name, "bbox": BOX}, "image_id") for name in (None, [1], 1.5)),
-        *((GOOD | {"category_id": category}, "category_id") for category in ("1", None, [1])),
+        *((GOOD | {"category_id": category}, "category_id") for category in (None, [1])),
         *((GOOD | {"score": score}, "score") for score in (None, "high", [0.5], {}, -0.01, 1.01, NAN, INF, 10**400)),
         *(
             (GOOD | {"bbox": box}, "bbox")
@@ -105,7 +105,7 @@ def test_a_wrong_entry_is_one_line_with_its_place(detections, tmp_path, refused,
         detections(GOOD, entry)
 
 
-@pytest.mark.parametrize("content", ["null", "{}", '{"annotations": []}', "5"])
+@pytest.mark.parametrize("content", ["null", "{}", '{"annotations": {}}', "5"])
 def test_json_that_is_no_list_is_one_line(tmp_path, refused, content):
     (tmp_path / "boxes.json").write_text(content)
     with refused(tmp_path / "boxes.json", "list"):
@@ -146,3 +146,40 @@ def test_which_boxes_meet_the_image():
     boxes = np.array([[-9, -9, 1, 1], [-9, -9, 0, 9], [63.9, 47.9, 99, 99], [64, 0, 99, 9], [0, 48, 9, 99]])
     assert meets_image(boxes, (48, 64)).tolist() == [True, False, True, False, False]
     assert meets_image(np.zeros((0, 4)), (48, 64)).shape == (0,)
+
+
+@pytest.mark.parametrize("name", ["C:\\pics\\e\u0301 a.jpg", "./\xe9%20a.jpg", "pics/\xe9 a.jpg"])
+@pytest.mark.parametrize("path", ["\xe9 a.jpg", "e\u0301 a.jpg", "pics/\xe9%20a.jpg"])
+def test_every_spelling_of_a_name_is_the_same_image(detections, name, path):
+    file = detections(GOOD | {"file_name": name})
+    (key,) = file.match([Path(path)])
+    assert len(file.of[key].boxes) == 1
+
+
+@pytest.mark.parametrize("image_id", ["im_7", "im_7.jpg", "photos/im_7", 7, 7.0])
+def test_image_ids_are_numbers_names_or_stems(detections, image_id):
+    assert len(detections({"image_id": image_id, "bbox": BOX}).find(Path("photos/im_7.jpg")).boxes) == 1
+
+
+def test_the_only_category_counts_whatever_its_number(detections):
+    file = detections(GOOD | {"category_id": 0}, GOOD | {"category_id": 0.0})
+    assert (len(file.find(Path("a.jpg")).boxes), file.other) == (2, 0)
+
+
+def test_boxes_of_other_categories_are_counted(detections, tmp_path, refused):
+    file = detections(GOOD, GOOD | {"category_id": 3})
+    assert (len(file.find(Path("a.jpg")).boxes), file.other) == (1, 1)
+    with refused(tmp_path / "boxes.json", "no box of category 1, only of 0, 3"):
+        detections(GOOD | {"category_id": 0}, GOOD | {"category_id": 3})
+
+
+def test_boxes_of_a_coco_file_are_those_of_the_named_category(tmp_path):
+    content = {
+        "images": [{"id": 5, "file_name": "a.jpg"}],
+        "annotations": [{"image_id": 5, "category_id": k, "bbox": [k, 0, 9, 9]} for k in (2, 1, 1)],
+        "categories": [{"id": 1, "name": "car"}, {"id": 2, "name": "Person"}, {"id": 3, "name": "mouse"}],
+    }
+    (tmp_path / "boxes.json").write_text("\ufeff" + json.dumps(content))
+    for category, boxes, other in (("person", 1, 2), ("car", 2, 1)):
+        file = read_detections(tmp_path / "boxes.json", category)
+        assert (len(file.find(Path("x/a.jpg")).boxes), file.other) == (boxes, other)

@@ -1,9 +1,11 @@
 import struct
+import sys
 import warnings
 import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -116,6 +118,10 @@ COLORS = [(200, 10, 30), GREEN, BLUE]
         (deep(0, 0.4, 1, kind=np.float32), "TIFF", {}, grey(0, 102, 255)),
         (deep(0, 102.2, 300, kind=np.float32), "TIFF", {}, grey(0, 102, 255)),
         (deep(np.nan, 0.4, np.inf, kind=np.float32), "TIFF", {}, grey(0, 102, 0)),
+        (deep(0, 1638, 4095, kind=np.uint16), "PNG", {}, grey(0, 102, 255)),
+        (deep(0, 1638, 4095, kind=np.float32), "TIFF", {}, grey(0, 102, 255)),
+        (deep(0, 102, 255, kind=np.int32), "TIFF", {}, grey(0, 102, 255)),
+        (deep(0, 2**29, 2**30, kind=np.int32), "TIFF", {}, grey(0, 128, 255)),
     ],
 )
 def test_every_kind_of_pixel_becomes_rgb(tmp_path, image, kind, options, expected):
@@ -189,6 +195,58 @@ def test_the_largest_photos_are_read_and_pillows_limit_stays(tmp_path):
     before = Image.MAX_IMAGE_PIXELS
     assert images.read_size(ImageFile("a.png", tmp_path)) == ((20_000, 15_000),) * 2
     assert before == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"optimize": True}])
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_jpeg_may_lack_its_end_marker(tmp_path, options, lost):
+    whole = encoded(PHOTO, "JPEG", **options)
+    (tmp_path / "whole.jpg").write_bytes(whole)
+    (tmp_path / "cut.jpg").write_bytes(whole[:-lost])
+    assert (images.read(tmp_path / "cut.jpg") == images.read(tmp_path / "whole.jpg")).all()
+    assert images.look(ImageFile("cut.jpg", tmp_path)).upright == PHOTO.size
+
+
+@pytest.mark.parametrize("lost", [5, 20, 200])
+def test_a_jpeg_may_not_lack_pixels(tmp_path, refused, lost):
+    (tmp_path / "cut.jpg").write_bytes(encoded(PHOTO, "JPEG")[:-lost])
+    with refused(tmp_path / "cut.jpg", "truncated"):
+        images.read(tmp_path / "cut.jpg")
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "PNG"])
+def test_of_several_images_the_first_is_read_with_a_note(tmp_path, caplog, kind):
+    frames = [Image.new("RGB", (8, 8), color) for color in (RED, GREEN, BLUE)]
+    (tmp_path / "photo").write_bytes(encoded(frames[0], kind, save_all=True, append_images=frames[1:]))
+    assert images.read(tmp_path / "photo")[0, 0].tolist() == list(RED)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path / 'photo'}: holds 3 images; the first is used"
+    ]
+    assert images.look(ImageFile("photo", tmp_path)).frames == 3
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
+
+
+def test_heic_is_named(tmp_path, refused, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    images.reads_heic.cache_clear()
+    (tmp_path / "photo.jpg").write_bytes(HEIC)
+    with refused(tmp_path / "photo.jpg", "HEIC", "JPEG", "pillow-heif"):
+        images.read(tmp_path / "photo.jpg")
+
+
+def test_heic_is_read_where_pillow_heif_is_installed(tmp_path, monkeypatch):
+    def register():
+        Image.register_open("HEIF", lambda _, __: Image.new("RGB", (3, 2), RED), lambda head: head[4:12] == b"ftypheic")
+
+    monkeypatch.setitem(sys.modules, "pillow_heif", SimpleNamespace(register_heif_opener=register))
+    monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
+    monkeypatch.setattr(Image, "ID", list(Image.ID))
+    images.reads_heic.cache_clear()
+    (tmp_path / "photo.heic").write_bytes(HEIC)
+    assert images.read(tmp_path / "photo.heic").tolist() == [[list(RED)] * 3] * 2
+    images.reads_heic.cache_clear()
 
 
 def test_a_folder_is_no_image(tmp_path, refused):

@@ -158,7 +158,7 @@ def test_a_group_without_anybody_is_said_so():
     assert result.figures["ARM"] is None
     assert result.figures["APL"] > 0
     assert result.notes == (
-        "no labelled person has an area of 32 x 32 to 96 x 96 pixels, so that there is no APM and ARM",
+        "no labelled person has an area of 32 x 32 to 96 x 96 pixels, so APM and ARM are undefined",
     )
 
 
@@ -169,7 +169,7 @@ def test_a_missing_area_comes_from_the_box_and_is_said_so():
     without = dataclasses.replace(people, areas=np.where(np.arange(len(people)) % 2, np.nan, 0))
     result = average_precision(without, *predicted, SIGMAS)
     assert result.figures == average_precision(from_boxes, *predicted, SIGMAS).figures
-    assert result.notes == ("60 of 60 persons have no area: 0.53 of their boxes' stands for it",)
+    assert result.notes == ("60 of 60 persons have no area: 0.53 of the box area is used",)
 
 
 def test_no_prediction_is_zero():

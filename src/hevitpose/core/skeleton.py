@@ -70,7 +70,8 @@ class Skeleton:
         partner = self.mirror[keypoint]
         if partner == keypoint:
             return "middle"
-        own, other = side_of(self.keypoints[keypoint]), side_of(self.keypoints[partner])
+        names = self.keypoints[keypoint], self.keypoints[partner]
+        own, other = side_of(*names) or side_of(names[0]), side_of(*names[::-1]) or side_of(names[1])
         is_left = own == "left" if own else other == "right" if other else keypoint < partner
         return "left" if is_left else "right"
 

@@ -1,7 +1,7 @@
 """Annotation files as `LabelledPeople`: COCO's format with any keypoints, and MPII's in three forms."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -14,6 +14,7 @@ from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import NOTHING_IGNORED, Ignored, ImageFile, LabelledPeople, labelled_people
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
+from hevitpose.io.folders import find_file, is_file
 from hevitpose.io.json_files import read_json
 from hevitpose.metrics.pck import head_size
 
@@ -104,6 +105,25 @@ def short(value: Any) -> str:
     return f"{value!r:.80}"
 
 
+def whole(number: Any) -> Any:
+    """The integer that a float stands for, as tables write ids; anything else as it is.
+
+    >>> whole(7.0), whole("7"), whole(7.5)
+    (7, '7', 7.5)
+    """
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def some(names: Iterable[str], most: int = 3) -> str:
+    """The first few of these, for a sentence.
+
+    >>> some(["a", "b", "c", "d"])
+    'a, b, c ...'
+    """
+    every = list(names)
+    return ", ".join(every[:most]) + (" ..." if len(every) > most else "")
+
+
 def mpii_boxes(centers: Floats, scales: Floats) -> Floats:
     """Square boxes (N, 4) of MPII's 0-based centres (N, 2) and scales (N,), as HRNet makes them, without padding."""
     shifted = centers + np.stack([np.zeros_like(scales), MPII_CENTER_SHIFT * scales], axis=-1)
@@ -129,10 +149,11 @@ def read_coco(
     for image in content["images"]:
         if not is_image(image):
             raise InputError(path, f"image {short(image)} needs id and file_name (and archive may name a ZIP file)")
-        if str(image["id"]) in index_of:
-            raise InputError(path, f"two images have the id {image['id']!r}")
-        index_of[str(image["id"])] = len(files)
-        ids.append(image["id"])
+        own_id = whole(image["id"])
+        if str(own_id) in index_of:
+            raise InputError(path, f"two images have the id {own_id!r}")
+        index_of[str(own_id)] = len(files)
+        ids.append(own_id)
         files.append(image_file(image, folder))
     _refuse_one_for_two(content["images"], files, path)
     rows, regions = [], []
@@ -166,7 +187,7 @@ def read_coco(
         head_sizes=head_sizes,
         areas=areas,
         ignored=_ignored(regions),
-        category_ids=[c["id"] for c in categories if str(c.get("id")) in category_ids],
+        category_ids=[whole(c["id"]) for c in categories if str(whole(c.get("id"))) in category_ids],
     )
 
 
@@ -187,20 +208,13 @@ def image_file(image: Mapping[str, Any], folder: Path) -> ImageFile:
     It is the name itself in `folder` where there is nothing under any of these.
     """
     name, archive = image["file_name"], image.get("archive")
-    if archive is None and not _is_file(folder / name):
+    if archive is None and not is_file(folder / name):
         last = PurePosixPath(unquote(name.rpartition("?d=")[2].partition("?")[0]).replace("\\", "/")).name
         for candidate in dict.fromkeys((name, last, _UPLOAD_HASH.sub("", last))):
             for place in (f"images/{candidate}", candidate):
-                if _is_file(folder / place):
-                    return ImageFile(place, folder)
+                if found := find_file(folder, place):
+                    return ImageFile(found, folder)
     return ImageFile(name, folder, archive)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # Longer than a name can be.
-        return False
 
 
 def _refuse_one_for_two(images: Sequence[Mapping[str, Any]], files: Sequence[ImageFile], path: Path) -> None:
@@ -216,7 +230,7 @@ def is_image(image: Any) -> bool:
     """Whether this entry of `images` names an image and an id that annotations can refer to."""
     return (
         isinstance(image, Mapping)
-        and isinstance(image.get("id"), int | str)
+        and isinstance(whole(image.get("id")), int | str)
         and isinstance(image.get("file_name"), str)
         and isinstance(image.get("archive"), str | None)
     )
@@ -238,8 +252,8 @@ def keypoint_category(
     found = [c for c in content["categories"] if isinstance(c, Mapping) and "id" in c and (named or c.get("keypoints"))]
     if len(found) > 1:
         with_joints = [a for a in content["annotations"] if isinstance(a, Mapping) and a.get("keypoints")]
-        used = {str(annotation.get("category_id")) for annotation in with_joints}
-        found = [c for c in found if str(c["id"]) in used] or found
+        used = {str(whole(annotation.get("category_id"))) for annotation in with_joints}
+        found = [c for c in found if str(whole(c["id"])) in used] or found
     names = ", ".join(short(c.get("name")) for c in found) or "none"
     if any(c.get("keypoints") != found[0].get("keypoints") for c in found[1:]):
         raise InputError(path, f"needs categories with the same keypoint names; found different ones in {names}")
@@ -247,7 +261,7 @@ def keypoint_category(
         help_ = "keypoints = [...] of [skeleton] in a TOML file can name them"
         raise InputError(path, f"needs a category with keypoint names; found {names} ({help_})")
     category = category_with(found[0], table) if table else found[0]
-    return skeleton_from_coco(category, str(path)), {str(c["id"]) for c in found}
+    return skeleton_from_coco(category, str(path)), {str(whole(c["id"])) for c in found}
 
 
 def read_person(
@@ -259,14 +273,15 @@ def read_person(
     """
     if not isinstance(annotation, Mapping):
         raise ValueError("an annotation is a table of names and values")
-    if str(annotation["category_id"]) not in category_ids or is_crowd(annotation) or not annotation.get("keypoints"):
+    category_id = str(whole(annotation["category_id"]))
+    if category_id not in category_ids or is_crowd(annotation) or not annotation.get("keypoints"):
         return None
     joints = read_keypoints(annotation, num_keypoints)
     if not joints[:, 2].any():
         return None
-    image_id, person_id = annotation["image_id"], annotation["id"]
+    image_id, person_id = whole(annotation["image_id"]), whole(annotation["id"])
     if not isinstance(image_id, int | str) or str(image_id) not in index_of:
-        raise ValueError(f"image_id {short(image_id)} is no image of this file")
+        raise ValueError(f"image_id {short(image_id)} is not an image of this file")
     if isinstance(person_id, str) and re.fullmatch(r"\d{1,18}", person_id, re.ASCII):
         person_id = int(person_id)
     if not isinstance(person_id, int) or abs(person_id) > np.iinfo(np.int64).max:
@@ -285,8 +300,8 @@ def _region(
     annotation: Mapping[str, Any], category_ids: set[str], index_of: Mapping[str, int]
 ) -> tuple[int, Floats, float, bool] | None:
     """Image, box, area and crowd of an annotation that is no person with joints; None where it cannot be placed."""
-    image = index_of.get(str(annotation.get("image_id")))
-    if str(annotation.get("category_id")) not in category_ids or image is None:
+    image = index_of.get(str(whole(annotation.get("image_id"))))
+    if str(whole(annotation.get("category_id"))) not in category_ids or image is None:
         return None
     try:
         return image, read_box(annotation), _size(annotation, "area"), is_crowd(annotation)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,17 +74,17 @@ def write_coco(people: LabelledPeople, path: Path) -> None:
 def write_yolo(sets: Sequence[LabelledPeople], folder: Path) -> None:
     """Write a YOLO-pose data set into a new folder: data.yaml, `images` (copies) and `labels`.
 
-    The first set becomes `train`, the others are named as they are. Raises InputError where the folder is not empty,
-    two images have the same name, or the sets have other keypoints than each other.
+    The first set becomes `train`, the others are named as they are. Images of the same name get that of their folder in
+    front. Raises InputError where the folder is not empty, an image cannot be read or the sets have different
+    keypoints; then nothing is written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(folder, "is not an empty folder")
     skeleton = sets[0].skeleton
     names = ["train", *(people.name for people in sets[1:])]
-    for name, people in zip(names, sets, strict=True):
+    for people in sets:
         if people.skeleton.keypoints != skeleton.keypoints:
             raise InputError(people.name, f"has other keypoints than {sets[0].name}")
-        _write_yolo_set(people, folder, name)
     table = {
         **{"val" if k == 1 and "val" not in names else name: f"images/{name}" for k, name in enumerate(names)},
         "kpt_shape": [skeleton.num_keypoints, 3],
@@ -93,17 +94,18 @@ def write_yolo(sets: Sequence[LabelledPeople], folder: Path) -> None:
     }
     # What JSON writes on a line is YAML, but for its keys, which would be texts.
     lines = [f"{key}: {json.dumps(value)}".replace('{"0": ', "{0: ") for key, value in table.items()]
-    atomic.write(folder / "data.yaml", "\n".join(lines) + "\n")
+    with atomic.new_folder(folder) as temporary:
+        for name, people in zip(names, sets, strict=True):
+            _write_yolo_set(people, temporary, name)
+        (temporary / "data.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _write_yolo_set(people: LabelledPeople, folder: Path, name: str) -> None:
-    stems: dict[str, ImageFile] = {}
     boxes = geometry.xywh_from_xyxy(people.boxes)
-    for k, file in enumerate(people.images):
-        own = Path(file.name)
-        other = stems.setdefault(own.stem, file)
-        if other != file:
-            raise InputError(str(file), f"would have the same labels as {other}")
+    places = [folder / part / name for part in ("images", "labels")]
+    for place in places:
+        place.mkdir(parents=True)
+    for k, (file, own) in enumerate(zip(people.images, unique_names(people.images), strict=True)):
         size_wh = np.array(images.read_size(file)[0])
         lines = []
         for n in np.flatnonzero(people.image_index == k):
@@ -112,5 +114,30 @@ def _write_yolo_set(people: LabelledPeople, folder: Path, name: str) -> None:
             numbers = [*((corner + sides / 2) / size_wh), *(sides / size_wh)]
             triples = [f"{x:.7g} {y:.7g} {v}" for (x, y), v in zip(joints, people.visibility[n], strict=True)]
             lines.append(" ".join(["0", *(f"{number:.7g}" for number in numbers), *triples]))
-        atomic.write(folder / "images" / name / own.name, images.read_bytes(file))
-        atomic.write(folder / "labels" / name / f"{own.stem}.txt", "".join(f"{line}\n" for line in lines))
+        (places[0] / own).write_bytes(images.read_bytes(file))
+        (places[1] / f"{Path(own).stem}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def unique_names(files: Sequence[ImageFile]) -> list[str]:
+    """Names for copies of these images in one folder, also with equal suffixes: their own, else with folders in front.
+
+    >>> unique_names([ImageFile(f"{video}/0.png", Path("mice")) for video in ("a", "b")])
+    ['a_0.png', 'b_0.png']
+    """
+    names = [Path(file.name).name for file in files]
+    places = [file.folder / (file.archive or "") / file.name for file in files]
+    paths = [place.relative_to(place.anchor).parts for place in places]
+    for depth in range(2, max(map(len, paths), default=0) + 1):
+        stems = Counter(Path(name).stem.lower() for name in names)
+        if max(stems.values(), default=1) == 1:
+            return names
+        clashes = [stems[Path(name).stem.lower()] > 1 for name in names]
+        names = [
+            "_".join(path[-depth:]) if clash and len(path) >= depth else name
+            for clash, path, name in zip(clashes, paths, names, strict=True)
+        ]
+    seen: Counter[str] = Counter()
+    for k, name in enumerate(names):  # a.jpg beside a.png
+        seen[stem := Path(name).stem.lower()] += 1
+        names[k] = name if seen[stem] == 1 else f"{Path(name).stem}_{seen[stem]}{Path(name).suffix}"
+    return names

@@ -1,4 +1,4 @@
-"""Person boxes from a file in COCO's detection format."""
+"""Person boxes from a file of COCO results or COCO labels."""
 
 import re
 from collections import Counter, defaultdict
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats, image_box, xyxy_from_xywh
 from hevitpose.core.results import Detections
-from hevitpose.data.coco import read_numbers, short, with_area
+from hevitpose.data.coco import read_numbers, short, some, whole, with_area
+from hevitpose.io.folders import normalize_path
 from hevitpose.io.json_files import read_json
 
 PERSON = 1
-"""COCO's category of people; entries of another one are left out."""
+"""COCO's category of people."""
 Key = str | int
 
 
@@ -28,12 +29,14 @@ NOBODY = Detections(np.zeros((0, 4)), np.zeros(0))
 class DetectionFile:
     """The detections of many images, by `file_name` or by `image_id`.
 
-    `image_ids` are those of entries with a `file_name`; `empty` boxes had no width or no height and were left out.
+    `image_ids` are those of entries with a `file_name`; left out were `empty` boxes, without width or height, and
+    entries of an `other` category.
     """
 
     of: Mapping[Key, Detections]
     image_ids: Mapping[Key, int] = field(default_factory=dict)
     empty: int = 0
+    other: int = 0
 
     def find(self, path: Path, image_id: Key | None = None) -> Detections:
         """Those of one image: by its name or the end of its path, else by its `image_id`.
@@ -54,10 +57,11 @@ class DetectionFile:
         for key in self.of:
             if isinstance(key, str):
                 named[PurePosixPath(key).name].append(key)
-        images = Counter(path.name for path in paths)
+        names = [normalize_path(path.name) for path in paths]
+        images = Counter(names)
         return [
-            named[path.name][0] if key is None and images[path.name] == len(named[path.name]) == 1 else key
-            for path, key in zip(paths, keys, strict=True)
+            named[name][0] if key is None and images[name] == len(named[name]) == 1 else key
+            for name, key in zip(names, keys, strict=True)
         ]
 
     def image_id(self, key: Key | None) -> int | None:
@@ -67,11 +71,19 @@ class DetectionFile:
 
 def keys_of(path: Path, image_id: Key | None = None) -> list[Key]:
     """What a detection file may call this image, the most exact first."""
-    posix = PurePosixPath(path.as_posix())
-    keys: list[Key] = [str(PurePosixPath(*posix.parts[i:])) for i in range(len(posix.parts))]
-    keys.append(path.stem)
     number = number_of(path) if image_id is None else image_id
-    return keys if number is None else [*keys, number]
+    return names_of(path) if number is None else [*names_of(path), number]
+
+
+def names_of(path: Path) -> list[Key]:
+    """The ends of this path, then the same without suffix, as `normalize_path` spells them.
+
+    >>> names_of(Path("C:\\\\pics\\\\a.jpg"))
+    ['C:/pics/a.jpg', 'pics/a.jpg', 'a.jpg', 'C:/pics/a', 'pics/a', 'a']
+    """
+    parts = PurePosixPath(normalize_path(path.as_posix())).parts
+    ends = [PurePosixPath(*parts[i:]) for i in range(len(parts))]
+    return [*map(str, ends), *(str(end.with_suffix("")) for end in ends if end.name)]
 
 
 def number_of(path: Path) -> int | None:
@@ -86,60 +98,90 @@ def meets_image(boxes: Floats, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
     return np.asarray(((boxes[:, :2] < image[2:]) & (boxes[:, 2:] > image[:2])).all(axis=1))
 
 
-def read_detections(path: Path) -> DetectionFile:
-    """A list of entries with `file_name` or `image_id`, `bbox` (x, y, width, height of the person) and `score`.
+def read_detections(path: Path, category: str = "person") -> DetectionFile:
+    """Boxes of people from COCO's results or from a COCO file of labels.
 
-    `score` is 1 where it is missing; a box without width or height is left out, as detectors write such. Raises
-    InputError, naming the entry, where a box is no box.
+    Results are a list of entries with `file_name` or `image_id`, `bbox` (x, y, width, height) and `score`, 1 where it
+    is missing. Boxes belong if their category is the only one, or else the one called `category` (1 in results); the
+    others are counted in `other`, and boxes without width or height in `empty`. Raises InputError, naming the entry,
+    where a box cannot be one or no entry belongs.
     """
     content = read_json(path)
-    if not isinstance(content, list):
-        raise InputError(
-            path, "not a COCO detection file: it needs a list of entries with bbox and file_name or image_id"
-        )
+    entries, wanted = _entries(content, path, category)
     boxes: dict[Key, list[tuple[Floats, float]]] = defaultdict(list)
     image_ids: dict[Key, int] = {}
-    empty = 0
-    for position, entry in enumerate(content):
+    empty = other = 0
+    for position, entry in enumerate(entries):
         try:
-            found = _detection(entry)
+            found = _detection(entry, wanted)
         except KeyError as error:
             raise InputError(path, f"entry {position}: {error} is missing") from error
         except ValueError as error:
             raise InputError(path, f"entry {position}: {error}") from error
         if found is None:
+            other += 1
             continue
         key, box, score = found
-        if isinstance(entry.get("image_id"), int):
-            image_ids.setdefault(key, entry["image_id"])
+        if isinstance(image_id := whole(entry.get("image_id")), int):
+            image_ids.setdefault(key, image_id)
         its = boxes[key]  # Mentioned, even where no box is left.
         if box is None:
             empty += 1
         else:
             its.append((box, score))
+    if other and not boxes:
+        categories = some(sorted({str(entry.get("category_id")) for entry in entries}))
+        raise InputError(path, f"has no box of category {wanted}, only of {categories}")
     of = {
         key: Detections(np.array([b for b, _ in found]).reshape(-1, 4), np.array([s for _, s in found]))
         for key, found in boxes.items()
     }
-    return DetectionFile(of, image_ids, empty)
+    return DetectionFile(of, image_ids, empty, other)
 
 
-def _detection(entry: Any) -> tuple[Key, Floats | None, float] | None:
+def _entries(content: Any, path: Path, category: str) -> tuple[list[Any], str]:
+    """The entries of a file, each with the name of its image where that is known, and the category of people."""
+    if isinstance(content, Mapping) and isinstance(content.get("annotations"), list):
+        names = {
+            str(whole(image["id"])): image["file_name"]
+            for image in content.get("images") or ()
+            if isinstance(image, Mapping) and "id" in image and "file_name" in image
+        }
+        entries = [
+            {"file_name": names.get(str(whole(entry.get("image_id")))), **entry}
+            if isinstance(entry, Mapping)
+            else entry
+            for entry in content["annotations"]
+        ]
+        called = [
+            str(whole(one["id"]))
+            for one in content.get("categories") or ()
+            if isinstance(one, Mapping) and "id" in one and str(one.get("name")).lower() == category.lower()
+        ]
+    elif isinstance(content, list):
+        entries, called = content, []
+    else:
+        raise InputError(path, "not COCO detections: it needs a list of entries with bbox and file_name or image_id")
+    categories = {str(whole(e.get("category_id", PERSON))) for e in entries if isinstance(e, Mapping)}
+    return entries, categories.pop() if len(categories) == 1 else next(iter(called), str(PERSON))
+
+
+def _detection(entry: Any, wanted: str) -> tuple[Key, Floats | None, float] | None:
     """Image, box (None where it is empty) and score of an entry; None where it is of another category."""
     if not isinstance(entry, Mapping):
-        raise ValueError("an entry is a table of names and values")
-    category, score = entry.get("category_id", PERSON), entry.get("score", 1.0)
-    if not isinstance(category, int):
-        raise ValueError(f"category_id {short(category)} is no whole number")
-    if category != PERSON:
+        raise ValueError("an entry must be a table of names and values")
+    category, score = whole(entry.get("category_id", PERSON)), entry.get("score", 1.0)
+    if not isinstance(category, int | str):
+        raise ValueError(f"category_id {short(category)} is not a whole number")
+    if str(category) != wanted:
         return None
-    key = entry.get("image_id") if entry.get("file_name") is None else entry["file_name"]
+    key = whole(entry.get("image_id")) if entry.get("file_name") is None else entry["file_name"]
     if not isinstance(key, str | int):
         raise ValueError("it needs file_name (a text) or image_id (a whole number or a text)")
     if not isinstance(score, int | float) or not 0 <= score <= 1:
-        raise ValueError(f"score {short(score)} is no number between 0 and 1")
+        raise ValueError(f"score must be a number between 0 and 1, found {short(score)}")
     if isinstance(key, str):
-        key = str(PurePosixPath(key))  # ./a.jpg is a.jpg
+        key = str(PurePosixPath(normalize_path(key)))
     bbox = read_numbers(entry, "bbox", 4)
     empty = bool((bbox[2:] >= 0).all()) and not bbox[2:].all()
     return key, None if empty else with_area(xyxy_from_xywh(bbox)), float(score)

@@ -11,10 +11,12 @@ from typing import Any, get_args
 from hevitpose.core.errors import InputError
 from hevitpose.data.coco import keypoint_category, read_coco_json
 from hevitpose.data.datasets import Dataset, Format, Split
-from hevitpose.data.deeplabcut import LABELS
+from hevitpose.data.deeplabcut import LABELS, sheets_in
+from hevitpose.data.labelme import is_labelme
 from hevitpose.data.skeletons import skeleton_table
 from hevitpose.data.yolo import yolo_images
-from hevitpose.io.json_files import read_toml
+from hevitpose.io.folders import is_clutter
+from hevitpose.io.json_files import read_text, read_toml
 from hevitpose.metrics.names import Metric
 
 FILES = (".json", ".csv", ".mat")
@@ -62,26 +64,31 @@ def find_dataset(name: str, root: Path | None = None) -> Dataset:
 
 
 def dataset_in(folder: Path, root: Path | None = None) -> Dataset:
-    """The data set in a folder: by its TOML file where there is one, else YOLO's by its data.yaml, DeepLabCut's by its
-    `labeled-data`, COCO files by their names.
+    """The data set in a folder: by its TOML file where there is one, else YOLO's by its data.yaml (any YAML file with
+    `kpt_shape`), DeepLabCut's and Lightning Pose's by `labeled-data`, LabelMe's by its JSON files,
+    COCO files by their names.
 
     Without any of these it is the data set in the one folder inside that has some. Validation sets found by name are
     measured by "oks" where sigmas and areas are known, as with COCO's own, else by "pck_box", which suits any
     keypoints. Raises InputError where there is no annotation file, or more than one to train on.
     """
-    described = sorted(folder.glob("*.toml"))
+    described = _first_found(folder, ("*.toml",))
     if len(described) == 1:
         return _read(described[0].stem, read_toml(described[0]), root or folder, described[0])
-    if (folder / "data.yaml").is_file():
-        return _yolo(folder / "data.yaml")
+    yaml = _yolo_file(folder)
+    if yaml:
+        return _yolo(yaml)
     name = folder.resolve().name
-    if any(folder.glob(f"labeled-data/*/{LABELS}")):
-        return Dataset(name, Split(name, folder, folder, "pck_box", "deeplabcut"), ())
+    if labels := _deeplabcut(folder, name):
+        return labels
+    if any(map(is_labelme, _first_found(folder, ("*.json",))[:1])):
+        return Dataset(name, Split(name, folder, folder, "pck_box", "labelme"), ())
     train = _first_found(folder, TRAIN)
     validation = [file for file in _first_found(folder, VALIDATION) if file not in train]
     train = train or [file for file in _first_found(folder, UNSPLIT) if file not in validation]
     if not train and not validation:
-        inside = [place for place in sorted(folder.iterdir()) if place.is_dir() and _holds_sets(place)]
+        folders = (place for place in sorted(folder.iterdir()) if place.is_dir() and not is_clutter(place.name))
+        inside = [place for place in folders if _holds_sets(place)]
         if len(inside) == 1:
             return dataset_in(inside[0], root)
         if inside:
@@ -99,8 +106,40 @@ def dataset_in(folder: Path, root: Path | None = None) -> Dataset:
 
 def _holds_sets(folder: Path) -> bool:
     """Whether a data set lies in this folder by its own names: any JSON file would not do."""
-    own_names = ("*.toml", "data.yaml", f"labeled-data/*/{LABELS}", *TRAIN, *VALIDATION, *UNSPLIT[:-1])
-    return bool(_first_found(folder, own_names))
+    own_names = ("*.toml", f"labeled-data/*/{LABELS}", *TRAIN, *VALIDATION, *UNSPLIT[:-1])
+    return bool(_first_found(folder, own_names) or _yolo_file(folder))
+
+
+def _yolo_file(folder: Path) -> Path | None:
+    """YOLO's data.yaml, also under another name if it is the only one; None where there is none."""
+    if (folder / "data.yaml").is_file():
+        return folder / "data.yaml"
+    found = [file for file in _first_found(folder, ("*.y*ml",)) if _says_keypoints(file)]
+    if len(found) > 1:
+        raise InputError(folder, f"has several data sets of YOLO ({', '.join(file.name for file in found)}): name one")
+    return found[0] if found else None
+
+
+def _says_keypoints(yaml: Path) -> bool:
+    try:
+        return "kpt_shape" in read_text(yaml)
+    except InputError:
+        return False
+
+
+def _deeplabcut(folder: Path, name: str) -> Dataset | None:
+    """A project of DeepLabCut, or of Lightning Pose: one CSV file beside `labeled-data`, others are to validate on."""
+    if sheets_in(folder):
+        return Dataset(name, Split(name, folder, folder, "pck_box", "deeplabcut"), ())
+    own = _first_found(folder, (LABELS,)) if (folder / "labeled-data").is_dir() else []
+    if own:
+        first, *others = (
+            Split(name if k == 0 else sheet.stem, sheet, folder, "pck_box", "deeplabcut") for k, sheet in enumerate(own)
+        )
+        return Dataset(name, first, tuple(others))
+    if hdf5 := _first_found(folder, ("labeled-data/*/CollectedData*.h5",)):
+        raise InputError(hdf5[0], "labels are read from the CSV file that DeepLabCut writes beside it; it is missing")
+    return None
 
 
 def _metric(file: Path) -> Metric:
@@ -117,14 +156,18 @@ def _metric(file: Path) -> Metric:
 def _yolo(path: Path) -> Dataset:
     name = path.parent.resolve().name
     found = {
-        key: Split(name if key == "train" else key, path, folder, "pck_box", "yolo")
-        for key, folder in yolo_images(path).items()
+        key: Split(name if key == "train" else key, path, first, "pck_box", "yolo", further_images=tuple(others))
+        for key, (first, *others) in yolo_images(path).items()
     }
     return Dataset(name, found.get("train"), (found["val"],) if "val" in found else ())
 
 
 def _first_found(folder: Path, patterns: Sequence[str]) -> list[Path]:
-    return next((found for pattern in patterns if (found := sorted(folder.glob(pattern)))), [])
+    for pattern in patterns:
+        found = sorted(folder.glob(pattern))
+        if wanted := [file for file in found if not any(map(is_clutter, file.relative_to(folder).parts))]:
+            return wanted
+    return []
 
 
 def _split_name(file: Path) -> str:

@@ -1,8 +1,9 @@
 """Predictions for a labelled set as COCO results, written and read again."""
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.results import Predictions
-from hevitpose.data.coco import read_numbers, short
-from hevitpose.data.detections import PERSON
+from hevitpose.data.coco import read_numbers, short, whole
+from hevitpose.data.detections import PERSON, names_of
 from hevitpose.io import atomic
+from hevitpose.io.folders import normalize_path
 from hevitpose.io.json_files import read_json
 
 
@@ -49,10 +51,9 @@ def read_predictions(path: Path, people: LabelledPeople) -> tuple[Predictions, l
     on another image, another number of keypoints, or what is no finite number.
     """
     content = read_json(path)
-    if not isinstance(content, list) or not content:
-        raise InputError(path, "no COCO results: it needs a list of entries with image_id, keypoints and score")
-    place = {str(image_id): k for k, image_id in enumerate(people.image_ids)}
-    place |= {file.name: k for k, file in enumerate(people.images)}
+    if not isinstance(content, list):
+        raise InputError(path, "not COCO results: it needs a list of entries with image_id, keypoints and score")
+    place = _names(people)
     images, triples, scores, persons = [], [], [], []
     of_id = {str(n): k for k, n in enumerate(people.ids)}
     categories = {str(category) for category in (PERSON, *people.category_ids)}
@@ -72,15 +73,27 @@ def read_predictions(path: Path, people: LabelledPeople) -> tuple[Predictions, l
         triples.append(keypoints)
         scores.append(score)
         persons.append(person)
-    if not images:
+    if content and not images:
         raise InputError(path, f"has no entry of the category {' or '.join(sorted(categories))}")
-    image_index, joints = np.array(images), np.array(triples).reshape(len(images), -1, 3)
-    person_of = _whose(path, people, image_index, persons)
+    image_index = np.array(images, dtype=np.int64)
+    joints = np.array(triples).reshape(len(images), people.skeleton.num_keypoints, 3)
+    person_of = _whose(path, people, image_index, persons) if images else None
     stated = "ground truth, by annotation_id" if None not in persons else f"not stated by {path.name}"
     places = joints[..., :2]
     boxes = geometry.corner_frame(np.concatenate([places.min(axis=1), places.max(axis=1)], axis=-1))
     read = Predictions(image_index, boxes, places, joints[..., 2], np.array(scores), person_of, stated)
     return read, _notes(people, read, len(content))
+
+
+def _names(people: LabelledPeople) -> dict[str, int]:
+    """The image of each id and file name, and of each end of its path and stem where only one image has it."""
+    every: dict[str, set[int]] = defaultdict(set)
+    for k, file in enumerate(people.images):
+        for key in names_of(Path(file.name)):
+            every[str(key)].add(k)
+    place = {key: images.pop() for key, images in every.items() if len(images) == 1}
+    place |= {normalize_path(file.name): k for k, file in enumerate(people.images)}
+    return place | {str(image_id): k for k, image_id in enumerate(people.image_ids)}
 
 
 def _notes(people: LabelledPeople, found: Predictions, entries: int) -> list[str]:
@@ -103,15 +116,15 @@ def _entry(
     """Image, keypoints, score and labelled person of an entry; None where it is of another category."""
     if not isinstance(entry, Mapping):
         raise ValueError("an entry is a table of names and values")
-    if str(entry.get("category_id", PERSON)) not in categories:
+    if str(whole(entry.get("category_id", PERSON))) not in categories:
         return None
-    name, number = entry.get("file_name"), entry.get("image_id")
+    name, number = entry.get("file_name"), whole(entry.get("image_id"))
     if name is None and number is None:
         raise ValueError("image_id is missing")
     # A number can be another program's; a name, or the end of its path, says more.
-    parts = PurePosixPath("" if name is None else str(name)).parts
-    ends = [str(PurePosixPath(*parts[i:])) for i in range(len(parts))]
-    key = next((key for key in (*ends, str(number)) if key in place), None)
+    names = [] if name is None else names_of(Path(str(name)))
+    numbers = [] if number is None else [number, *names_of(Path(str(number)))]
+    key = next((str(key) for key in (*names, *numbers) if str(key) in place), None)
     if key is None:
         raise ValueError(f"image {short(str(number if name is None else name))} is not in the set")
     keypoints, score = read_numbers(entry, "keypoints", 3 * num_keypoints), float(read_numbers(entry, "score", 1)[0])

@@ -1,10 +1,11 @@
-"""YOLO-pose data sets: a data.yaml, images under `images`, and a text file of the same name under `labels`.
+"""YOLO-pose data sets: a data.yaml, images under `images`, and a text file of each under `labels` or beside it.
 
 Everything is a share of the upright image's width and height, as the converter of Ultralytics writes it: keypoints
 are COCO's x and y divided by them without a shift of half a pixel, boxes are centre and size.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +15,48 @@ from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.keypoint_names import mirror_from_names
-from hevitpose.core.labels import ImageFile, LabelledPeople, labelled_people
+from hevitpose.core.labels import Finding, ImageFile, LabelledPeople, labelled_people
 from hevitpose.core.skeleton import COCO17, Skeleton
-from hevitpose.data.coco import read_keypoints, short, with_area
+from hevitpose.data.coco import read_keypoints, short, some, with_area
 from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
 from hevitpose.io import images
+from hevitpose.io.folders import files_below, find_file
 from hevitpose.io.json_files import read_text, read_yaml
 
 LARGEST_SHARE = 2.0
-"""What is further out is no share of an image's width: often pixels."""
+"""What lies further out is not a share of an image's width, but often pixels."""
+NOT_LABELS = ("classes.txt", "labels.txt", "notes.txt", "readme.txt", "README.txt")
+"""Text files that tools put among labels."""
 
 
-def yolo_images(path: Path) -> dict[str, Path]:
-    """Where the images of `train` and `val` lie, as a data.yaml says. Raises InputError."""
+def yolo_images(path: Path) -> dict[str, tuple[Path, ...]]:
+    """Where the images of `train` and `val` lie, as a data.yaml says: folders and text files of names.
+
+    Raises InputError.
+    """
     content = read_yaml(path)
     base = path.parent / str(content.get("path") or "")
     found = {}
     for key in ("train", "val"):
         value = content.get(key)
-        value = value[0] if isinstance(value, list) and len(value) == 1 else value
-        if not isinstance(value, str | None):
-            raise InputError(path, f"{key} must be one folder or text file, found {short(value)}")
-        if value:
-            # Roboflow writes ../train/images for what lies in train/images.
-            places = (base / value, path.parent / value, path.parent / value.removeprefix("../"))
-            found[key] = next((place for place in places if place.exists()), places[0])
+        values = value if isinstance(value, list) else [value] if value else []
+        if not all(isinstance(one, str) and one for one in values):
+            raise InputError(path, f"{key} must be folders or text files, found {short(value)}")
+        if values:
+            found[key] = tuple(_place(one.replace("\\", "/"), base, path.parent) for one in values)
     if not found:
         raise InputError(path, "names neither train nor val")
     return found
 
 
-def read_yolo(path: Path, folder: Path, name: str, table: SkeletonTable | None = None) -> LabelledPeople:
-    """People of the images in `folder`, or in the list of images if that is a text file, by the data.yaml `path`.
+def _place(name: str, base: Path, beside: Path) -> Path:
+    # Roboflow writes ../train/images for what lies in train/images.
+    places = (base / name, beside / name, beside / name.removeprefix("../"))
+    return next((place for place in places if place.exists()), places[0])
+
+
+def read_yolo(path: Path, sources: Sequence[Path], name: str, table: SkeletonTable | None = None) -> LabelledPeople:
+    """People of the images in `sources`, folders or text files that list images, by the data.yaml `path`.
 
     Keypoint names are its `kpt_names`, else those of `table`, else COCO's where number and partners (`flip_idx`) are
     COCO's, else keypoint_0 and so on. `download` and other commands of it are ignored. Raises InputError.
@@ -54,9 +65,10 @@ def read_yolo(path: Path, folder: Path, name: str, table: SkeletonTable | None =
     skeleton, values = _skeleton(content, path, table)
     files: list[ImageFile] = []
     rows: list[tuple[int, Floats, Floats]] = []
-    for image in _images(folder):
-        labels = _labels_of(image)
-        if not labels.is_file():
+    every = list(dict.fromkeys(image for source in sources for image in _images(source, path.parent)))
+    labels_of = {image: _labels_of(image) for image in every}
+    for image, labels in labels_of.items():
+        if labels is None:
             continue
         file = ImageFile(image.name, image.parent)
         size_wh, _ = images.read_size(file)
@@ -69,9 +81,35 @@ def read_yolo(path: Path, folder: Path, name: str, table: SkeletonTable | None =
             if person:
                 rows.append((len(files) - 1, *person))
     if not rows:
-        raise InputError(folder, f"no labelled keypoint in the labels of its {len(files)} images")
+        where = f"{len(files)} of {len(every)} images have labels"
+        raise InputError(sources[0], f"no labelled keypoint ({where})")
     image_index, boxes, joints = (np.array(column) for column in zip(*rows, strict=True))
-    return labelled_people(name, skeleton, files, image_index, joints, boxes)
+    findings = _unmatched(sources, labels_of)
+    return labelled_people(name, skeleton, files, image_index, joints, boxes, findings=findings)
+
+
+def _unmatched(sources: Sequence[Path], labels_of: Mapping[Path, Path | None]) -> list[Finding]:
+    """Images without labels, labels without an image, and labels of several images."""
+    findings = []
+    without = [image for image, labels in labels_of.items() if labels is None]
+    if without:
+        problem = f"{len(without)} of {len(labels_of)} images have no labels ({some(image.name for image in without)})"
+        findings.append(Finding("unlabelled images", "", problem))
+    used = Counter(labels for labels in labels_of.values() if labels)
+    folders = {_counterpart(source) for source in sources if source.is_dir()} | {labels.parent for labels in used}
+    every = {file for folder in folders if folder.is_dir() for file in files_below(folder, {".txt"})}
+    places = {labels.resolve() for labels in used}
+    lost = [file for file in sorted(every) if file.name not in NOT_LABELS and file.resolve() not in places]
+    if lost and all(source.is_dir() for source in sources):  # a list of images may leave out some
+        findings.append(
+            Finding("labels without image", "", f"labels without an image: {len(lost)} ({some(map(str, lost))})")
+        )
+    findings += [
+        Finding("shared labels", labels.name, f"{count} images have these labels: only their suffixes differ")
+        for labels, count in used.items()
+        if count > 1
+    ]
+    return findings
 
 
 def _skeleton(content: Mapping[str, Any], path: Path, table: SkeletonTable | None) -> tuple[Skeleton, int]:
@@ -121,22 +159,33 @@ def _skeleton(content: Mapping[str, Any], path: Path, table: SkeletonTable | Non
     return skeleton_from_coco(category_with(category, table) if table else category, str(path)), values
 
 
-def _images(folder: Path) -> list[Path]:
-    if folder.suffix == ".txt":
-        return [folder.parent / line.strip() for line in read_text(folder).splitlines() if line.strip()]
-    if not folder.is_dir():
-        raise InputError(folder, "no such folder")
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in images.SUFFIXES)
+def _images(source: Path, beside: Path) -> list[Path]:
+    if source.is_dir():
+        return files_below(source, images.SUFFIXES)
+    if source.suffix != ".txt":
+        raise InputError(source, "no such folder")
+    found = []
+    for name in filter(None, map(str.strip, read_text(source).splitlines())):
+        folder = source.parent if find_file(source.parent, name) else beside
+        found.append(folder / (find_file(folder, name) or name))
+    return found
 
 
-def _labels_of(image: Path) -> Path:
-    """The same path under `labels` instead of the last `images`; beside the image where there is no such folder."""
-    parts = list(image.parts)
-    for k in range(len(parts) - 2, -1, -1):
+def _labels_of(image: Path) -> Path | None:
+    """The text file of the same name under `labels` instead of the last `images` of the path, else beside the image."""
+    for folder in (_counterpart(image.parent), image.parent):
+        if name := find_file(folder, f"{image.stem}.txt"):
+            return folder / name
+    return None
+
+
+def _counterpart(folder: Path) -> Path:
+    """The folder with `labels` instead of its last `images`; the folder itself where it has none."""
+    parts = list(folder.parts)
+    for k in range(len(parts) - 1, -1, -1):
         if parts[k] == "images":
-            parts[k] = "labels"
-            break
-    return Path(*parts).with_suffix(".txt")
+            return Path(*parts[:k], "labels", *parts[k + 1 :])
+    return folder
 
 
 def _person(line: str, count: int, values: int, size_wh: Floats) -> tuple[Floats, Floats] | None:

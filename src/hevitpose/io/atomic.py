@@ -1,8 +1,9 @@
 """Files that are either whole or not there."""
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -29,6 +30,25 @@ def write_with(path: Path, writer: Callable[[Path], object]) -> None:
         _write_with(path, writer)
     except OSError as error:
         raise _unwritable(path, error) from error
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path`, moved there if the block ends without an error, else removed.
+
+    `path` must be missing or an empty folder. Raises InputError where the system refuses.
+    """
+    temporary = path.with_name(f".{os.getpid()}-{hash(path.name) & 0xFFFFFFFF:08x}.part")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.is_dir():
+            path.rmdir()
+        temporary.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def refuse_unwritable_file(path: Path) -> None:

@@ -1,9 +1,11 @@
 """Reading and writing images, and cutting crops out of them."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib import import_module
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
@@ -29,6 +31,8 @@ SUFFIXES = frozenset(
     | {".webp"}
 )
 """What is taken for an image in a folder."""
+HEIC = frozenset({".heic", ".heif"})
+"""Read where pillow-heif is installed."""
 MAX_MEGAPIXELS = 300
 """Larger ones would need gigabytes; Pillow's own limit is below what cameras take."""
 PROGRAMS = ("EPS",)
@@ -44,19 +48,29 @@ _UPRIGHT = {
 }
 """What turns an image of this EXIF orientation upright."""
 _ON_THEIR_SIDE = (5, 6, 7, 8)
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_JPEG_END = b"\xff\xd9"
+FULL_SCALES = (255, 4095, 65535)
+"""Images deeper than 8 bits are scaled by the first of these that holds them, floats by 1 if that does."""
+BRIGHTEST_SHARE = 0.001
+OVERSHOOT = 1.25
+"""A scale holds an image if all but this share of its pixels are below this times the scale."""
 _CHANGING_PROCESS = Lock()
+logger = logging.getLogger(__name__)
 
 
 def read(source: ImageFile | str | PathLike[str]) -> Image:
     """The image as RGB, turned upright by its EXIF orientation.
 
-    16-bit, palette, grey and CMYK images become 8-bit RGB; what is transparent becomes white.
-    Raises InputError where the file is missing, broken or no image.
+    Palette, grey and CMYK images become 8-bit RGB; what is transparent becomes white. 16 and 32 bits and floats are
+    scaled by `FULL_SCALES`. Of several images in a file (GIF, TIFF) the first is read, with a warning in the log.
+    Raises InputError where the file is missing, broken or not an image.
     """
     file = source if isinstance(source, ImageFile) else ImageFile(Path(source).name, Path(source).parent)
     with _one_line_errors(file), _identified(_content(file)) as image:
-        image.load()
-        return np.asarray(_rgb(_upright(image)))
+        if (frames := _frames(image)) > 1:
+            logger.warning("%s: holds %d images; the first is used", file, frames)
+        return np.asarray(_rgb(_upright(_loaded(image, _content(file)))))
 
 
 def decode(source: bytes | PILImage.Image, name: str = "image") -> Image:
@@ -73,11 +87,12 @@ def write_png(path: Path, image: Image) -> None:
 
 
 class Look(NamedTuple):
-    """Width and height of an image upright and as it is stored, and its EXIF orientation, 1 where it has none."""
+    """What `look` says of an image: width and height upright and as stored, EXIF orientation (else 1), how many."""
 
     upright: tuple[int, int]
     stored: tuple[int, int]
     orientation: int
+    frames: int = 1
 
 
 def read_size(file: ImageFile) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -89,8 +104,9 @@ def read_size(file: ImageFile) -> tuple[tuple[int, int], tuple[int, int]]:
 def look(file: ImageFile) -> Look:
     """What `read_size` says and more, once every pixel could be decoded. Raises InputError."""
     with _one_line_errors(file), _identified(_content(file)) as image:
-        image.load()
-        return _look(image)
+        frames = _frames(image)
+        _loaded(image, _content(file))
+        return _look(image)._replace(frames=frames)
 
 
 def _look(image: PILImage.Image) -> Look:
@@ -103,6 +119,36 @@ def read_bytes(file: ImageFile) -> bytes:
     with _one_line_errors(file):
         content = _content(file)
         return content.getvalue() if isinstance(content, BytesIO) else content.read_bytes()
+
+
+def _frames(image: PILImage.Image) -> int:
+    """How many images the file holds; the preview in a phone's JPEG does not count."""
+    return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
+
+
+def _loaded(image: PILImage.Image, content: Path | BytesIO) -> PILImage.Image:
+    """The image, all its pixels decoded; a JPEG may lack its end marker and nothing else."""
+    try:
+        image.load()
+    except OSError:
+        whole = _with_end_marker(content) if image.format == "JPEG" else None
+        if whole is None:
+            raise
+        return whole
+    return image
+
+
+def _with_end_marker(content: Path | BytesIO) -> PILImage.Image | None:
+    """The JPEG with an end marker appended; None where pixels are missing too."""
+    data = content.getvalue() if isinstance(content, BytesIO) else content.read_bytes()
+    data = data.removesuffix(_JPEG_END[:1])
+    # Bytes before the marker are skipped after the last pixel; if one is missing, they are decoded into it.
+    fillers = (b"", b"\x55" * 64, b"\xaa\x13" * 32)
+    first, *others = (_identified(BytesIO(data + filler + _JPEG_END)) for filler in fillers)
+    try:
+        return first if all(other.tobytes() == first.tobytes() for other in others) else None
+    except OSError:
+        return None
 
 
 @contextmanager
@@ -118,6 +164,8 @@ def _one_line_errors(file: ImageFile) -> Iterator[None]:
         raise InputError(str(file), "is a folder") from error
     except UnidentifiedImageError as error:
         raise InputError(str(file), "not an image in a known format") from error
+    except HeicError as error:
+        raise InputError(str(file), "an image in HEIC: convert it to JPEG, or pip install pillow-heif") from error
     except PILImage.DecompressionBombError as error:
         raise InputError(str(file), f"image too large: {error}") from error
     except Exception as error:  # On a broken file the decoders of Pillow and of zipfile raise nearly every type.
@@ -145,7 +193,7 @@ def _identified(content: Path | BytesIO) -> PILImage.Image:
         warnings.simplefilter("ignore")
         limit, PILImage.MAX_IMAGE_PIXELS = PILImage.MAX_IMAGE_PIXELS, None
         try:
-            image = PILImage.open(content)
+            image = _opened(content)
         finally:
             PILImage.MAX_IMAGE_PIXELS = limit
     if image.width * image.height > MAX_MEGAPIXELS * 1e6:
@@ -155,6 +203,37 @@ def _identified(content: Path | BytesIO) -> PILImage.Image:
         image.close()
         raise UnidentifiedImageError
     return image
+
+
+def _opened(content: Path | BytesIO) -> PILImage.Image:
+    try:
+        return PILImage.open(content)
+    except UnidentifiedImageError:
+        head = content.getvalue()[:12] if isinstance(content, BytesIO) else _head(content)
+        if head[4:8] != b"ftyp" or head[8:] not in _HEIC_BRANDS:
+            raise
+    if not reads_heic():
+        raise HeicError
+    return PILImage.open(content)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(12)
+
+
+class HeicError(Exception):
+    """An image in HEIC, without pillow-heif."""
+
+
+@lru_cache(maxsize=1)
+def reads_heic() -> bool:
+    """Whether HEIC images can be read: pillow-heif is installed."""
+    try:
+        import_module("pillow_heif").register_heif_opener()
+    except ImportError:
+        return False
+    return True
 
 
 def _upright(image: PILImage.Image) -> PILImage.Image:
@@ -182,16 +261,28 @@ def _rgb(image: PILImage.Image) -> PILImage.Image:
 
 
 def _from_deep(image: PILImage.Image) -> PILImage.Image:
-    """One channel of 16 bits (0 to 65535) or of floats (0 to 1, else 0 to 255) as 8-bit RGB."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0, posinf=0, neginf=0)
-    top = 65535 if image.mode.startswith("I") else (1 if values.max(initial=0) <= 1 else 255)
-    grey = (np.clip(values / top, 0, 1) * 255).round().astype(np.uint8)
+    """One channel of 16 or 32 bits or of floats as 8-bit RGB, scaled by `full_scale`."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0, posinf=0, neginf=0)
+    grey = (np.clip(values / full_scale(values, image.mode == "F"), 0, 1) * 255).round().astype(np.uint8)
     return PILImage.fromarray(grey).convert("RGB")
 
 
 def resize(image: Image, size_hw: tuple[int, int]) -> Image:
     """The whole image at another size; bilinear, with averaging where it shrinks."""
     return np.asarray(PILImage.fromarray(image).resize(size_hw[::-1], PILImage.Resampling.BILINEAR))
+
+
+def full_scale(values: NDArray[np.floating], floats: bool) -> float:
+    """The value that becomes white: 1 (floats), 255, 4095 or 65535, the first that holds the image, else its brightest.
+
+    >>> full_scale(np.array([0.0, 900, 4000]), floats=False)
+    4095.0
+    """
+    if not values.size:
+        return 1.0
+    brightest = float(np.quantile(values, 1 - BRIGHTEST_SHARE, method="higher"))
+    scales = (1, *FULL_SCALES) if floats else FULL_SCALES
+    return float(next((scale for scale in scales if brightest <= OVERSHOOT * scale), brightest))
 
 
 def cut(image: Image, matrix: geometry.Floats, size_hw: tuple[int, int]) -> Image:

@@ -1,7 +1,8 @@
-"""Faults of the images of labelled data: not there, not whole, not of the size that was labelled."""
+"""Faults of the images of labelled data: missing, damaged, or not of the size that was labelled."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import compress
 from os import cpu_count
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -10,10 +11,9 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.labels import ImageFile
+from hevitpose.core.labels import Finding, ImageFile
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
-from hevitpose.data.check.labels import Finding
-from hevitpose.data.coco import image_file, is_image, short
+from hevitpose.data.coco import image_file, is_image, short, whole
 from hevitpose.io import images
 
 Size = tuple[float, float]
@@ -28,28 +28,46 @@ def check_images(
     """
     findings: list[Finding] = []
     sizes: dict[str, Size] = {}
-    there: list[tuple[str, str, ImageFile]] = []
-    files = set()
-    inside: dict[Path, set[str]] = {}
+    named: list[tuple[str, str, ImageFile]] = []
     for position, image in enumerate(images):
         if not is_image(image):
-            findings.append(("image", f"image at position {position}", f"needs id and file_name: {short(image)}"))
+            problem = f"needs id and file_name: {short(image)}"
+            findings.append(Finding("image", f"image at position {position}", problem))
             continue
-        key, record = str(image["id"]), f"image {image['id']}"
+        own_id = whole(image["id"])
+        key, record = str(own_id), f"image {own_id}"
         if key in sizes:
-            findings.append(("duplicate image", record, f"its id is also that of another ({image['file_name']})"))
-        if isinstance(image["id"], str):
-            findings.append(("id as text", record, f"its id is the text {image['id']!r}"))
+            problem = f"has the same id as another image ({image['file_name']})"
+            findings.append(Finding("duplicate image", record, problem))
+        if isinstance(own_id, str):
+            findings.append(Finding("id as text", record, f"its id is the text {own_id!r}"))
         sizes[key] = _size_of(image)
-        file = image_file(image, folder)
-        files.add(file)
-        if _is_there(file, inside):
-            there.append((key, record, file))
-        else:
-            findings.append(("missing image", record, f"there is no {file}"))
+        named.append((key, record, image_file(image, folder)))
+    findings += check_files(named, sizes, open_images, name, on_progress)
+    return {file for _, _, file in named}, sizes, findings
+
+
+def check_files(
+    named: Sequence[tuple[str, str, ImageFile]],
+    sizes: dict[str, Size],
+    open_images: bool,
+    name: str,
+    on_progress: OnProgress,
+) -> list[Finding]:
+    """Which of the images (image id, record, file) are missing, and with `open_images` the faults of the others.
+
+    `sizes` are width and height by image id; with `open_images` they become the true ones.
+    """
+    inside: dict[Path, set[str]] = {}
+    there = [_is_there(file, inside) for _, _, file in named]
+    findings = [
+        Finding("missing image", record, f"there is no {file}")
+        for (_, record, file), is_there in zip(named, there, strict=True)
+        if not is_there
+    ]
     if open_images:
-        findings += _image_faults(there, sizes, name, on_progress)
-    return files, sizes, findings
+        findings += _image_faults(list(compress(named, there)), sizes, name, on_progress)
+    return findings
 
 
 def is_above_0(value: Any) -> TypeGuard[float]:
@@ -87,11 +105,14 @@ def _image_faults(
         looks = pool.map(_look, (file for _, _, file in there))
         for done, ((key, record, file), look) in enumerate(zip(there, looks, strict=True), start=1):
             if isinstance(look, InputError):
-                yield "unreadable image", record, str(look)
+                yield Finding("unreadable image", record, str(look))
             else:
-                fault = _size_fault(file, sizes[key], *look)
+                if look.frames > 1:
+                    problem = f"{file.name} holds {look.frames} images; only the first is used"
+                    yield Finding("several images", record, problem)
+                fault = _size_fault(file, sizes[key], *look[:3])
                 if fault:
-                    yield fault[0], record, fault[1]
+                    yield Finding(fault[0], record, fault[1])
                 sizes[key] = look.upright
             on_progress(Progress(f"images of {name}", done, len(there)))
 
@@ -109,10 +130,10 @@ def _size_fault(file: ImageFile, said: Size, upright: Size, stored: Size, orient
     if not unsaid and said != upright:
         size = f"{upright[0]:g} x {upright[1]:g} upright, the file says {said[0]:g} x {said[1]:g}"
         before = said == stored
-        kind = "turned image" if before else "image size"
-        return kind, f"{file.name} is {size}{', before it is turned' if before else ''}"
+        kind = "unapplied EXIF" if before else "image size"
+        return kind, f"{file.name} is {size}{', as without its EXIF orientation' if before else ''}"
     size_tells = not unsaid and upright != stored
     if orientation == 1 or size_tells:
         return None
-    turned = f"{file.name} is turned or mirrored when it is shown (EXIF orientation {orientation})"
-    return "EXIF orientation", f"{turned}, and no size tells whether its labels are, too"
+    turned = f"{file.name} has EXIF orientation {orientation}"
+    return "EXIF orientation", f"{turned}, and no size tells whether its labels are of the upright image"

@@ -1,3 +1,4 @@
+import json
 import multiprocessing
 import os
 import pickle
@@ -10,7 +11,7 @@ import pytest
 
 from hevitpose.core.errors import InputError, MissingExtraError
 from hevitpose.core.labels import LabelledPeople
-from hevitpose.core.model_config import ModelConfig, model_config_from_metadata
+from hevitpose.core.model_config import KEY, ModelConfig, model_config_from_metadata
 from hevitpose.core.skeleton import MPII16, Skeleton
 from hevitpose.inference import network
 from hevitpose.inference.backends import OnnxGraph, RuntimeOptions
@@ -173,3 +174,14 @@ def test_a_forked_process_opens_its_own_session(real_crops):
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
         found = pool.submit(estimator, real_crops[0], boxes).result(timeout=60)
     assert found.all_keypoints == pytest.approx(expected)
+
+
+def test_a_file_of_an_unknown_architecture_runs_if_it_says_how(tmp_path, real_crops):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(find_weights(DEFAULT))
+    (entry,) = (each for each in model.metadata_props if each.key == KEY)
+    entry.value = json.dumps(json.loads(entry.value) | {"architecture": "later", "variant": "unheard_of=1"})
+    onnx.save(model, tmp_path / "later.onnx")
+    theirs, ours = load_network(tmp_path / "later.onnx"), load_network(DEFAULT)
+    assert theirs.config.architecture == "later"
+    assert (theirs.heatmap_fn(real_crops[:1]) == ours.heatmap_fn(real_crops[:1])).all()

@@ -22,7 +22,7 @@ class ModelConfig:
     `flip_test`: the file's graph averages with the mirrored crop itself.
     """
 
-    architecture: NetworkName
+    architecture: str
     skeleton: Skeleton
     input_size: tuple[int, int]
     padding: float
@@ -42,10 +42,10 @@ def model_config_from_metadata(metadata: Mapping[str, str], source: str | PathLi
         config = json.loads(metadata[KEY])
         skeleton = config["skeleton"]
         height, width = config["input_size"]
-        if config["architecture"] not in get_args(NetworkName):
-            raise InputError(source, f"weights of an unknown network {config['architecture']!r}")
+        # A graph of another version runs as well, if it says how to crop and decode; only torch must know the network.
+        known = config["architecture"] in get_args(NetworkName)
         return ModelConfig(
-            config["architecture"],
+            str(config["architecture"]),
             Skeleton(
                 skeleton["name"],
                 tuple(skeleton["keypoints"]),
@@ -57,7 +57,7 @@ def model_config_from_metadata(metadata: Mapping[str, str], source: str | PathLi
             (int(height), int(width)),
             float(config["padding"]),
             Codec(**config["codec"]) if "codec" in config else EDGES,
-            parse_variant(str(config.get("variant", "")), str(source)),
+            parse_variant(str(config.get("variant", "")), str(source)) if known else PLAIN,
             bool(config.get("flip_test", False)),
         )
     except InputError:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from torch import nn
 
@@ -46,8 +47,15 @@ NETWORKS: dict[NetworkName, Architecture] = {
 }
 
 
+def _entry(name: str) -> Architecture:
+    entry = NETWORKS.get(cast("NetworkName", name))
+    if entry is None:
+        raise InputError(name, f"no such network (known: {', '.join(NETWORKS)})")
+    return entry
+
+
 def build_network(
-    name: NetworkName, num_keypoints: int, variant: Variant = PLAIN, pretrained: bool | Path = False
+    name: str, num_keypoints: int, variant: Variant = PLAIN, pretrained: bool | Path = False
 ) -> nn.Module:
     """The network with random weights, or with ImageNet's of timm's hub, or of a file, in its backbone.
 
@@ -56,23 +64,23 @@ def build_network(
     refuse_variant(name, variant)
     options = variant.options | ({"pretrained": pretrained} if pretrained else {})
     try:
-        return NETWORKS[name].build(num_keypoints, **options)
+        return _entry(name).build(num_keypoints, **options)
     except ModuleNotFoundError as error:
         if error.name != "timm":
             raise
-        raise MissingExtraError("baselines", NETWORKS[name].title) from error
+        raise MissingExtraError("baselines", _entry(name).title) from error
     except (OSError, RuntimeError) as error:
         if not pretrained:
             raise
-        source = pretrained if isinstance(pretrained, Path) else NETWORKS[name].title
+        source = pretrained if isinstance(pretrained, Path) else _entry(name).title
         raise InputError(source, f"no weights to begin with ({_in_a_line(error)})") from error
     except ValueError as error:
         raise InputError(network_spec(name, variant), str(error)) from error
 
 
-def refuse_variant(name: NetworkName, variant: Variant) -> None:
+def refuse_variant(name: str, variant: Variant) -> None:
     """Raise InputError where the network has not what the variant changes."""
-    network = NETWORKS[name]
+    network = _entry(name)
     if set(variant.options) - set(network.options):
         own = f"has only {', '.join(network.options)}" if network.options else "has no variants"
         raise InputError(network_spec(name, variant), f"{network.title} {own}")
@@ -82,6 +90,6 @@ def _in_a_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def title_of(name: NetworkName, variant: Variant = PLAIN) -> str:
+def title_of(name: str, variant: Variant = PLAIN) -> str:
     """The paper's name of the network, and in what this one differs from it."""
-    return ", ".join(filter(None, (NETWORKS[name].title, str(variant).replace(":", ", "))))
+    return ", ".join(filter(None, (_entry(name).title, str(variant).replace(":", ", "))))

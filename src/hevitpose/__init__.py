@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hevitpose.core.results import Detections, ImagePoses, Person
     from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
     from hevitpose.data.find import find_dataset
+    from hevitpose.export.checked import export_onnx
     from hevitpose.inference.backends import RuntimeOptions
     from hevitpose.inference.estimator import PoseEstimator
     from hevitpose.inference.inputs import Frame
@@ -44,6 +45,7 @@ __all__ = [
     "Skeleton",
     "TrainingDiverged",
     "draw",
+    "export_onnx",
     "find_dataset",
     "hevitpose_b",
     "hevitpose_s",
@@ -69,6 +71,7 @@ _HOMES = {
     "Skeleton": "core.skeleton",
     "TrainingDiverged": "core.errors",
     "draw": "view.draw",
+    "export_onnx": "export.checked",
     "find_dataset": "data.find",
     "hevitpose_b": "models.hevitpose",
     "hevitpose_s": "models.hevitpose",

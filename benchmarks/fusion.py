@@ -148,7 +148,7 @@ def replace_attention(model: nn.Module, form: Callable[[CGSRAttention], nn.Modul
 
 def scale_pixels_in_the_stem(model: nn.Module) -> None:
     """Pixels are divided by their deviation through the first convolution's weights: what is left is / 1."""
-    stem: Any = model.get_submodule("embedding.0")
+    stem: Any = model.get_submodule("embedding.conv")
     stem.weight /= torch.tensor(STD).view(1, 3, 1, 1) * 255
 
 

@@ -1,10 +1,10 @@
-"""Make the files that ship from a run's weights: safetensors, ONNX, card, curve, and their scores in results/.
+"""Make the bundled files from a run's weights: safetensors, ONNX, card, curve, and their scores in results/.
 
     python tools/release_weights.py RUN NAME --commit COMMIT_OF_THE_RUN --score mpii_val=mpii_val lsp_val=lsp_val
     python tools/release_weights.py RUN NAME --keypoints coco17 --score coco_people=data/coco_people ...
 
-Each set is scored with flip test, in the boxes of the labels, by both runtimes. With --keypoints, only these of those
-that the run has learned are kept.
+Each set is scored with the flip test, in the boxes of the labels, by both runtimes. --keypoints keeps these of the
+keypoints that the run has learned.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.heatmap import Refinement
 from hevitpose.core.model_config import ModelConfig
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
-from hevitpose.export.checked import Rounding
+from hevitpose.export.checked import WeightPrecision, export_onnx
 from hevitpose.io import atomic
 from hevitpose.models import weights
 from hevitpose.models.registry import build_network
@@ -31,7 +31,7 @@ from hevitpose.training.report import card
 from hevitpose.training.run import draw_curve, read_run
 
 ROOT = Path(__file__).parents[1]
-SHIPPED = ROOT / "src" / "hevitpose" / "weights"
+BUNDLED = ROOT / "src" / "hevitpose" / "weights"
 SKELETONS = {"mpii16": MPII16, "coco17": COCO17}
 
 
@@ -44,7 +44,9 @@ def main() -> None:
     parser.add_argument("--note", help="what the recipe does not say of the run")
     parser.add_argument("--last", action="store_true", help="the weights of the run's end, not of its best epoch")
     parser.add_argument("--onnx-only", action="store_true", help="keep the repository small: no safetensors file")
-    parser.add_argument("--round", choices=get_args(Rounding), default="float16", help="the weights of the ONNX file")
+    parser.add_argument(
+        "--precision", choices=get_args(WeightPrecision), default="float16", help="of the ONNX file's weights"
+    )
     parser.add_argument("--keypoints", choices=SKELETONS, help="of those that the run has learned")
     parser.add_argument(
         "--refine", choices=get_args(Refinement), help="of the heatmaps' peaks, instead of the recipe's"
@@ -56,12 +58,11 @@ def main() -> None:
     if options.keypoints:
         model, config = only(SKELETONS[options.keypoints], trained, config)
     codec = replace(config.codec, refine=options.refine or config.codec.refine)
-    file = SHIPPED / f"{options.name}.safetensors"
+    file = BUNDLED / f"{options.name}.safetensors"
     weights.save_model(file, weights.half_precision(model.state_dict()), replace(config, codec=codec))
     photos = sorted((ROOT / "examples").glob("*.jpg"))
     onnx = file.with_suffix(".onnx")
-    checks = [word for photo in photos for word in ("--check", photo)]
-    hevitpose("export", file, "--output", onnx, "--round", options.round, *checks)
+    export_onnx(file, onnx, images=photos, precision=options.precision)
     draw_curve(run.history, ROOT / "docs" / f"{options.name}.png")
 
     scores: dict[str, Any] = {}
@@ -84,7 +85,7 @@ def main() -> None:
         contents |= {"epoch": len(run.history), "steps": len(run.history) * steps}
     if options.onnx_only:
         file.unlink()
-    atomic.write(SHIPPED / f"{options.name}.json", json.dumps(contents, indent=1) + "\n")
+    atomic.write(BUNDLED / f"{options.name}.json", json.dumps(contents, indent=1) + "\n")
 
 
 def only(skeleton: Skeleton, trained: Path, config: ModelConfig) -> tuple[nn.Module, ModelConfig]:

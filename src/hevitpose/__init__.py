@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
     from hevitpose.data.find import find_dataset
     from hevitpose.evaluation.evaluate import evaluate
+    from hevitpose.export.checked import export_onnx
     from hevitpose.inference.backends import RuntimeOptions
     from hevitpose.inference.estimator import PoseEstimator
     from hevitpose.inference.inputs import Frame
@@ -46,6 +47,7 @@ __all__ = [
     "TrainingDiverged",
     "draw",
     "evaluate",
+    "export_onnx",
     "find_dataset",
     "hevitpose_b",
     "hevitpose_s",
@@ -72,6 +74,7 @@ _HOMES = {
     "TrainingDiverged": "core.errors",
     "draw": "view.draw",
     "evaluate": "evaluation.evaluate",
+    "export_onnx": "export.checked",
     "find_dataset": "data.find",
     "hevitpose_b": "models.hevitpose",
     "hevitpose_s": "models.hevitpose",

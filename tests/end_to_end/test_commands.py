@@ -156,16 +156,15 @@ def test_a_graph_with_its_own_flip_test_is_said_to_flip_and_seven_images_are_eno
     Path("photos/8.png").write_text("no image")
     status, printed, errors = hevitpose(
         *("export", "hevitpose_t_people16", "--flip-test", "--check", "photos"),
-        *("--output", "flips.xml", "--format", "openvino"),
+        *("--output", "flips.onnx"),
     )
     assert status == 0, errors
-    size = Path("flips.xml").stat().st_size + Path("flips.bin").stat().st_size
-    assert printed.startswith(f"flips.xml: {size / 1e6:.2f} MB, ")
+    assert printed.startswith(f"flips.onnx: {Path('flips.onnx').stat().st_size / 1e6:.2f} MB, ")
     _, printed, _ = hevitpose(
-        "evaluate", "--data", "people.json", "--metric", "pckh", "--model", "flips.xml", "--no-flip-test", "--json"
+        "evaluate", "--data", "people.json", "--metric", "pckh", "--model", "flips.onnx", "--no-flip-test", "--json"
     )
     assert json.loads(printed)["flip_test"] is True
-    shifted = ["evaluate", "--data", "people.json", "--metric", "pckh", "--model", "flips.xml", "--flip-shift", 1]
+    shifted = ["evaluate", "--data", "people.json", "--metric", "pckh", "--model", "flips.onnx", "--flip-shift", 1]
     assert hevitpose(*shifted)[::2] == (
         1,
         "error: --flip-shift: flips mirrors within its graph, which no option changes\n",
@@ -283,8 +282,8 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
         ),
         (
             ["export", "hevitpose_t_people16", "--output", "x.onnx", "--check", "photo.png", "--int8"]
-            + ["--round", "int8"],
-            "error: --round: is not for --int8",
+            + ["--precision", "int8"],
+            "error: --precision: is not for --int8",
         ),
     ],
 )

@@ -73,7 +73,7 @@ def test_a_file_that_is_no_safetensors_is_refused(folder, monkeypatch, tmp_path)
         return str(folder / filename if filename == "config.json" else pickled)
 
     monkeypatch.setattr(hub_mixin, "hf_hub_download", download)
-    with pytest.raises(InputError, match=r"pytorch_model\.bin: is not safetensors, and nothing else is loaded"):
+    with pytest.raises(InputError, match=r"pytorch_model\.bin: is not safetensors, the only form that is loaded"):
         HubNetwork.from_pretrained("someone/old")
 
 

@@ -12,13 +12,22 @@ from hevitpose.core.architecture import Variant
 from hevitpose.core.errors import InputError
 from hevitpose.core.model_config import KEY, ModelConfig
 from hevitpose.core.skeleton import MPII16
-from hevitpose.inference.backends import torch_backend
+from hevitpose.inference.backends import TorchHeatmaps
 from hevitpose.inference.network import TRAINABLE, find_weights
 from hevitpose.models.baselines.efficientvit import EfficientViTPose
 from hevitpose.models.baselines.networks import Baseline
 from hevitpose.models.hevitpose import HEViTPose, hevitpose_b, hevitpose_t
 from hevitpose.models.registry import build_network
-from hevitpose.models.weights import half_precision, load, load_into, load_model, rename_old_keys, save, save_model
+from hevitpose.models.weights import (
+    half_precision,
+    load,
+    load_into,
+    load_model,
+    rename_old_keys,
+    round_to_int8,
+    save,
+    save_model,
+)
 
 CONFIG = ModelConfig("t", MPII16, (192, 256), 1.25)
 
@@ -59,6 +68,22 @@ def test_half_precision_weights_load_as_float32(model, tmp_path):
     assert (tmp_path / "w.safetensors").stat().st_size < 7e6
     assert {p.dtype for p in loaded.parameters()} == {torch.float32}
     assert torch.equal(loaded.head.deconv0.weight, model.head.deconv0.weight.half().float())
+
+
+def test_int8_are_255_values_of_each_output_channel(model):
+    rounded = hevitpose_t()
+    rounded.load_state_dict(model.state_dict())
+    round_to_int8(rounded)
+    for layer, before in zip(rounded.modules(), model.modules(), strict=True):
+        if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            continue
+        axis = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
+        ours, exact = (each.weight.detach().transpose(0, axis).flatten(1) for each in (layer, before))
+        largest = exact.abs().amax(dim=1, keepdim=True)
+        assert ((ours - exact).abs() <= largest / 254 * 1.001).all()
+        if exact.numel() >= 1024:
+            numbers = ours / largest.clamp(min=1e-20) * 127
+            assert torch.allclose(numbers, numbers.round(), atol=1e-3)
 
 
 def written(tmp_path, content):
@@ -139,7 +164,7 @@ def test_keys_of_no_network_are_refused_as_unknown(key):
 
 
 def test_the_bundled_weights_give_the_heatmaps_that_they_gave_in_version_0_1(real_crops):
-    heatmaps = torch_backend(load_model(find_weights(TRAINABLE, "torch"))[0].eval())(real_crops[1:2])[0]
+    heatmaps = TorchHeatmaps(load_model(find_weights(TRAINABLE, "torch"))[0].eval())(real_crops[1:2])[0]
     scores = [0.4472, 0.6686, 0.6608, 0.5320, 0.5856, 0.4548, 0.5898, 0.5296]
     scores += [0.6411, 0.5739, 0.4147, 0.4863, 0.4625, 0.4782, 0.4674, 0.6022]
     cells = [3169, 2524, 2018, 1958, 2726, 3372, 2020, 1054, 926, 540, 1746, 1497, 1051, 993, 1447, 1832]

@@ -10,6 +10,7 @@ RENAMED = {
     "--color": "--color-jitter",
     "--occlusion": "--cutout",
     "--doubles": "--nms",
+    "--round": "--precision",
 }
 """Commands and options of version 0.1, accepted until version 0.3."""
 OPTIONS = {"learning_rate": "lr"}

@@ -1,6 +1,6 @@
-"""Parts of networks in the form in which they predict, each the same function as the part that it is made from.
+"""Layers of fused networks, each the same function as the layer that it is made from.
 
-Each says twice what it does, in torch (`forward`) and in ONNX nodes (`emit`).
+`forward` computes it in torch, `emit` writes its ONNX nodes.
 """
 
 from collections.abc import Sequence
@@ -30,9 +30,10 @@ class Affine(nn.Module):
 
 
 class Upsampling(nn.Module):
-    """A transposed convolution (kernel 4, stride 2, padding 1) and the `tail` of layers after it.
+    """A transposed convolution (kernel 4, stride 2, padding 1) and the pointwise `tail` of layers after it.
 
-    Its outputs at even and odd rows and columns are four convolutions of 2 x 2 taps, interleaved behind the tail.
+    Its outputs at even and odd rows and columns are four convolutions of 2 x 2 taps, interleaved after the tail:
+    (N, C, H, W) to (N, C', 2H, 2W).
     """
 
     def __init__(self, deconv: nn.ConvTranspose2d, tail: list[nn.Module]) -> None:
@@ -49,7 +50,7 @@ class Upsampling(nn.Module):
         return F.pixel_shuffle(torch.stack([phase(x) for phase in self.phases], dim=2).flatten(1, 2), 2)
 
     def emit(self, graph: Graph, x: str) -> str:
-        """Columns first, then rows, which stay in one piece: half the time of DepthToSpace in ONNX Runtime."""
+        """Interleave columns, then whole rows, in half the time of ONNX Runtime's DepthToSpace."""
         phases = [emit(graph, phase, x) for phase in self.phases]
         size = graph.op("Shape", x)
         row_size = _scaled_and_shifted(graph, size, (0, 0, 2, 2, 3), (1, 0, 1, 0, 2), (0, self.channels, 0, 1, 0))
@@ -64,13 +65,13 @@ class Upsampling(nn.Module):
 def _scaled_and_shifted(
     graph: Graph, sizes: str, chosen: Sequence[int], scale: Sequence[int], shift: Sequence[int]
 ) -> str:
-    """Some of the sizes, each times a number and plus another."""
+    """Chosen sizes, each scaled and shifted."""
     picked = graph.op("Gather", sizes, graph.integers(*chosen))
     return graph.op("Add", graph.op("Mul", picked, graph.integers(*scale)), graph.integers(*shift))
 
 
 def phase_of(deconv: nn.ConvTranspose2d, low: int, right: int) -> nn.Conv2d:
-    """The convolution that gives the outputs at even (0) or odd (1) rows and columns."""
+    """The convolution for the outputs at even (0) or odd (1) rows and columns."""
     conv = nn.Conv2d(deconv.in_channels, deconv.out_channels, 2, bias=deconv.bias is not None).requires_grad_(False)
     taps = deconv.weight[:, :, (2, 0) if low else (3, 1)][..., (2, 0) if right else (3, 1)]
     conv.weight.copy_(taps.transpose(0, 1))
@@ -79,11 +80,11 @@ def phase_of(deconv: nn.ConvTranspose2d, low: int, right: int) -> nn.Conv2d:
 
 
 class ChannelMajorAttention(nn.Module):
-    """CGSR-MHA on (N, d, tokens) throughout: no map is transposed, and norms add up rows instead of short columns.
+    """CGSR-MHA on (N, d, tokens) throughout: no map is transposed, and norms sum rows instead of short columns.
 
-    Affines of norms are in the projections behind them, the centring of the last norm is in W_o. With
-    `query_reduction` all happens at the resolution of the tokens: the spatial reduction is linear, so that of all X_g
-    is one convolution, and that of a map that repeats tokens is one of 2 x 2 taps on them.
+    Affines of norms are folded into the projections after them, the centring of the last norm into W_o. With
+    `query_reduction`, everything happens at the resolution of the tokens: the spatial reduction is linear, so that of
+    all X_g is one convolution, and that of a map of repeated tokens is one of 2 x 2 taps on the tokens.
     """
 
     def __init__(self, block: CGSRAttention) -> None:
@@ -134,7 +135,7 @@ class ChannelMajorAttention(nn.Module):
 
 
 class ChannelMajorGroup(nn.Module):
-    """Attention of one group with its norms, but for the affine of the last; `reduced`: given the tokens alone."""
+    """Attention of one group with its norms, except the affine of the last; `reduced`: its input is reduced already."""
 
     def __init__(
         self,
@@ -181,9 +182,9 @@ class ChannelMajorGroup(nn.Module):
 
 
 class DeviationNorm(nn.Module):
-    """A layer norm of tokens (N, d, T) over their channels, without affine, of what is centred already.
+    """A layer norm without affine of centred tokens (N, d, T) over their channels.
 
-    The mean over channels is a matrix product: runtimes are slow at reductions over any axis but the last.
+    The mean over channels is a matrix product, since runtimes are slow at reductions over any axis but the last.
     """
 
     def __init__(self, width: int, eps: float) -> None:
@@ -200,7 +201,7 @@ class DeviationNorm(nn.Module):
 
 
 class ChannelNorm(DeviationNorm):
-    """A layer norm of tokens (N, d, T) over their channels, without affine."""
+    """A layer norm without affine of tokens (N, d, T) over their channels."""
 
     def forward(self, tokens: Tensor) -> Tensor:
         return super().forward(tokens - self.mean @ tokens)
@@ -210,7 +211,7 @@ class ChannelNorm(DeviationNorm):
 
 
 def projection_behind(norm: nn.Module, linear: nn.Linear, scale: float = 1.0) -> nn.Sequential:
-    """Norm (or none) and projection of tokens (N, d, T), the result times a scale."""
+    """Norm, if there is one, and scaled projection of tokens (N, d, T)."""
     if not isinstance(norm, nn.LayerNorm):
         return nn.Sequential(pointwise_conv(linear.weight, torch.full((linear.in_features,), scale)))
     conv = pointwise_conv(linear.weight, norm.weight * scale, linear.weight @ norm.bias * scale)
@@ -218,7 +219,7 @@ def projection_behind(norm: nn.Module, linear: nn.Linear, scale: float = 1.0) ->
 
 
 def pointwise_conv(weight: Tensor, scale: Tensor | None = None, bias: Tensor | None = None) -> nn.Conv1d:
-    """The product of a weight (o, i), its inputs scaled by (i,), with tokens (N, i, T)."""
+    """The projection of tokens (N, i, T) by a weight (o, i), its inputs scaled by (i,)."""
     conv = nn.Conv1d(weight.shape[1], weight.shape[0], 1, bias=bias is not None).requires_grad_(False)
     conv.weight_scale = nn.Buffer((torch.ones(weight.shape[1]) if scale is None else scale).view(1, -1, 1))
     conv.weight.copy_(weight.unsqueeze(2) * conv.weight_scale)
@@ -228,7 +229,7 @@ def pointwise_conv(weight: Tensor, scale: Tensor | None = None, bias: Tensor | N
 
 
 def projection_of_normed(projection: nn.Module, norms: list[nn.LayerNorm]) -> nn.Module:
-    """The projection of all groups' results with the affines of their norms before it."""
+    """The projection of all groups' results, after the affines of their norms."""
     scale, shift = torch.cat([norm.weight for norm in norms]), torch.cat([norm.bias for norm in norms])
     if not isinstance(projection, nn.Conv2d):
         return nn.Sequential(Affine(scale, shift), *projection.children())
@@ -251,8 +252,8 @@ def reductions_in_one(reductions: list[nn.Conv2d]) -> nn.Conv2d:
 
 
 def reduction_of_repeated(reduction: nn.Conv2d) -> nn.Sequential:
-    """The spatial reduction, without its bias, of tokens (N, d, h, w) that are repeated over r x r positions each."""
-    before = reduction.stride[0] - 1  # of the 2r - 1 taps in a row those that fall on the token before
+    """The spatial reduction, without its bias, of tokens (N, d, h, w) that are each repeated over r x r positions."""
+    before = reduction.stride[0] - 1  # taps of the 2r - 1 in a row that fall on the previous token
     rows = torch.stack([part.sum(dim=2) for part in reduction.weight.tensor_split((before,), dim=2)], dim=2)
     taps = torch.stack([part.sum(dim=3) for part in rows.tensor_split((before,), dim=3)], dim=3)
     conv = nn.Conv2d(reduction.in_channels, reduction.out_channels, 2, bias=False).requires_grad_(False)

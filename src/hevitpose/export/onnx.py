@@ -1,4 +1,4 @@
-"""A network as one graph: 8-bit crops in; joints in pixels of the crop, their scores, and heatmaps out."""
+"""A network as one ONNX graph: 8-bit crops in; joints in pixels of the crop, their scores, and heatmaps out."""
 
 import json
 from importlib.metadata import version
@@ -19,9 +19,9 @@ OUTPUTS = ("keypoints", "scores", "heatmaps")
 
 
 def to_onnx(model: nn.Module, config: ModelConfig, compact: bool = True) -> onnx.ModelProto:
-    """The graph of a fused network, for any batch and sides that are multiples of 32, its config in the metadata.
+    """The graph of a fused network, for any batch and sides that are multiples of 32, with its config in the metadata.
 
-    `compact`: weights that lose nothing by it are stored as float16 or int8.
+    `compact` stores weights that were rounded to float16 or int8 as such.
     """
     graph, k = Graph(compact), config.skeleton.num_keypoints
     pixels = graph.op("Transpose", "crops", perm=[0, 3, 1, 2])
@@ -52,7 +52,7 @@ def to_onnx(model: nn.Module, config: ModelConfig, compact: bool = True) -> onnx
 
 
 def network(graph: Graph, model: nn.Module, x: str) -> str:
-    """The heatmaps of a network, from normalised RGB (N, 3, H, W)."""
+    """Add the nodes of a network that takes normalised RGB `x` (N, 3, H, W), and return its heatmaps."""
     if not isinstance(model, HEViTPose):
         return trace(graph, model, x)
     for part in (model.embedding, *model.stages, model.head):

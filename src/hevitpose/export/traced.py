@@ -1,4 +1,4 @@
-"""A network of torch modules of others, followed by torch's own exporter."""
+"""ONNX nodes of any other network, by torch's exporter."""
 
 from typing import cast
 
@@ -11,11 +11,11 @@ from hevitpose.core.geometry import INPUT_MULTIPLE
 from hevitpose.export.graph import OPSET, Graph
 
 TRACED_SIZE = (192, 256)
-"""No map of the network is 1 wide at this size: a 1 would be taken for a constant, and the graph for this size only."""
+"""Large enough that no map is 1 wide, which torch would take for a constant and fix the graph's size."""
 
 
 def trace(graph: Graph, model: nn.Module, x: str) -> str:
-    """The nodes of a network in evaluation mode, given normalised RGB (N, 3, H, W); its heatmaps."""
+    """Add the nodes of a network that takes normalised RGB `x` (N, 3, H, W), and return its heatmaps."""
     sides = [
         INPUT_MULTIPLE * torch.export.Dim(f"{name}_{INPUT_MULTIPLE}", min=1, max=64) for name in ("height", "width")
     ]

@@ -1,6 +1,6 @@
-"""Three detours round slow spots of PyTorch on CPUs; benchmarks/training.py measures each.
+"""Three workarounds for slow spots of PyTorch on CPUs, which change speed and rounding only.
 
-They change speed and rounding, never what is computed.
+benchmarks/training.py measures each.
 """
 
 import ctypes
@@ -16,12 +16,12 @@ from torch.overrides import TorchFunctionMode
 
 
 def supports_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 itself (AVX-512 BF16 or AMX); emulated, it is slower than float32."""
+    """Whether this processor multiplies bfloat16 natively (AVX-512 BF16 or AMX); emulation is slower than float32."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # noqa: SLF001 - not public yet
 
 
 def keep_freed_memory() -> None:
-    """Stop glibc from giving large buffers back to the system after every step, only to fault them in again."""
+    """Stop glibc from returning large buffers to the system after every step, which costs page faults in the next."""
     if not sys.platform.startswith("linux"):
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
@@ -33,15 +33,15 @@ def keep_freed_memory() -> None:
 
 
 def fast_kernels(device: torch.device) -> AbstractContextManager[object]:
-    """The detours that pay on this device."""
+    """The workarounds that pay off on this device, as a context."""
     return FastKernels() if device.type == "cpu" else nullcontext()
 
 
 class FastKernels(TorchFunctionMode):
-    """Within this context attention is written out, and strided depthwise convolutions run in float32.
+    """Context in which attention is written out and strided depthwise convolutions run in float32.
 
-    The fused attention's backward pass in bfloat16, and that of a strided depthwise convolution, are several times
-    slower than what replaces them.
+    In bfloat16, the backward passes of the fused attention and of strided depthwise convolutions are several times
+    slower than these.
     """
 
     def __torch_function__(
@@ -61,7 +61,7 @@ class FastKernels(TorchFunctionMode):
 
 
 def _all_default(kwargs: Mapping[str, Any]) -> bool:
-    """Whether attention is asked for without mask, dropout and the like."""
+    """Whether attention is called without a mask, dropout and the like."""
     return not any(isinstance(value, Tensor) or value for value in kwargs.values())
 
 

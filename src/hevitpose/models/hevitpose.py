@@ -286,9 +286,6 @@ class HEViTPose(nn.Module):
         query_reduction: Reduce the queries, too.
 
     Raises ValueError where groups and heads do not divide the channels.
-
-    >>> HEViTPose(16, channels=(64, 128, 192))(torch.zeros(1, 3, 64, 96)).shape
-    torch.Size([1, 16, 16, 24])
     """
 
     def __init__(

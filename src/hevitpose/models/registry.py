@@ -1,4 +1,4 @@
-"""Every network of the paper, by name."""
+"""All networks of the paper, by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,11 +15,12 @@ from hevitpose.models.baselines import efficientvit, networks
 
 @dataclass(frozen=True)
 class Architecture:
-    """`title` is the paper's name; `build(num_keypoints, **options)` makes the network with random weights.
+    """A network: `build(num_keypoints, **options)` makes it with random weights.
 
-    It takes normalised RGB (N, 3, H, W), H and W multiples of 32, to heatmaps (N, K, H/4, W/4), and ends in `head`,
-    whose last layer is the 1 x 1 convolution to the K keypoints. `options`: the fields of `Variant` that it has. Where
-    `pretrained`, its backbone is timm's and `build(num_keypoints, pretrained=True)` begins with ImageNet's weights.
+    It maps normalised RGB (N, 3, H, W), H and W multiples of 32, to heatmaps (N, K, H/4, W/4) and ends in `head`, whose
+    last layer is the 1 x 1 convolution to the K keypoints. `title` is the paper's name, `options` are the fields of
+    `Variant` that it has. If `pretrained`, its backbone is timm's, and `build(num_keypoints, pretrained=True)` starts
+    from ImageNet weights.
     """
 
     title: str
@@ -57,9 +58,13 @@ def _entry(name: str) -> Architecture:
 def build_network(
     name: str, num_keypoints: int, variant: Variant = PLAIN, pretrained: bool | Path = False
 ) -> nn.Module:
-    """The network with random weights, or with ImageNet's of timm's hub, or of a file, in its backbone.
+    """The network with random weights; `pretrained` loads ImageNet weights, of timm or of a file, into its backbone.
 
-    Raises InputError where it has no such variant, or where timm or its weights cannot be had.
+    Raises InputError for a variant that it does not have and for weights that cannot be loaded, MissingExtraError
+    without timm.
+
+    >>> sum(p.numel() for p in build_network("t", 16).parameters())
+    3209520
     """
     refuse_variant(name, variant)
     options = variant.options | ({"pretrained": pretrained} if pretrained else {})
@@ -73,13 +78,13 @@ def build_network(
         if not pretrained:
             raise
         source = pretrained if isinstance(pretrained, Path) else _entry(name).title
-        raise InputError(source, f"no weights to begin with ({_in_a_line(error)})") from error
+        raise InputError(source, f"weights cannot be loaded ({_in_a_line(error)})") from error
     except ValueError as error:
         raise InputError(network_spec(name, variant), str(error)) from error
 
 
 def refuse_variant(name: str, variant: Variant) -> None:
-    """Raise InputError where the network has not what the variant changes."""
+    """Raise InputError where the network does not have what the variant changes."""
     network = _entry(name)
     if set(variant.options) - set(network.options):
         own = f"has only {', '.join(network.options)}" if network.options else "has no variants"
@@ -91,5 +96,9 @@ def _in_a_line(error: Exception) -> str:
 
 
 def title_of(name: str, variant: Variant = PLAIN) -> str:
-    """The paper's name of the network, and in what this one differs from it."""
+    """The paper's name of the network and the settings in which the variant differs.
+
+    >>> title_of("b", Variant(groups=(2, 2, 2)))
+    'HEViTPose-B, groups=2-2-2'
+    """
     return ", ".join(filter(None, (_entry(name).title, str(variant).replace(":", ", "))))

@@ -1,6 +1,6 @@
-"""Networks that the paper compares with (tables 1 and 3), under its heads; backbones from timm where it has them.
+"""Networks that the paper compares with (tables 1 and 3); backbones are timm's where it has them.
 
-MMPose 0.29, the paper's framework, is the model for each: what its backbones end in is what the head is given.
+Each follows MMPose 0.29, the paper's framework: the head takes what MMPose's backbone ends in.
 """
 
 import importlib
@@ -17,14 +17,19 @@ from hevitpose.models.baselines.shufflenet import ShuffleNetV2
 from hevitpose.models.hevitpose import check_sides, conv_bn, heatmap_head
 
 Pretrained = bool | Path
-"""Whether to begin with ImageNet's weights as timm publishes them: fetched (True), or of a file that holds them."""
+"""Random weights (False), or timm's ImageNet weights: downloaded (True) or from a file."""
 
 
 class Baseline(nn.Module):
     """A backbone and SimpleBaseline's head (Xiao et al., ECCV 2018): (N, 3, H, W) to (N, K, H/4, W/4).
 
-    The head is a transposed convolution for each of `widths`, then 1 x 1. `layout` says how the backbone gives its
-    `channels`: as maps (N, C, h, w), as the only member of a list, channels last, or as tokens of 16 x 16 pixels.
+    Args:
+        backbone: Network without a classifier.
+        channels: Channels that the backbone ends in.
+        num_keypoints: K, the number of heatmaps.
+        widths: Channels of the head's transposed convolutions.
+        layout: Form of the backbone's output: maps (N, C, h, w), a list of one such map, maps with channels last, or
+            tokens of 16 x 16 pixels.
     """
 
     def __init__(
@@ -45,7 +50,7 @@ class Baseline(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised RGB to heatmaps."""
+        """Normalised RGB (N, 3, H, W) to heatmaps (N, K, H/4, W/4)."""
         check_sides(images)
         features = self.backbone(images)
         match self.layout:
@@ -86,13 +91,13 @@ def resnext50(num_keypoints: int = 16, pretrained: Pretrained = False) -> Baseli
 
 
 def hrnet_w32(num_keypoints: int = 16, pretrained: Pretrained = False, separable_transitions: bool = False) -> Baseline:
-    """HRNet-W32, whose quarter-resolution branch alone is used: 28.54M parameters, 10.27 GFLOPs at 256 x 256.
+    """HRNet-W32 with a head on its quarter-resolution branch: 28.54M parameters, 10.27 GFLOPs at 256 x 256.
 
-    Table 1 prints 28.02M and 9.85, which are those of `separable_transitions`: as in Lite-HRNet, the convolutions from
-    one stage to the next are depthwise and 1 x 1.
+    Table 1 prints 28.02M and 9.85, the cost with `separable_transitions`, where convolutions between stages are
+    depthwise and 1 x 1, as in Lite-HRNet.
     """
     backbone = _from_timm("hrnet_w32", pretrained)
-    # The branches are widened and brought together for the classifier alone.
+    # These widen and join the branches for the classifier only.
     backbone.incre_modules = backbone.downsamp_modules = backbone.final_layer = None
     backbone.global_pool = nn.Identity()
     last = backbone.stage4[-1]
@@ -119,7 +124,7 @@ def pvt_s(num_keypoints: int = 16) -> Baseline:
 
 def swin_s(num_keypoints: int = 16, pretrained: Pretrained = False) -> Baseline:
     """Swin-S with windows of 7: 54.09M parameters, 15.40 GFLOPs at 256 x 256 (table 1)."""
-    # Windows are shifted at every size, as in dense prediction; timm would not where a map is a single window.
+    # As in dense prediction, windows shift at every size; by default timm does not shift a map of a single window.
     options = {"dynamic_img_size": True, "always_partition": True}
     backbone = _from_timm("swin_small_patch4_window7_224", pretrained, **options)
     return Baseline(backbone, 768, num_keypoints, layout="channels last")
@@ -139,7 +144,7 @@ def vitpose_b(num_keypoints: int = 16, pretrained: Pretrained = False) -> Baseli
 
 
 def _from_timm(name: str, pretrained: Pretrained, **options: Any) -> Any:
-    """timm's network without its classifier and the pooling before it."""
+    """timm's network without its classifier and pooling."""
     overlay = {"file": str(pretrained)} if isinstance(pretrained, Path) else None
     return import_timm().create_model(
         name, pretrained=bool(pretrained), pretrained_cfg_overlay=overlay, num_classes=0, global_pool="", **options
@@ -149,8 +154,8 @@ def _from_timm(name: str, pretrained: Pretrained, **options: Any) -> Any:
 def import_timm() -> ModuleType:
     """The module timm, which imports torchvision.
 
-    torchvision is published for CUDA builds of torch only. Beside a CPU build its binary does not load, and its import
-    then stops at shape functions of two operators that nothing here calls; with their schemas declared it goes on.
+    PyPI has torchvision for CUDA builds of torch only. With a CPU build its binary does not load, and its import fails
+    at the shape functions of two operators that nothing here calls; with their schemas declared it succeeds.
     """
     try:
         importlib.import_module("torchvision")

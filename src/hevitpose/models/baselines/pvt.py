@@ -8,11 +8,11 @@ from torch.nn import functional as F
 
 EPSILON = 1e-6
 TRAINED_SIDE = 224
-"""Position embeddings are held for an image of this side and resized to every other."""
+"""Side of the image that position embeddings are stored for; they are resized to any other."""
 
 
 class SpatialReductionAttention(nn.Module):
-    """Every token attends to the means that a strided convolution takes of r x r tokens."""
+    """Attention of all tokens to the outputs of a strided convolution over r x r tokens."""
 
     def __init__(self, width: int, heads: int, reduction: int) -> None:
         super().__init__()
@@ -41,14 +41,14 @@ class SpatialReductionAttention(nn.Module):
 
 
 class FeedForward(nn.Sequential):
-    """Two linear layers and GELU."""
+    """Two linear layers with GELU between them: (N, HW, C) to (N, HW, C)."""
 
     def __init__(self, width: int, ratio: int) -> None:
         super().__init__(nn.Linear(width, ratio * width), nn.GELU(), nn.Linear(ratio * width, width))
 
 
 class Block(nn.Module):
-    """Attention, then feed-forward network, each residual behind a layer norm."""
+    """Attention and feed-forward network, each residual after a layer norm: (N, HW, C) to (N, HW, C)."""
 
     def __init__(self, width: int, heads: int, reduction: int, ratio: int) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Block(nn.Module):
 
 
 class Stage(nn.Module):
-    """Patches, their positions, blocks: (N, C, H, W) to (N, C', H/p, W/p)."""
+    """Patch embedding, position embedding and blocks: (N, C, H, W) to (N, C', H/p, W/p)."""
 
     def __init__(self, inputs: int, width: int, patch: int, side: int, blocks: list[Block]) -> None:
         super().__init__()

@@ -7,9 +7,9 @@ from hevitpose.models.hevitpose import conv_bn
 
 
 class Unit(nn.Module):
-    """Half of the channels go through convolutions, then both halves are shuffled.
+    """Convolutions over half of the channels, then a shuffle of both halves: (N, C, H, W) to (N, C, H, W).
 
-    At stride 2 both halves are made from all channels: (N, C, H, W) to (N, C', H/2, W/2).
+    At stride 2 both halves come from all channels: (N, C, H, W) to (N, C', H/2, W/2).
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:

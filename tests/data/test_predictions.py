@@ -166,5 +166,6 @@ def test_a_stem_of_two_images_is_none(read, people):
 
 def test_nothing_found_is_a_result_too(read):
     found, notes = read()
-    assert (found.joints.shape, found.person_of) == ((0, 2, 2), None)
-    assert notes == ["2 images with labelled people have no prediction"]
+    assert (found.joints.shape, found.person_of.shape) == ((0, 2, 2), (0,))
+    assert notes[0] == "2 images with labelled people have no prediction"
+    assert notes[1].startswith("3 labelled persons have no prediction")

@@ -76,7 +76,7 @@ def read_predictions(path: Path, people: LabelledPeople) -> tuple[Predictions, l
         raise InputError(path, f"has no entry of the category {' or '.join(sorted(categories))}")
     image_index = np.array(images, dtype=np.int64)
     joints = np.array(triples).reshape(len(images), people.skeleton.num_keypoints, 3)
-    person_of = _whose(path, people, image_index, persons) if images else None
+    person_of = _whose(path, people, image_index, persons)
     stated = "ground truth, by annotation_id" if None not in persons else f"not stated by {path.name}"
     places = joints[..., :2]
     boxes = np.concatenate([places.min(axis=1), places.max(axis=1)], axis=-1)
@@ -136,10 +136,10 @@ def _entry(
 def _whose(path: Path, people: LabelledPeople, image_index: Any, persons: list[int | None]) -> Any:
     """Which labelled person each is of; None where that is not known."""
     if all(person is not None for person in persons):
-        twice = np.flatnonzero(np.bincount(np.array(persons)) > 1)
+        twice = np.flatnonzero(np.bincount(np.array(persons, dtype=np.int64)) > 1)
         if len(twice):
             raise InputError(path, f"two entries have the annotation_id {people.ids[twice[0]]}")
-        return np.array(persons)
+        return np.array(persons, dtype=np.int64)
     alone = len(np.unique(people.image_index)) == len(people) and len(np.unique(image_index)) == len(image_index)
     if not alone or not np.isin(image_index, people.image_index).all():
         return None

@@ -100,7 +100,7 @@ def test_crops_in_a_folder_are_the_same_and_are_found_again(dots, tmp_path, monk
 
 
 def test_what_a_crash_left_undone_is_cut_and_nothing_else(dots, tmp_path, monkeypatch):
-    monkeypatch.setattr(crops_module, "PICTURES_A_FLUSH", 1)
+    monkeypatch.setattr(crops_module, "IMAGES_PER_FLUSH", 1)
     read = images.read
 
     def breaking(file):

@@ -18,7 +18,7 @@ from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.io import atomic, images
 
-PICTURES_A_FLUSH = 500
+IMAGES_PER_FLUSH = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ def cut_people(
     with ThreadPoolExecutor(cpu_count()) as pool:
         for count, index in enumerate(pool.map(cut_image, missing), start=1):
             cut.append(index)
-            if len(cut) == PICTURES_A_FLUSH or count == len(missing):
+            if len(cut) == IMAGES_PER_FLUSH or count == len(missing):
                 if isinstance(pixels, np.memmap):  # on the disk before it counts as done
                     pixels.flush()
                 done[cut] = True

@@ -195,7 +195,7 @@ def test_keypoints_that_are_no_list_are_one_line(tmp_path, toml, refused):
     content["categories"][0]["keypoints"] = 17
     (tmp_path / "mice.json").write_text(json.dumps(content))
     train = find_dataset(toml(EARS)).train
-    with refused(tmp_path / "mice.toml", "keypoints of the annotation file are no list of names, but 17"):
+    with refused(tmp_path / "mice.toml", "keypoints of the annotation file are not a list of names, but 17"):
         train.read()
 
 

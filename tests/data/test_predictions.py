@@ -94,11 +94,11 @@ def test_what_was_written_is_read_again(people, tmp_path):
         ({"keypoints": [1, 2, 3, 4, 5, float("nan")]}, "entry 1: keypoints must be 6 numbers"),
         ({"keypoints": "all"}, "entry 1: keypoints must be 6 numbers"),
         ({"image_id": None}, "entry 1: image_id is missing"),
-        ({"annotation_id": [10]}, r"entry 1: annotation_id \[10\] is no labelled person"),
-        ({"annotation_id": {}}, "entry 1: annotation_id {} is no labelled person"),
-        ({"annotation_id": "31"}, "entry 1: annotation_id '31' is no labelled person"),
+        ({"annotation_id": [10]}, r"entry 1: annotation_id \[10\] is not a labelled person"),
+        ({"annotation_id": {}}, "entry 1: annotation_id {} is not a labelled person"),
+        ({"annotation_id": "31"}, "entry 1: annotation_id '31' is not a labelled person"),
         ({"score": None}, "entry 1: score must be 1 numbers"),
-        ({"annotation_id": 31}, "entry 1: annotation_id 31 is no labelled person"),
+        ({"annotation_id": 31}, "entry 1: annotation_id 31 is not a labelled person"),
         ({"annotation_id": 20}, "entry 1: annotation 20 is in another image"),
         ({"annotation_id": 30}, "two entries have the annotation_id 30"),
     ],
@@ -166,5 +166,6 @@ def test_a_stem_of_two_images_is_none(read, people):
 
 def test_nothing_found_is_a_result_too(read):
     found, notes = read()
-    assert (found.joints.shape, found.person_of) == ((0, 2, 2), None)
-    assert notes == ["2 images with labelled people have no prediction"]
+    assert (found.joints.shape, found.person_of.shape) == ((0, 2, 2), (0,))
+    assert notes[0] == "2 images with labelled people have no prediction"
+    assert notes[1].startswith("3 labelled persons have no prediction")

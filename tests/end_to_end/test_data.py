@@ -160,6 +160,20 @@ def test_deeplabcut_becomes_coco(hevitpose, mice):
     assert content["images"] == [{"id": 1, "file_name": "mice/images/train/1.png", "width": 64, "height": 48}]
 
 
+def test_what_is_left_out_is_said_and_inputs_are_kept(hevitpose, mice):
+    sheet = mice / "CollectedData_me.csv"
+    sheet.write_text("scorer,me,me\nbodyparts,snout,snout\ncoords,x,y\nimages/train/1.png,12,13.5\nother.png,,\n")
+    _, _, notes = hevitpose("data", "convert", sheet, "--output", "dlc.json")
+    assert notes.startswith("note: 8 of 9 images have no labels (")
+    before = (mice / "train.json").read_bytes()
+    for output in (mice / "train.json", mice / "images" / ".." / "train.json"):
+        status, _, errors = hevitpose("data", "convert", mice / "train.json", "--output", output)
+        assert (status, errors) == (1, f"error: {output}: is one of the inputs: choose another output\n")
+    status, _, errors = hevitpose("data", "show", mice, "--output", mice / "images" / "train" / "1.png")
+    assert (status, errors.endswith("choose another output\n")) == (1, True)
+    assert (mice / "train.json").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +101,39 @@ def test_names_as_long_as_they_may_be_and_names_that_are_no_utf8(tmp_path):
     assert (tmp_path / ("a" * 255)).read_bytes() == b"caf\xe9"
     with pytest.raises(InputError, match=r"cannot be written \(File name too long\)"):
         atomic.refuse_unwritable_file(tmp_path / ("a" * 256))
+
+
+def test_an_input_is_never_written_over(tmp_path, refused, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = tmp_path / "a.json"
+    source.touch()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "link").symlink_to(source)
+    (tmp_path / "in" / "hard").hardlink_to(source)
+    for path in (source, Path("a.json"), Path("in/../a.json"), Path("in/link"), Path("in/hard")):
+        with refused(path, "one of the inputs"):
+            atomic.refuse_input(path, [tmp_path / "other", source])
+    with refused(tmp_path / "new", "one of the inputs"):
+        atomic.refuse_input(tmp_path / "new", [Path("new")])
+    atomic.refuse_input(tmp_path / "new", [source])
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_folder_is_whole_or_not_there(tmp_path, existing):
+    path = tmp_path / "new" / "set"
+    if existing:
+        path.mkdir(parents=True)
+
+    def fail():
+        with atomic.new_folder(path) as folder:
+            (folder / "a").touch()
+            raise InputError("a", "no")
+
+    with pytest.raises(InputError, match="a: no"):
+        fail()
+    assert [p for p in tmp_path.rglob("*") if p.name != "new"] == ([path] if existing else [])
+    with atomic.new_folder(path) as folder:
+        (folder / "a").touch()
+    assert sorted(path.parent.rglob("*")) == [path, path / "a"]
+    with pytest.raises(InputError, match="cannot be written"), atomic.new_folder(path):
+        pass

@@ -22,7 +22,7 @@ from hevitpose.data.check.rules import Fault, check_sets
 from hevitpose.data.convert import write_coco, write_yolo
 from hevitpose.data.datasets import Split
 from hevitpose.data.find import find_splits
-from hevitpose.io import images
+from hevitpose.io import atomic, images
 from hevitpose.io.images import Image
 from hevitpose.view.contact_sheet import contact_sheet
 from hevitpose.view.tables import Table
@@ -38,10 +38,8 @@ MAX_LISTED = 10
 SAMPLES = 24
 CROP_HW = (192, 192)
 
-app = typer.Typer(no_args_is_help=True, help="Look at labelled data, check it, convert it.", epilog=EXAMPLES)
-Data = Annotated[
-    str, typer.Argument(help="Folder, file of labels, TOML file or data.yaml that describes them, or people16.")
-]
+app = typer.Typer(no_args_is_help=True, help="Check, draw and convert labelled data.", epilog=EXAMPLES)
+Data = Annotated[str, typer.Argument(help="Folder, label file, TOML file or data.yaml; or people16.")]
 Root = Annotated[Path | None, typer.Option(help="Folder of the data's files, if not beside the description.")]
 SplitName = Annotated[str | None, typer.Option("--split", help="Only the set of this name (train is the first).")]
 
@@ -50,7 +48,7 @@ SplitName = Annotated[str | None, typer.Option("--split", help="Only the set of 
 def check(
     data: Data,
     root: Root = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Open no image: what training does first.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Open no image, as the check before training.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all faults as JSON.")] = False,
 ) -> None:
     """Find what would spoil training or evaluation, each fault with its repair; exit status 1 on errors."""
@@ -66,7 +64,7 @@ def check(
 
 
 def print_faults(faults: list[Fault]) -> None:
-    """A sentence a fault, and how many there are of each kind."""
+    """A line for each fault, and how many there are of each kind."""
     counts = Counter((fault.level, fault.kind) for fault in faults)
     for (level, kind), count in counts.items():
         for fault in islice((fault for fault in faults if (fault.level, fault.kind) == (level, kind)), MAX_LISTED):
@@ -86,11 +84,11 @@ def show(
     output: Annotated[Path, typer.Option(help="The PNG file to write.")] = Path("sheet.png"),
     root: Root = None,
     split: SplitName = None,
-    flip: Annotated[bool, typer.Option("--flip", help="Mirrored, as training and the flip test do it.")] = False,
-    count: Annotated[int, typer.Option(min=1, help="How many people, evenly out of the set.")] = SAMPLES,
+    flip: Annotated[bool, typer.Option("--flip", help="Mirrored, as in training and in the flip test.")] = False,
+    count: Annotated[int, typer.Option(min=1, help="Number of people, evenly spaced in the set.")] = SAMPLES,
 ) -> None:
     """Draw labelled people on one sheet: with --flip, orange must still be the person's own left."""
-    people = read_set(_chosen(find_splits(data, root), data, split)[0])
+    people = read_set(_chosen(find_splits(data, root), data, split)[0], output)
     sheet = people_sheet(people, np.unique(np.linspace(0, len(people) - 1, count).round().astype(np.int64)), flip)
     images.write_png(output, sheet)
     print(f"{output}: {min(count, len(people))} of {len(people)} of {people.name}")
@@ -103,13 +101,13 @@ def convert(
     root: Root = None,
     split: SplitName = None,
 ) -> None:
-    """Write labels of YOLO-pose, DeepLabCut, MPII or HRNet as COCO keypoints, or any of them as YOLO-pose."""
+    """Write labels of any format (YOLO-pose, DeepLabCut, LabelMe, MPII ...) as COCO keypoints or as YOLO-pose."""
     splits = find_splits(source, root)
     if output.suffix == ".json":
-        sets = [read_set(_chosen(splits, source, split or (None if len(splits) == 1 else ""))[0])]
+        sets = [read_set(_chosen(splits, source, split or (None if len(splits) == 1 else ""))[0], output)]
         write_coco(sets[0], output)
     else:
-        sets = [read_set(one) for one in (splits if split is None else _chosen(splits, source, split))]
+        sets = [read_set(one, output) for one in (splits if split is None else _chosen(splits, source, split))]
         write_yolo(sets, output)
     print(f"{output}: {', '.join(f'{len(people)} of {people.name}' for people in sets)}")
 
@@ -131,9 +129,16 @@ def people_sheet(people: LabelledPeople, persons: NDArray[np.int64], flip: bool 
     return contact_sheet(crops, joints, captions, shown.skeleton)
 
 
-def read_set(split: Split) -> LabelledPeople:
-    """Its people, with a box round the joints for those who have none. Raises InputError."""
-    return dataclasses.replace(split, repair=True).read()
+def read_set(split: Split, output: Path) -> LabelledPeople:
+    """Its people, those without a box in one around their joints; what was left out is printed.
+
+    Raises InputError, also where `output` is one of its files.
+    """
+    people = dataclasses.replace(split, repair=True).read()
+    atomic.refuse_input(output, [split.annotations, *(file.folder / file.name for file in people.images)])
+    for _, record, problem in people.findings:
+        print(f"note: {f'{record}: ' if record else ''}{problem}", file=sys.stderr)
+    return people
 
 
 def _chosen(splits: tuple[Split, ...], data: str, name: str | None) -> list[Split]:

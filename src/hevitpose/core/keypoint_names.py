@@ -118,7 +118,7 @@ def normalize_name(name: str) -> str:
 
 
 def match_names(names: Sequence[str], among: Sequence[str]) -> tuple[int | None, ...]:
-    """The index among other keypoints of each of these, None where it is none of them, however they are spelled.
+    """The index of each of these names among other keypoints, in any spelling; None where it is missing.
 
     >>> match_names(["LKnee", "nose"], ["l_hip", "l_knee"])
     (1, None)

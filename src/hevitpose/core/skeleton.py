@@ -19,7 +19,7 @@ class Skeleton:
     """K named keypoints; `mirror[k]` is the keypoint that k becomes in a mirrored image, itself in the middle.
 
     `limbs` are pairs of indices to draw, `sigmas` COCO's per-keypoint constants where they are known. Without any pair
-    it is `symmetric` only where somebody said so: keypoints that nobody paired may well be each other's partners.
+    it is `symmetric` only if the data say so: unpaired keypoints may well be partners of each other.
 
     >>> skeleton = Skeleton("mouse", ("snout", "leftear", "rightear"), (0, 2, 1))
     >>> skeleton.num_keypoints
@@ -56,7 +56,7 @@ class Skeleton:
 
     @property
     def flips(self) -> bool:
-        """Whether a mirrored image has labels: keypoints have partners, or are said to need none."""
+        """Whether a mirrored image has labels: keypoints have partners, or explicitly need none."""
         return self.symmetric or self.mirror != tuple(range(len(self.keypoints)))
 
     @property
@@ -66,7 +66,7 @@ class Skeleton:
         return tuple(k for k, of_name in enumerate(words) if not any(word.endswith(LOWER_BODY) for word in of_name))
 
     def side(self, keypoint: int) -> Literal["left", "right", "middle"]:
-        """The person's side that this keypoint is on; where names do not tell, the first of a pair counts as left."""
+        """The person's side that this keypoint is on; if names do not say, the first of a pair is left."""
         partner = self.mirror[keypoint]
         if partner == keypoint:
             return "middle"

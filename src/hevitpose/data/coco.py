@@ -67,7 +67,7 @@ def read_keypoints(record: Mapping[str, Any], num_keypoints: int) -> Floats:
     joints = _checked(numbers, record, "keypoints", 3 * num_keypoints).reshape(num_keypoints, 3)
     wrong = joints[~np.isin(joints[:, 2], (0, 1, 2)), 2]
     if len(wrong):
-        raise ValueError(f"a visibility in keypoints is {wrong[0]:g}, which is none of 0, 1 and 2 (is it a score?)")
+        raise ValueError(f"a visibility in keypoints is {wrong[0]:g}, not 0, 1 or 2 (is it a score?)")
     return joints
 
 
@@ -134,7 +134,7 @@ def mpii_boxes(centers: Floats, scales: Floats) -> Floats:
 def read_coco(
     path: Path, folder: Path, name: str, table: SkeletonTable | None = None, repair: bool = False
 ) -> LabelledPeople:
-    """People of a COCO keypoint file, whose images lie in `folder` (in its ZIP file where an image has `archive`).
+    """People of a COCO keypoint file with images in `folder` (in its ZIP file where an image has `archive`).
 
     Crowds and people without a labelled joint become `ignored`. A box is MPII's where the annotation has `center` and
     `scale` (0-based), else `bbox`. `head_size` or `head_box` makes PCKh possible. `table` wins over the file's
@@ -192,7 +192,7 @@ def read_coco(
 
 
 def read_coco_json(path: Path) -> Mapping[str, Any]:
-    """The content of a COCO file, whose lists are lists. Raises InputError."""
+    """The content of a COCO file, with its three lists. Raises InputError."""
     content = read_json(path)
     if not isinstance(content, Mapping) or not all(
         isinstance(content.get(key), list) for key in ("images", "annotations", "categories")
@@ -299,7 +299,7 @@ def read_person(
 def _region(
     annotation: Mapping[str, Any], category_ids: set[str], index_of: Mapping[str, int]
 ) -> tuple[int, Floats, float, bool] | None:
-    """Image, box, area and crowd of an annotation that is no person with joints; None where it cannot be placed."""
+    """Image, box, area and crowd of an annotation without labelled joints; None where it cannot be placed."""
     image = index_of.get(str(whole(annotation.get("image_id"))))
     if str(whole(annotation.get("category_id"))) not in category_ids or image is None:
         return None

@@ -147,7 +147,7 @@ def _metric(file: Path) -> Metric:
     try:
         content = read_coco_json(file)
         skeleton, _ = keypoint_category(content, file)
-    except InputError:  # Whoever reads it will be told.
+    except InputError:  # Reading the set will raise it again.
         return "pck_box"
     has_areas = any(isinstance(one, Mapping) and one.get("area") for one in content["annotations"])
     return "oks" if skeleton.sigmas and has_areas else "pck_box"
@@ -265,7 +265,7 @@ def _split(key: str, name: str, table: Any, folder: Path, source: Path) -> Split
     _refuse_unknown(table, {"annotations", "images", "metric", "format", "subset", "ground_truth", "repair"}, source)
     for entry, known in (("metric", get_args(Metric)), ("format", get_args(Format))):
         if entry in table and table[entry] not in known:
-            raise InputError(source, f"{entry} {table[entry]!r} of {key} is none of {', '.join(known)}")
+            raise InputError(source, f"{entry} {table[entry]!r} of {key} must be one of {', '.join(known)}")
     for entry in ("images", "subset", "ground_truth"):
         if not isinstance(table.get(entry, ""), str):
             raise InputError(source, f"{entry} of {key} must name a file or folder, found {table[entry]!r}")

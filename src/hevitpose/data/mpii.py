@@ -27,7 +27,7 @@ PersonRow = tuple[int, Floats, float, Floats, float]
 
 
 def read_mpii(path: Path, folder: Path, name: str, subset: Path | None = None) -> LabelledPeople:
-    """The labelled people of `mpii_human_pose_v1_u12_1.mat`, whose images lie in `folder`.
+    """The labelled people of `mpii_human_pose_v1_u12_1.mat`, with images in `folder`.
 
     `subset`: a text file with the names of the images to take, one a line; without it, all that have joints (those
     of the training half). People without joints, scale or centre are left out. Raises InputError.
@@ -84,7 +84,7 @@ def _people(image: Any) -> Iterator[tuple[Floats, float, Floats, float]]:
             # MATLAB's number, its character or, at the head, nothing.
             hidden = np.size(getattr(point, "is_visible", ())) > 0 and int(point.is_visible) == 0
             if int(point.id) not in range(JOINTS):
-                raise ValueError(f"joint {point.id} is none of 0 to {JOINTS - 1}")
+                raise ValueError(f"joint {point.id} must be 0 to {JOINTS - 1}")
             joints[int(point.id)] = (point.x - FIRST_PIXEL, point.y - FIRST_PIXEL, 1 if hidden else 2)
         corners = [getattr(rect, key, ()) for key in ("x1", "y1", "x2", "y2")]
         size = head_size(np.array(corners, dtype=np.float64)) if all(np.size(c) for c in corners) else np.nan
@@ -161,14 +161,14 @@ def write_pred_mat(path: Path, people: LabelledPeople, found: Predictions) -> No
 def read_pred_mat(path: Path, people: LabelledPeople) -> tuple[Predictions, list[str]]:
     """What `write_pred_mat` or HRNet's code wrote for these people; nothing is said of scores, which are 1.
 
-    Raises InputError where the array is of other people or joints, or holds what is no finite number.
+    Raises InputError where the array is of other people or joints, or holds a value that is not finite.
     """
     preds, shape = _load_mat(path, as_objects=False).get("preds"), (*people.visibility.shape, 2)
     if preds is None or preds.shape != shape or preds.dtype.kind not in "iuf":
         raise InputError(path, f"needs an array preds of {shape}, found {getattr(preds, 'shape', None)}")
     joints = preds.astype(np.float64) - FIRST_PIXEL
     if not np.isfinite(joints).all():
-        raise InputError(path, f"person {int(np.argwhere(~np.isfinite(joints))[0, 0])} has a joint that is no number")
+        raise InputError(path, f"person {int(np.argwhere(~np.isfinite(joints))[0, 0])} has a joint that is not finite")
     ones, everybody = np.ones(len(people)), np.arange(len(people))
     stated = f"not stated by {path.name}"
     return Predictions(people.image_index, people.boxes, joints, np.ones(shape[:2]), ones, everybody, stated), []
@@ -206,5 +206,5 @@ def mpii_people(name: str, path: Path, folder: Path, files: Iterable[str], rows:
     usable = (abs(places) < FARTHEST_PIXEL).all(axis=1) & (scales > 0)
     if not usable.all():
         image = images[image_index[usable.argmin()]].name
-        raise InputError(path, f"a person in {image} has a joint, centre or scale that is no usable number")
+        raise InputError(path, f"a person in {image} has a joint, centre or scale that cannot be used")
     return labelled_people(name, MPII16, images, image_index, joints, boxes, head_sizes=head_sizes)

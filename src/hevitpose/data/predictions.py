@@ -34,7 +34,7 @@ def coco_results(people: LabelledPeople, found: Predictions) -> list[dict[str, A
 
 
 def write_predictions(path: Path, people: LabelledPeople, found: Predictions) -> None:
-    """A list of COCO results; `annotation_id` says whose box it was where that is known."""
+    """A list of COCO results; `annotation_id` names the labelled person of its box where that is known."""
     entries = coco_results(people, found)
     if found.person_of is not None:
         for entry, person in zip(entries, found.person_of, strict=True):
@@ -46,9 +46,9 @@ def read_predictions(path: Path, people: LabelledPeople) -> tuple[Predictions, l
     """The people that a list of COCO results has found in the images of a labelled set, and what is missing.
 
     An entry has `file_name` (which decides) or `image_id`, `keypoints` (x, y, score of each) and `score`; those of
-    another category than the set's, or COCO's of people, are left out. Whom it is of is known where every entry has
-    `annotation_id`, or every image one labelled person and at most one entry. Raises InputError, naming the entry,
-    on another image, another number of keypoints, or what is no finite number.
+    another category than the set's, or COCO's of people, are left out. The labelled person of each entry is known if
+    all entries have `annotation_id`, or if every image has one labelled person and at most one entry. Raises
+    InputError, naming the entry, on another image, another number of keypoints, or a value that is not finite.
     """
     content = read_json(path)
     if not isinstance(content, list):
@@ -77,7 +77,7 @@ def read_predictions(path: Path, people: LabelledPeople) -> tuple[Predictions, l
         raise InputError(path, f"has no entry of the category {' or '.join(sorted(categories))}")
     image_index = np.array(images, dtype=np.int64)
     joints = np.array(triples).reshape(len(images), people.skeleton.num_keypoints, 3)
-    person_of = _whose(path, people, image_index, persons) if images else None
+    person_of = _person_of(path, people, image_index, persons)
     stated = "ground truth, by annotation_id" if None not in persons else f"not stated by {path.name}"
     places = joints[..., :2]
     boxes = geometry.corner_frame(np.concatenate([places.min(axis=1), places.max(axis=1)], axis=-1))
@@ -97,7 +97,7 @@ def _names(people: LabelledPeople) -> dict[str, int]:
 
 
 def _notes(people: LabelledPeople, found: Predictions, entries: int) -> list[str]:
-    """What is odd about the people found among so many entries."""
+    """What is odd about the people found, of this number of entries."""
     notes = []
     if missing := len(set(people.image_index.tolist()) - set(found.image_index.tolist())):
         notes.append(f"{missing} images with labelled people have no prediction")
@@ -130,17 +130,17 @@ def _entry(
     keypoints, score = read_numbers(entry, "keypoints", 3 * num_keypoints), float(read_numbers(entry, "score", 1)[0])
     annotation = entry.get("annotation_id")
     if annotation is not None and str(annotation) not in of_id:
-        raise ValueError(f"annotation_id {short(annotation)} is no labelled person of the set")
+        raise ValueError(f"annotation_id {short(annotation)} is not a labelled person of the set")
     return place[key], keypoints, score, None if annotation is None else of_id[str(annotation)]
 
 
-def _whose(path: Path, people: LabelledPeople, image_index: Any, persons: list[int | None]) -> Any:
-    """Which labelled person each is of; None where that is not known."""
+def _person_of(path: Path, people: LabelledPeople, image_index: Any, persons: list[int | None]) -> Any:
+    """The labelled person of each prediction; None where that is not known."""
     if all(person is not None for person in persons):
-        twice = np.flatnonzero(np.bincount(np.array(persons)) > 1)
+        twice = np.flatnonzero(np.bincount(np.array(persons, dtype=np.int64)) > 1)
         if len(twice):
             raise InputError(path, f"two entries have the annotation_id {people.ids[twice[0]]}")
-        return np.array(persons)
+        return np.array(persons, dtype=np.int64)
     alone = len(np.unique(people.image_index)) == len(people) and len(np.unique(image_index)) == len(image_index)
     if not alone or not np.isin(image_index, people.image_index).all():
         return None

@@ -109,7 +109,7 @@ def category_with(category: Mapping[str, Any], table: SkeletonTable) -> dict[str
     """The COCO category as the table changes it. Raises InputError where the two name other keypoints."""
     named = category.get("keypoints") or table.keypoints or ()
     if not isinstance(named, list | tuple):
-        raise InputError(table.source, f"keypoints of the annotation file are no list of names, but {named!r:.80}")
+        raise InputError(table.source, f"keypoints of the annotation file are not a list of names, but {named!r:.80}")
     names = list(named)
     if table.keypoints and names != list(table.keypoints):
         of_file, of_table = ", ".join(map(str, names)), ", ".join(table.keypoints)
@@ -117,7 +117,7 @@ def category_with(category: Mapping[str, Any], table: SkeletonTable) -> dict[str
 
     def index(name: str) -> int:
         if name not in names:
-            raise InputError(table.source, f"skeleton names {name!r}, which is none of {', '.join(map(str, names))}")
+            raise InputError(table.source, f"skeleton names {name!r}, not one of {', '.join(map(str, names))}")
         return names.index(name)
 
     changes: dict[str, Any] = {"keypoints": names}

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -49,6 +49,22 @@ def new_folder(path: Path) -> Iterator[Path]:
         raise _unwritable(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_input(path: Path, inputs: Iterable[Path]) -> None:
+    """Raise InputError where writing `path` would replace one of the inputs, also through links and other spellings."""
+    own = _identity(path)
+    for source in inputs:
+        if path.resolve() == source.resolve() or (own and own == _identity(source)):
+            raise InputError(path, "is one of the inputs: choose another output")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def refuse_unwritable_file(path: Path) -> None:

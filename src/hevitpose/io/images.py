@@ -237,7 +237,7 @@ def reads_heic() -> bool:
 
 
 def _upright(image: PILImage.Image) -> PILImage.Image:
-    # ImageOps.exif_transpose also writes the EXIF data anew, and fails on many a photo whose data are damaged.
+    # ImageOps.exif_transpose also rewrites the EXIF data, which fails for photos with damaged data.
     turn = _UPRIGHT.get(_orientation(image))
     return image if turn is None else image.transpose(turn)
 
@@ -302,7 +302,7 @@ def cut(image: Image, matrix: geometry.Floats, size_hw: tuple[int, int]) -> Imag
     if (high <= low).any():
         return np.zeros((height, width, 3), dtype=np.uint8)
     reduced = _reduced(image[low[1] : high[1], low[0] : high[0]], block)
-    # From pixel centres of the crop to pixel edges of the cut and reduced reduced, which is how Pillow counts.
+    # From pixel centres of the crop to pixel edges of the reduced cut-out, which is how Pillow counts.
     linear = to_image[:, :2] / block
     offset = (to_image[:, 2] + 0.5 - low) / block - linear.sum(axis=1) / 2
     coefficients = (*linear[0], offset[0], *linear[1], offset[1])

@@ -59,7 +59,7 @@ def test_a_sound_file_has_no_faults(faults):
         ({"keypoints": [0, 0, 0] * 3}, "nothing labelled", "annotation 3", "no labelled joint"),
         ({"keypoints": []}, "nothing labelled", "annotation 3", "no labelled joint"),
         ({"keypoints": [6, 7, 2, 14, 8, 1]}, "keypoints", "annotation 3", "9 numbers"),
-        ({"keypoints": [6, 7, 3, 14, 8, 1, 0, 0, 0]}, "keypoints", "annotation 3", "none of 0, 1 and 2"),
+        ({"keypoints": [6, 7, 3, 14, 8, 1, 0, 0, 0]}, "keypoints", "annotation 3", "not 0, 1 or 2"),
         ({"keypoints": [6, float("nan"), 2, 14, 8, 1, 0, 0, 0]}, "not a number", "annotation 3", "NaN"),
         ({"keypoints": [6, 7, 2, 42, 8, 1, 0, 0, 0]}, "outside image", "annotation 3", "leftear (42.0, 8.0)"),
         ({"keypoints": [-1.5, 7, 2, 14, 8, 1, 0, 0, 0]}, "outside image", "annotation 3", "snout (-1.5, 7.0)"),

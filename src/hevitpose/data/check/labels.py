@@ -116,7 +116,7 @@ def _within(boxes: Floats, image: Floats, margin: float) -> NDArray[np.bool_]:
 
 
 def _double_faults(people: Sequence[Labelled], places: Floats) -> Iterator[Finding]:
-    """People whose joints are those of another person of the same image, but for a pixel or two."""
+    """People with the joints of another person of the same image, but for a pixel or two."""
     of_image: dict[str, list[int]] = defaultdict(list)
     for n, person in enumerate(people):
         of_image[person.image].append(n)

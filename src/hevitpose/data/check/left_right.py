@@ -15,7 +15,7 @@ CLEAR_LENGTH = 0.1
 VISIBLE = 2
 MIN_FACES = 10
 WRONG_SIDE_SHARE = 2 / 3
-"""Of at least so many people who face the camera, more than this share."""
+"""Sides are the viewer's if at least `MIN_FACES` people face the camera and more than this share has them so."""
 
 
 def exchanged_sides(joints: Floats, skeleton: Skeleton) -> list[tuple[int, int, float]]:

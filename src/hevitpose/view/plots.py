@@ -194,6 +194,7 @@ def _color(bubble: Bubble) -> str:
 
 def _label_bubbles(figure: "Figure", axes: "Axes", bubbles: Sequence[Bubble]) -> None:
     """Write each name on the side of its bubble where it hides least of bubbles, other names and the frame."""
+    from matplotlib.text import Text
     from matplotlib.transforms import Bbox
 
     figure.draw_without_rendering()  # gives the axes their final place
@@ -205,7 +206,7 @@ def _label_bubbles(figure: "Figure", axes: "Axes", bubbles: Sequence[Bubble]) ->
         for center, radius in zip(centers, radii, strict=True)
     ]
     for bubble, radius in sorted(zip(bubbles, radii, strict=True), key=lambda pair: _color(pair[0]) == BLUE):
-        places = []
+        places: list[tuple[float, int, Text, Bbox]] = []
         for x, y in LABEL_SIDES:
             gap = (radius + 2) * (0.75 if x and y else 1)
             text = axes.annotate(

@@ -219,8 +219,8 @@ def _label_bubbles(figure: "Figure", axes: "Axes", bubbles: Sequence[Bubble]) ->
             places.append((hidden + 10 * outside, len(places), text, box))
         best, *others = sorted(places)
         taken.append(best[3])
-        for _, _, text, _ in others:
-            text.remove()
+        for place in others:
+            place[2].remove()
 
 
 def _area(box: "Bbox | None") -> float:

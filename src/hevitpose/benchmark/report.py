@@ -30,7 +30,7 @@ COLUMNS = {
 
 def case_table(rows: Sequence[Row]) -> Table:
     """One row per case; `ratio` is its time divided by the reference's."""
-    return Table.of([{"ratio": None} | row for row in rows], COLUMNS)
+    return Table.of([{"ratio": None, **row} for row in rows], COLUMNS)
 
 
 def pipeline_table(rows: Sequence[Row]) -> Table:

@@ -1,8 +1,8 @@
-"""How long `hevitpose predict photo.jpg` takes from start to answer, and how much of it are its parts.
+"""Measure `hevitpose predict photo.jpg` from start to end, and its parts.
 
     python benchmarks/startup.py --output results/benchmark_startup.json
 
-Each is a process of its own, in turn, round after round; the median is what counts. The disk is warm.
+Each part runs in its own process, in turn, round after round; the median is reported. The disk cache is warm.
 """
 
 import argparse

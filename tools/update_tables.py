@@ -7,7 +7,7 @@ A table stands between the comments `<!-- table: NAME -->` and `<!-- end -->`.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -43,6 +43,17 @@ def bold(cells: list[str]) -> list[str]:
 def rows_of(name: str, columns: Mapping[str, str], key: str = "rows") -> Table:
     """One row per record under `key` of a result; `columns` as `Table.of` takes them."""
     return Table.of(result(name)[key], columns)
+
+
+def pivot(corner: str, records: Iterable[dict[str, Any]], row: str, column: str, cell: str) -> Table:
+    """A table of format strings: one row and one column for each different text, "-" where there is no record."""
+    cells: dict[str, dict[str, str]] = {}
+    columns: dict[str, None] = {}
+    for record in records:
+        columns[column.format(**record)] = None
+        cells.setdefault(row.format(**record), {})[column.format(**record)] = cell.format(**record)
+    rows = [[name, *(own.get(title, "-") for title in columns)] for name, own in cells.items()]
+    return Table([corner, *columns], rows)
 
 
 def weights() -> Table:
@@ -189,15 +200,15 @@ def calibration() -> Table:
     return Table(["score", *(f"{b['from']:.1f} to {b['to']:.1f}" for b in bins)], rows)
 
 
-def fast_speed() -> Table:
-    """Speed of both bundled networks, and of the fast one in 8 bits."""
-    records = [row | {"runtime": TITLES[row["runtime"]]} for row in result("benchmark_fast")["rows"]]
-    columns = {"weights": "{title}", "runtime": "{runtime}", "bits": "{precision}", "batch": "{batch}"}
-    return Table.of(
-        records, columns | {"ms": "{p50_ms:.1f}", "images/s": "{images_per_second:.1f}", "ratio": "{ratio:.2f}"}
-    )
-
-
+FAST_SPEED = {
+    "weights": "{title}",
+    "runtime": "{runtime}",
+    "bits": "{precision}",
+    "batch": "{batch}",
+    "ms": "{p50_ms:.1f}",
+    "images/s": "{images_per_second:.1f}",
+    "ratio": "{ratio:.2f}",
+}
 EPOCHS = {
     "recipe": "`{recipe}`",
     "batch": "{batch}",
@@ -217,32 +228,24 @@ def network_speed() -> Table:
 
 def training_speed() -> Table:
     """Images/s of the two sides of training."""
-    rows = result("benchmark_training")["rows"]
-    sizes = sorted({row["size"] for row in rows})
-    speed = {(row["what"], row["size"]): f"{row['images_per_second']:.1f}" for row in rows}
-    names = dict.fromkeys(row["what"] for row in rows)
-    return Table(["images/s", *map(str, sizes)], [[name, *(speed[name, size] for size in sizes)] for name in names])
+    return pivot("images/s", result("benchmark_training")["rows"], "{what}", "{size}", "{images_per_second:.1f}")
 
 
-def runtime_columns(rows: list[dict[str, Any]]) -> dict[tuple[str, int], str]:
-    """The title of each runtime and number of threads."""
-    columns = dict.fromkeys((row["runtime"], row["threads"]) for row in rows)
-    return {(r, threads): f"{TITLES[r]}, {threads} thread{'s' * (threads > 1)}" for r, threads in columns}
+THREADS = "{runtime}, {threads} thread{s}"
+
+
+def with_titles(name: str) -> list[dict[str, Any]]:
+    """The records of a benchmark, with the runtimes' titles and the plural of "thread"."""
+    return [row | {"runtime": TITLES[row["runtime"]], "s": "s" * (row["threads"] > 1)} for row in result(name)["rows"]]
 
 
 def runtimes() -> Table:
-    """Milliseconds of each network in each runtime, and the ratio to the reference."""
-    rows = result("benchmark_runtime")["rows"]
-    times = {
-        (row["title"], row["runtime"], row["threads"]): f"{row['p50_ms']:.1f} ({row['ratio']:.2f})" for row in rows
-    }
-    memory = {(row["title"], row["runtime"]): f"{row['memory_mb']:.0f}" for row in rows}
-    columns = runtime_columns(rows)
-    shown = [
-        [title, *(times.get((title, *c), "-") for c in columns), *(memory.get((title, r), "-") for r in TITLES)]
-        for title in dict.fromkeys(row["title"] for row in rows)
-    ]
-    return Table(["network", *columns.values(), *(f"MB, {title}" for title in TITLES.values())], shown)
+    """Milliseconds of each network in each runtime, and the ratio to the reference; then memory."""
+    records = with_titles("benchmark_runtime")
+    times = pivot("network", records, "{title}", THREADS, "{p50_ms:.1f} ({ratio:.2f})")
+    memory = pivot("network", records, "{title}", "MB, {runtime}", "{memory_mb:.0f}")
+    rows = [[*cells, *more[1:]] for cells, more in zip(times.rows, memory.rows, strict=True)]
+    return Table([*times.header, *memory.header[1:]], rows)
 
 
 GOALS = (
@@ -258,14 +261,13 @@ GOALS = (
 
 def speed_ratios() -> Table:
     """Our networks' times divided by others'."""
-    rows = result("benchmark_goals")["rows"]
-    columns = runtime_columns(rows)
-    ratios = {(row["title"], row["runtime"], row["threads"]): row["ratio"] for row in rows}
-    shown = [
-        [f"{ours} / {theirs}", f"{goal:.2f}", *(f"{ratios[ours, *c] / ratios[theirs, *c]:.2f}" for c in columns)]
-        for ours, theirs, goal in GOALS
-    ]
-    return Table(["ratio of times", "aimed at", *columns.values()], shown)
+    table = pivot("title", with_titles("benchmark_goals"), "{title}", THREADS, "{ratio}")
+    ratios = {title: [float(cell) for cell in cells] for title, *cells in table.rows}
+    rows = []
+    for ours, theirs, goal in GOALS:
+        cells = [f"{own / other:.2f}" for own, other in zip(ratios[ours], ratios[theirs], strict=True)]
+        rows.append([f"{ours} / {theirs}", f"{goal:.2f}", *cells])
+    return Table(["ratio of times", "aimed at", *table.header[1:]], rows)
 
 
 def paper() -> Table:
@@ -391,12 +393,7 @@ def roofline() -> Table:
 
 def fusion() -> Table:
     """What each step of the inference form gains alone: its time divided by the training form's."""
-    rows = result("benchmark_fusion")["rows"]
-    columns = dict.fromkeys((row["network"], row["batch"]) for row in rows)
-    ratio = {(row["network"], row["batch"], row["form"]): f"{row['ratio']:.2f}" for row in rows}
-    forms = dict.fromkeys(row["form"] for row in rows)
-    header = ["form", *(f"{network}, batch {batch}" for network, batch in columns)]
-    return Table(header, [[form, *(ratio[*column, form] for column in columns)] for form in forms])
+    return pivot("form", result("benchmark_fusion")["rows"], "{form}", "{network}, batch {batch}", "{ratio:.2f}")
 
 
 def compared(folder: str) -> str:
@@ -415,7 +412,7 @@ TABLES: dict[str, Callable[[], Table | str]] = {
     "per keypoint, fast": partial(per_keypoint, "hevitpose_t_fast_people16"),
     "coco runs": partial(rows_of, "training_log", COCO_RUNS, "coco17"),
     "epochs": partial(rows_of, "benchmark_epoch", EPOCHS),
-    "fast speed": fast_speed,
+    "fast speed": lambda: Table.of(with_titles("benchmark_fast"), FAST_SPEED),
     "training speed": training_speed,
     "network speed": network_speed,
     "errors": errors,

@@ -5,6 +5,7 @@ import pytest
 
 from hevitpose.benchmark.pipeline import ALL, HEATMAPS, NETWORK, median_ms, pipeline_ms, spread
 from hevitpose.inference.estimator import PoseEstimator
+from hevitpose.inference.network import DEFAULT, TRAINABLE
 from hevitpose.view.draw import draw
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -38,8 +39,9 @@ def test_boxes_are_spread_over_the_image(count):
         np.testing.assert_array_equal(boxes[0], box)
 
 
-def test_the_steps_of_a_photo():
-    estimator = PoseEstimator.from_pretrained(threads=1)
+@pytest.mark.parametrize(("runtime", "weights"), [("onnx", DEFAULT), ("torch", TRAINABLE)])
+def test_the_steps_of_a_photo(runtime, weights):
+    estimator = PoseEstimator.from_pretrained(weights, runtime=runtime, threads=1)
     ms = pipeline_ms(estimator, EXAMPLES / "skier.jpg", 3, draw, rounds=1)
     assert list(ms) == ["read image", "cut crops", NETWORK, HEATMAPS, "draw", ALL]
     assert all(own > 0 for own in ms.values())

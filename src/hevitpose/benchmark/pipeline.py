@@ -20,6 +20,8 @@ from hevitpose.io.images import Image
 
 Draw = Callable[[Image, ImagePoses], Image]
 NETWORK, HEATMAPS, ALL = "network", "heatmaps to joints", "all in one"
+CROPS, MIN_ROUNDS = 40, 5
+"""Crops that are measured for each number of people, and rounds at least."""
 
 
 def measure_pipeline(
@@ -32,7 +34,7 @@ def measure_pipeline(
     rows = []
     for done, count in enumerate(people):
         on_progress(Progress(f"{count} people", done, len(people)))
-        ms = pipeline_ms(estimator, photo, count, draw, rounds=max(5, 40 // count))
+        ms = pipeline_ms(estimator, photo, count, draw, max(MIN_ROUNDS, CROPS // count))
         others = sum(own for name, own in ms.items() if name not in (ALL, NETWORK))
         shares = {"others_share": others / ms[NETWORK], "heatmaps_share": ms[HEATMAPS] / ms[NETWORK]}
         rows.append({"people": count, "ms": ms} | {name: round(share, 4) for name, share in shares.items()})

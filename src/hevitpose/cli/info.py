@@ -67,7 +67,8 @@ def info(
         if as_json:
             print(json.dumps({name: asdict(part) for name, part in costs.items()}, indent=1))
         else:
-            Console().print(cost_table(costs).grid(f"{title}, {keypoints} keypoints, input {height} x {width}"))
+            print(f"{title}, {keypoints} keypoints, input {height} x {width}")
+            Console().print(cost_table(costs).grid())
         return
     if as_json:
         print(json.dumps(content, indent=1))

@@ -8,7 +8,7 @@ from typing import Any
 
 @cache
 def read_paper() -> dict[str, Any]:
-    """paper.json: every figure of the paper's tables, None where it is not legible, and what is odd in print."""
+    """paper.json: every number of the paper's tables (None if illegible) and notes on misprints."""
     content: dict[str, Any] = json.loads(
         (resources.files("hevitpose") / "paper" / "paper.json").read_text(encoding="utf-8")
     )

@@ -1,4 +1,4 @@
-"""The paper's tables, row by row: what is printed, what is counted now, what was measured here or would measure it."""
+"""The paper's tables, row by row: what is printed, what is counted now, and what was measured here."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ TITLES = {
 }
 OF_B = {"groups": [4, 4, 4], "reductions": [8, 4, 2], "heads": [2, 4, 8]}
 ODDITIES = {1: ("Table 1", "HRNet"), 2: ("Heads",), 3: ("ViTPose",), 4: ("Table 4",), 6: ("Table 6",)}
-"""How the notes on oddities in print begin that belong to a table."""
+"""First words of those notes on oddities in print that belong to a table."""
 COUNTINGS = (
     "All counts are for 256 x 256. GFLOPs: the paper's counting, which does not see attention's projections and "
     "products; GMACs: every multiply-accumulate."
@@ -99,7 +99,10 @@ def count(name: NetworkName, variant: Variant, keypoints: int, side: int) -> "Co
 
 
 def paper_table(number: int, results: Path | None, count: Count = count) -> PaperTable:
-    """Table 1 to 6. Scores measured here come from the folder `results`, if there is one. Raises InputError."""
+    """Table 1 to 6, with scores from the folder `results` if given; `count` gives the cost of a network.
+
+    Raises InputError if a file of results is damaged.
+    """
     keypoints, metric, data = (17, "AP", "coco") if number == 3 else (16, "PCKh@0.5", "mpii")
     found = find_score_records(results) if results else []
     of_rows = [each for each in found if each.metric == metric and not changes_recipe(each.network)]
@@ -129,13 +132,13 @@ def _printed(number: int) -> Iterator[PrintedRow]:
         return
     for row in table["rows"]:
         cells = dict(zip(table["columns"], row, strict=True))
-        if number == 4:  # whose last row is printed with another overlap than it has
+        if number == 4:  # its last row is printed with a wrong overlap
             cells = {"peow": cells["peow"], "kernel_less_stride": parse_layers(cells["layers"])[0].overlap} | cells
         yield *_network(number, cells), cells
 
 
 def _network(number: int, cells: Cells) -> tuple[NetworkName, Variant]:
-    """The network of a row; where it is that of another table's row, spelled as there."""
+    """The network of a row, named as in the other tables where it appears there too."""
     if number == 4:
         return _efficientvit(EMBEDDINGS[cells["layers"]])
     if number == 5:
@@ -150,13 +153,13 @@ def _efficientvit(embedding: PatchEmbedding) -> tuple[NetworkName, Variant]:
 
 
 def _changed(name: str, cells: Cells) -> Stages | None:
-    """A row's numbers for the three stages, None where they are those of HEViTPose-B."""
+    """A row's numbers for the three stages; None if they are those of HEViTPose-B."""
     first, second, third = cells[name]
     return None if cells[name] == OF_B[name] else (first, second, third)
 
 
 def network_by_title(title: str) -> NetworkName:
-    """The network that the paper calls so."""
+    """The network of a title in the paper."""
     from hevitpose.models.registry import NETWORKS
 
     return next(name for name, network in NETWORKS.items() if network.title == title)
@@ -188,7 +191,7 @@ def _of_recipe(setting: str) -> bool:
 
 
 def _differences(rows: list[PaperRow]) -> list[str]:
-    """A line for each printed count that is not ours."""
+    """A line for each printed count that differs from ours."""
     lines = [
         f"{row.network}: {row.here()[name]:.2f} {unit} here, {row.paper[name]} in print."
         for row in rows
@@ -199,14 +202,14 @@ def _differences(rows: list[PaperRow]) -> list[str]:
 
 
 def _notes(number: int) -> list[str]:
-    """What paper.json says of the table."""
+    """What paper.json notes on the table."""
     paper = read_paper()
     note = paper[KEYS[number]].get("note")
     return [*([note] if note else []), *(o for o in paper["oddities"] if o.startswith(ODDITIES.get(number, ("\0",))))]
 
 
 def _claims(rows: list[PaperRow]) -> list[str]:
-    """What the text claims of two rows, and what the counts give."""
+    """The paper's claims about pairs of rows, and what the counts give."""
     of_method = {row.paper["method"]: row for row in rows}
     lines = []
     for pair, claim in read_paper()[KEYS[1]]["claims"].items():

@@ -192,6 +192,7 @@ def _color(bubble: Bubble) -> str:
 
 def _label_bubbles(figure: "Figure", axes: "Axes", bubbles: Sequence[Bubble]) -> None:
     """Write each name on the side of its bubble where it hides least of bubbles, other names and the frame."""
+    from matplotlib.text import Text
     from matplotlib.transforms import Bbox
 
     figure.draw_without_rendering()  # gives the axes their final place
@@ -203,7 +204,7 @@ def _label_bubbles(figure: "Figure", axes: "Axes", bubbles: Sequence[Bubble]) ->
         for center, radius in zip(centers, radii, strict=True)
     ]
     for bubble, radius in sorted(zip(bubbles, radii, strict=True), key=lambda pair: _color(pair[0]) == BLUE):
-        places: list[Any] = []
+        places: list[tuple[float, int, Text, Bbox]] = []
         for x, y in LABEL_SIDES:
             gap = (radius + 2) * (0.75 if x and y else 1)
             text = axes.annotate(
@@ -216,8 +217,8 @@ def _label_bubbles(figure: "Figure", axes: "Axes", bubbles: Sequence[Bubble]) ->
             places.append((hidden + 10 * outside, len(places), text, box))
         best, *others = sorted(places)
         taken.append(best[3])
-        for _, _, text, _ in others:
-            text.remove()
+        for place in others:
+            place[2].remove()
 
 
 def _area(box: "Bbox | None") -> float:

@@ -55,12 +55,12 @@ class Table:
         csv.writer(text, lineterminator="\n").writerows([self.header, *self.rows])
         return text.getvalue()
 
-    def grid(self, title: str | None = None) -> "Grid":
+    def grid(self) -> "Grid":
         """For the terminal (`rich.console.Console.print`): text is wrapped, numbers are not; titles are stacked."""
         from rich.table import Table as Grid
         from rich.text import Text  # which takes square brackets as they are
 
-        grid = Grid(title=title, box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+        grid = Grid(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
         for n, (name, right) in enumerate(zip(self.header, self._right, strict=True)):
             longest = max((len(row[n]) for row in self.rows), default=0)
             keep = right or (n == 0 and longest <= MAX_NAME)

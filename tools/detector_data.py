@@ -8,8 +8,10 @@ labelled people; images that look like one of coco17/val, coco_people or photos 
 image is relative to --root. A crowd annotation marks a region where people may be unlabelled: neither person nor
 background. Prints what was dropped, filled in and ignored.
 
-In coco17 a person without a label is filled in where both teachers agree, and ignored where one of them sees somebody.
-Images of coco17 without labelled people are backgrounds where neither teacher sees a person, and are left out elsewhere.
+A person without a label is filled in where both teachers agree, and ignored where one of them sees somebody. Images
+of coco17 without labelled people are backgrounds where neither teacher sees a person, and are left out elsewhere. Large
+labels of person_boxes that the SSD does not see are ignored (Open Images has classes of its own for sculptures), and so
+is what it sees beside them; the held-out images keep their labels.
 """
 
 import argparse
@@ -40,8 +42,11 @@ SURE = {"nanodet": 0.35, "ssd": 0.2}
 """Scores at which a teacher's box may fill in a person whom the other sees as well."""
 UNSURE = {"nanodet": 0.2, "ssd": 0.25}
 """Scores at which a teacher's box is no background."""
-SAME_PERSON, AGREE = 0.5, 0.5
-"""IoU of a teacher's box with a label, and of the teachers' boxes with each other."""
+VETO, VETO_AREA = {"nanodet": 0.1, "ssd": 0.1}, 0.02
+"""A label of person_boxes is ignored where no teacher's box of this score overlaps it by SEEN, and it is larger than
+this share of its image: the teacher misses small people."""
+SAME_PERSON, AGREE, SEEN = 0.5, 0.5, 0.3
+"""IoU of a teacher's box with a label, of the teachers' boxes with each other, and of a label with any of them."""
 MIN_SIDE = 4
 """Smaller boxes (pixels) are ignored regions: no detector of this size can see them."""
 Boxes = NDArray[np.float64]
@@ -61,15 +66,18 @@ def main() -> None:
     dropped = drop_alike(options.root, [*coco, *boxes, *empty], counts)
     coco, boxes, empty = ([each for each in images if each["key"] not in dropped] for images in (coco, boxes, empty))
     opinions = ask(options.root, options.teachers, [*coco, *empty], options.output / "teachers.json")
+    opinions |= ask(options.root, options.teachers[1:], boxes, options.output / "ssd.json")
 
-    for image in coco:
-        fill_in(image, opinions[image["key"]], counts)
     backgrounds = [each for each in empty if not any(len(boxes) for boxes in seen(opinions[each["key"]], UNSURE))]
     counts["images without people kept as background"] = len(backgrounds)
     counts["images in which a teacher sees an unlabelled person, left out"] = len(empty) - len(backgrounds)
 
     order = np.random.default_rng(0).permutation(len(boxes))
     held_out, rest = ([boxes[i] for i in part] for part in (order[:HELD_OUT], order[HELD_OUT:]))
+    for image in rest:
+        veto(image, opinions[image["key"]], counts)
+    for image in [*coco, *rest]:
+        fill_in(image, opinions[image["key"]], counts)
     for name, images in (("train", [*coco, *rest, *backgrounds]), ("val", held_out)):
         (options.output / f"{name}.json").write_text(json.dumps(as_coco(images, counts, name)))
     for what, count in counts.items():
@@ -163,13 +171,24 @@ def _opinion(key: str) -> dict[str, Any]:
     pixels = np.asarray(read_image(_STATE["root"], key))
     found = (teacher(pixels) for teacher in _STATE["teachers"])
     rows = (np.column_stack([boxes, scores]).round(3).tolist() for boxes, scores in found)
-    return dict(zip(TEACHERS, rows, strict=True))
+    return dict(zip(TEACHERS[-len(_STATE["teachers"]) :], rows, strict=True))
 
 
 def seen(opinion: dict[str, Any], least: dict[str, float]) -> list[Boxes]:
     """The boxes (N, 4) of each teacher that score at least so much."""
-    arrays = [np.array(opinion[name], dtype=np.float64).reshape(-1, 5) for name in TEACHERS]
+    arrays = [np.array(opinion.get(name, []), dtype=np.float64).reshape(-1, 5) for name in TEACHERS]
     return [rows[rows[:, 4] >= least[name], :4] for name, rows in zip(TEACHERS, arrays, strict=True)]
+
+
+def veto(image: dict[str, Any], opinion: dict[str, Any], counts: Counter[str]) -> None:
+    """Ignore the large labels that no teacher sees."""
+    theirs = np.concatenate(seen(opinion, VETO))
+    for place, (box, crowd) in enumerate(image["boxes"]):
+        label = np.array([[*box[:2], box[0] + box[2], box[1] + box[3]]])
+        large = box[2] * box[3] > VETO_AREA * image["width"] * image["height"]
+        if large and not (iou(label, theirs) >= SEEN).any():
+            image["boxes"][place] = (box, True)
+            counts["labels of person_boxes ignored: no teacher sees them"] += not crowd
 
 
 def fill_in(image: dict[str, Any], opinion: dict[str, Any], counts: Counter[str]) -> None:
@@ -179,13 +198,14 @@ def fill_in(image: dict[str, Any], opinion: dict[str, Any], counts: Counter[str]
     sure, other = seen(opinion, SURE)
     agreed = sure[(iou(sure, other) >= AGREE).any(axis=1) & (iou(sure, labels) < 0.3).all(axis=1)]
     known = np.concatenate([labels, agreed])
-    counts["people of coco17 labelled"] += len(labels)
-    counts["people of coco17 filled in"] += len(agreed)
+    name = image["archive"].split("/")[0]
+    counts[f"people of {name} labelled"] += len(labels)
+    counts[f"people of {name} filled in"] += len(agreed)
     image["boxes"] += [(xywh(box), False) for box in agreed]
     for boxes in seen(opinion, UNSURE):
         doubtful = boxes[(iou(boxes, known) < SAME_PERSON).all(axis=1)]
         known = np.concatenate([known, doubtful])
-        counts["regions of coco17 ignored"] += len(doubtful)
+        counts[f"regions of {name} ignored: one teacher sees a person"] += len(doubtful)
         image["boxes"] += [(xywh(box), True) for box in doubtful]
 
 

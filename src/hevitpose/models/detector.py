@@ -47,7 +47,7 @@ class DetectorConfig:
 
     num_classes: int = 1
     channels: tuple[int, int, int] = (64, 128, 192)
-    depths: tuple[int, int, int] = (1, 2, 3)
+    depths: tuple[int, int, int] = (1, 2, 2)
     groups: tuple[int, int, int] = (4, 4, 4)
     reductions: tuple[int, int, int] = (8, 4, 2)
     heads: tuple[int, int, int] = (2, 4, 8)

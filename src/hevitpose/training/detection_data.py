@@ -62,7 +62,7 @@ class DetectionAugmentation:
     mosaic: float = 0.4
     flip: float = 0.5
     quarter_turns: float = 0.05
-    scale: tuple[float, float] = (0.55, 1.6)
+    scale: tuple[float, float] = (0.7, 1.6)
     tile_scale: tuple[float, float] = (0.4, 1.0)
     width: float = 0.12
     stretched_width: float = 1.5

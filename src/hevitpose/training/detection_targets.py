@@ -50,8 +50,8 @@ def make_targets(objects: Objects, map_hw: tuple[int, int], num_classes: int) ->
 
     >>> box, one = torch.tensor([[[0.0, 0.0, 48.0, 48.0]]]), torch.ones(1, 1, dtype=torch.bool)
     >>> targets = make_targets(Objects(box, torch.zeros(1, 1, dtype=torch.int64), one, ~one), (8, 8), 1)
-    >>> targets.centers[0, 0, 3].round(decimals=2).tolist()
-    [0.0, 0.0, 0.18, 1.0, 0.18, 0.0, 0.0, 0.0]
+    >>> targets.centers[0, 0, 3].mul(100).round().int().tolist()
+    [0, 0, 18, 100, 18, 0, 0, 0]
     """
     height, width = map_hw
     device = objects.boxes.device

@@ -8,7 +8,8 @@ labelled people; images that look like one of coco17/val, coco_people or photos 
 image is relative to --root. A crowd annotation marks a region where people may be unlabelled: neither person nor
 background. Prints what was dropped, filled in and ignored.
 
-A person without a label is filled in where both teachers agree, and ignored where one of them sees somebody. Images
+A person without a label is filled in where both teachers agree or NanoDet is sure, and ignored where one of them sees
+somebody who is not a part of a labelled person. Images
 of coco17 without labelled people are backgrounds where neither teacher sees a person, and are left out elsewhere. Large
 labels of person_boxes that the SSD does not see are ignored (Open Images has classes of its own for sculptures), and so
 is what it sees beside them; the held-out images keep their labels.
@@ -38,15 +39,17 @@ ALIKE = 40
 """Hashes (256 bits) that differ in fewer bits are of the same image."""
 HELD_OUT = 300
 TEACHERS = ("nanodet", "ssd")
-SURE = {"nanodet": 0.35, "ssd": 0.2}
-"""Scores at which a teacher's box may fill in a person whom the other sees as well."""
-UNSURE = {"nanodet": 0.2, "ssd": 0.25}
-"""Scores at which a teacher's box is no background."""
+SURE, SURE_ALONE = {"nanodet": 0.35, "ssd": 0.2}, 0.5
+"""Scores at which NanoDet's box fills in a person: that the SSD sees as well, and by itself."""
+UNSURE = {"nanodet": 0.25, "ssd": 0.3}
+"""Scores at which a teacher's box is not background."""
 VETO, VETO_AREA = {"nanodet": 0.1, "ssd": 0.1}, 0.02
 """A label of person_boxes is ignored where no teacher's box of this score overlaps it by SEEN, and it is larger than
 this share of its image: the teacher misses small people."""
-SAME_PERSON, AGREE, SEEN = 0.5, 0.5, 0.3
-"""IoU of a teacher's box with a label, of the teachers' boxes with each other, and of a label with any of them."""
+AGREE, SEEN, OTHER_PERSON = 0.5, 0.3, 0.3
+"""IoU of the teachers' boxes with each other, of a label with any of them, and (below) of somebody else with a label."""
+COVERED = 0.7
+"""The share of a doubtful box inside a known one from which it is a part of that person."""
 MIN_SIDE = 4
 """Smaller boxes (pixels) are ignored regions: no detector of this size can see them."""
 Boxes = NDArray[np.float64]
@@ -196,17 +199,26 @@ def fill_in(image: dict[str, Any], opinion: dict[str, Any], counts: Counter[str]
     labels = np.array([box for box, _ in image["boxes"]], dtype=np.float64).reshape(-1, 4)
     labels = np.concatenate([labels[:, :2], labels[:, :2] + labels[:, 2:]], axis=1)
     sure, other = seen(opinion, SURE)
-    agreed = sure[(iou(sure, other) >= AGREE).any(axis=1) & (iou(sure, labels) < 0.3).all(axis=1)]
+    alone = seen(opinion, {"nanodet": SURE_ALONE, "ssd": 1.0})[0]
+    agreed = sure[(iou(sure, other) >= AGREE).any(axis=1) | (sure[:, None] == alone).all(axis=2).any(axis=1)]
+    agreed = agreed[(iou(agreed, labels) < OTHER_PERSON).all(axis=1) & (covered(agreed, labels) < COVERED).all(axis=1)]
     known = np.concatenate([labels, agreed])
     name = image["archive"].split("/")[0]
     counts[f"people of {name} labelled"] += len(labels)
     counts[f"people of {name} filled in"] += len(agreed)
     image["boxes"] += [(xywh(box), False) for box in agreed]
     for boxes in seen(opinion, UNSURE):
-        doubtful = boxes[(iou(boxes, known) < SAME_PERSON).all(axis=1)]
+        doubtful = boxes[(iou(boxes, known) < OTHER_PERSON).all(axis=1) & (covered(boxes, known) < COVERED).all(axis=1)]
         known = np.concatenate([known, doubtful])
         counts[f"regions of {name} ignored: one teacher sees a person"] += len(doubtful)
         image["boxes"] += [(xywh(box), True) for box in doubtful]
+
+
+def covered(a: Boxes, b: Boxes) -> Boxes:
+    """The share (N, M) of boxes xyxy (N, 4) that lies inside boxes (M, 4)."""
+    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
+    share: Boxes = np.maximum(sides, 0).prod(axis=2) / (a[:, 2:] - a[:, :2]).prod(axis=1)[:, None].clip(1e-9)
+    return share
 
 
 def iou(a: Boxes, b: Boxes) -> Boxes:

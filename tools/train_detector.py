@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="the run's folder")
     parser.add_argument("--init", type=Path, help="weights of a HEViTPose-T, or of a detector, to begin with")
     parser.add_argument("--epochs", type=int, default=DetectorOptions.epochs)
+    parser.add_argument("--images-per-epoch", type=int)
     parser.add_argument("--batch", type=int, default=DetectorOptions.batch_size)
     parser.add_argument("--lr", type=float, default=DetectorOptions.learning_rate)
     parser.add_argument("--sides", nargs="+", default=["320:1"], metavar="SIDE:UNTIL", help="share of the epochs")
@@ -31,7 +32,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     sides = tuple((int(side), float(until)) for side, until in (word.split(":") for word in options.sides))
-    recipe = DetectorOptions(options.epochs, options.batch, sides, options.lr)
+    recipe = DetectorOptions(options.epochs, options.images_per_epoch, options.batch, sides, options.lr)
 
     def init(network: Detector) -> None:
         if options.init:

@@ -48,12 +48,14 @@ OnProgress = Callable[[str, int, int, float], object]
 class DetectorOptions:
     """How a detector is trained.
 
+    `images_per_epoch`: an epoch shows so many, drawn without replacement (default: all).
     `sides`: input sizes, each with the share of the epochs after which the next one begins; the last is the size at
     which the detector is validated and used. `plain_epochs` at the end are without mosaics. `learning_rate` rises for
     `warmup` (a share of all steps) and falls to zero as a cosine does.
     """
 
     epochs: int = 12
+    images_per_epoch: int | None = None
     batch_size: int = 32
     sides: tuple[tuple[int, float], ...] = ((320, 1.0),)
     learning_rate: float = 1.5e-3
@@ -66,6 +68,14 @@ class DetectorOptions:
     config: DetectorConfig = field(default_factory=DetectorConfig)
     checkpoint_minutes: float = 5.0
     seed: int = 0
+
+    def images(self, data: DetectionSet) -> int:
+        """Images in an epoch."""
+        return min(len(data), self.images_per_epoch or len(data))
+
+    def steps(self, data: DetectionSet) -> int:
+        """Steps in an epoch; the last batch may be smaller."""
+        return math.ceil(self.images(data) / self.batch_size)
 
     def side(self, epoch: int) -> int:
         """The input size of an epoch."""
@@ -144,7 +154,7 @@ def train_detector(
     while state.progress.epoch < options.epochs:
         train_epoch(data, state, options, folder, facts, on_progress)
         scores = validate(state.averaged, validation, facts.side) if validation else None
-        end_epoch(state, options, len(data), scores, folder, facts)
+        end_epoch(state, options, options.images(data), scores, folder, facts)
     return state.progress.history
 
 
@@ -171,7 +181,7 @@ def train_epoch(
 ) -> None:
     """The steps of this epoch that are not done yet."""
     progress, network = state.progress, state.network
-    steps = math.ceil(len(data) / options.batch_size)
+    steps = options.steps(data)
     network.train()
     saved = time.monotonic()
     for images, colors, objects in batches(data, options, progress.epoch, progress.step):
@@ -202,7 +212,7 @@ def batches(
     data: DetectionSet, options: DetectorOptions, epoch: int, first_step: int
 ) -> Iterator[tuple[Tensor, Tensor, Objects]]:
     """Pixels (N, 3, S, S) uint8, colors (N, 3) and objects of each step of an epoch; the next is made meanwhile."""
-    order = permutation(len(data), options.seed, epoch)
+    order = permutation(len(data), options.seed, epoch)[: options.images(data)]
     augmentation = options.augmentation
     if epoch >= options.epochs - options.plain_epochs:
         augmentation = replace(augmentation, mosaic=0.0)
@@ -214,7 +224,7 @@ def batches(
         pixels, boxes, colors = zip(*examples, strict=True)
         return stack(list(pixels)), torch.from_numpy(np.stack(colors)).float(), as_objects(list(boxes))
 
-    steps = range(first_step, math.ceil(len(data) / options.batch_size))
+    steps = range(first_step, options.steps(data))
     with ThreadPoolExecutor(1) as pool:
         upcoming = pool.submit(make, first_step) if steps else None
         for step in steps:

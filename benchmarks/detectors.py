@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from detector_peers import Detector, load_peer
 from numpy.typing import NDArray
 from PIL import Image
 
+from detector_peers import Detector, load_peer
 from hevitpose.core.person import PictureFile
 from hevitpose.files import atomic, pictures
+from hevitpose.inference.letterbox import letterbox
 from hevitpose.metrics.detection import ImageBoxes, box_ap, matches_at
-from hevitpose.training.detection_data import letterbox
 
 DEFAULT_SCORES = {"nanodet_g": 0.3, "ssd": 0.3}
 OUR_SCORE = 0.3

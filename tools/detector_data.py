@@ -2,11 +2,11 @@
 
     python tools/detector_data.py --root data --teachers nanodet.onnx ssd.tflite --output detector_data
 
-Reads below --root: coco17 (people with keypoints are labelled, others are not), person_boxes and coco17's images without
-labelled people; images that look like one of coco17/val, coco_people or photos are dropped. Writes train.json, val.json
-(held out of person_boxes) and teachers.json (opinions, read again by the next call) in COCO's format; the archive of an
-image is relative to --root. A crowd annotation marks a region where people may be unlabelled: neither person nor
-background. Prints what was dropped, filled in and ignored.
+Reads below --root: coco17 (people with keypoints are labelled, others are not), person_boxes and coco17's images
+without labelled people; images that look like one of coco17/val, coco_people or photos are dropped. Writes train.json
+and val.json (held out of person_boxes) in COCO's format, and the teachers' opinions, which the next call reads again.
+The archive of an image is relative to --root. A crowd annotation marks a region where people may be unlabelled: neither
+person nor background. Prints what was dropped, filled in and ignored.
 
 A person without a label is filled in where both teachers agree or NanoDet is sure, and ignored where one of them sees
 somebody who is not a part of a labelled person. Images
@@ -19,7 +19,6 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from io import BytesIO
@@ -47,7 +46,7 @@ VETO, VETO_AREA = {"nanodet": 0.1, "ssd": 0.1}, 0.02
 """A label of person_boxes is ignored where no teacher's box of this score overlaps it by SEEN, and it is larger than
 this share of its image: the teacher misses small people."""
 AGREE, SEEN, OTHER_PERSON = 0.5, 0.3, 0.3
-"""IoU of the teachers' boxes with each other, of a label with any of them, and (below) of somebody else with a label."""
+"""IoU of the teachers' boxes with each other, of a label with any of them, and, below it, of another person's box."""
 COVERED = 0.7
 """The share of a doubtful box inside a known one from which it is a part of that person."""
 MIN_SIDE = 4
@@ -101,14 +100,16 @@ def new_image(folder: Path, image: dict[str, Any]) -> dict[str, Any]:
     size = {"width": image["width"], "height": image["height"]}
     stretched = folder.name == "person_boxes" or bool(image.get("squashed"))
     key = f"{place}/{image['file_name']}"
-    return {"key": key, "file_name": image["file_name"], "archive": str(place), "stretched": stretched, "boxes": []} | size
+    facts = {"key": key, "file_name": image["file_name"], "archive": str(place), "stretched": stretched}
+    return facts | size | {"boxes": []}
 
 
 def unlabelled(root: Path) -> list[dict[str, Any]]:
     """The images of coco17 in which nobody is labelled; squashed to squares."""
     archive = "coco17/unlabelled_1.zip"
     facts = {"archive": "unlabelled_1.zip", "width": 256, "height": 256, "squashed": True}
-    return [new_image(Path("coco17"), {"file_name": name} | facts) for name in sorted(opened(root / archive).namelist())]
+    names = sorted(opened(root / archive).namelist())
+    return [new_image(Path("coco17"), {"file_name": name} | facts) for name in names]
 
 
 @cache
@@ -127,20 +128,17 @@ def read_image(root: Path, key: str) -> Image.Image:
 def drop_alike(root: Path, images: list[dict[str, Any]], counts: Counter[str]) -> set[str]:
     """Keys of the images that look like one that is measured on, as it is or mirrored."""
     measured = [image["key"] for image in read_set(root, "coco17/val.json")]
-    measured += [str(path.relative_to(root)) for name in ("coco_people/images", "photos") for path in _files(root / name)]
+    for folder in ("coco_people/images", "photos"):
+        measured += [str(path.relative_to(root)) for path in sorted((root / folder).glob("*.jpg"))]
     theirs = np.concatenate([difference_hashes(read_image(root, key)) for key in measured])  # both ways round
     dropped: set[str] = set()
     for image in images:
-        own = difference_hashes(read_image(root, image["key"]))[:1]
-        if (nearest := int((own != theirs).sum(axis=1).min())) < ALIKE:
+        bits = (difference_hashes(read_image(root, image["key"]))[:1] != theirs).sum(axis=1)
+        if bits.min() < ALIKE:
             dropped.add(image["key"])
             counts[f"images of {image['archive'].split('/')[0]} dropped: like a measured one"] += 1
-            print(f"dropped {image['key']}: {nearest} bits from {measured[int((own != theirs).sum(axis=1).argmin()) // 2]}")
+            print(f"dropped {image['key']}: {bits.min()} bits from {measured[int(bits.argmin()) // 2]}")
     return dropped
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.iterdir()) if path.suffix == ".jpg")
 
 
 def difference_hashes(image: Image.Image) -> NDArray[np.bool_]:
@@ -154,7 +152,8 @@ def ask(root: Path, files: list[Path], images: list[dict[str, Any]], store: Path
     known: dict[str, dict[str, Any]] = json.loads(store.read_text()) if store.exists() else {}
     asked = [image["key"] for image in images if image["key"] not in known]
     with ProcessPoolExecutor(2, initializer=_load_teachers, initargs=(root, files)) as pool:
-        for number, (key, opinion) in enumerate(zip(asked, pool.map(_opinion, asked, chunksize=8), strict=True), start=1):
+        answers = pool.map(_opinion, asked, chunksize=8)
+        for number, (key, opinion) in enumerate(zip(asked, answers, strict=True), start=1):
             known[key] = opinion
             if number % 500 == 0 or number == len(asked):
                 store.write_text(json.dumps(known))

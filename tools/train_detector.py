@@ -1,12 +1,15 @@
 """Train the bundled person detector on what tools/detector_data.py has written.
 
-    python tools/train_detector.py detector_data --root data --init hevitpose_t_people16.safetensors --output runs/detector
+    python tools/train_detector.py detector_data --root data --init hevitpose_t_people16.safetensors --output detector
 
 Calling it again resumes the run. `--init` are weights of HEViTPose-T, which fill what has the same name and shape.
 """
 
 import argparse
+import json
+import multiprocessing
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
@@ -14,7 +17,7 @@ import torch
 from hevitpose.models import weights
 from hevitpose.models.detector import Detector, init_from_pose
 from hevitpose.training.detection import DetectorOptions, train_detector
-from hevitpose.training.detection_data import read_detection_set
+from hevitpose.training.detection_data import DetectionSet, read_detection_set
 
 
 def main() -> None:
@@ -28,9 +31,27 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=DetectorOptions.batch_size)
     parser.add_argument("--lr", type=float, default=DetectorOptions.learning_rate)
     parser.add_argument("--sides", nargs="+", default=["320:1"], metavar="SIDE:UNTIL", help="share of the epochs")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=2, help="of one thread each")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    # Read before the fork: the processes share the images.
+    train, val = (read_detection_set(options.data / f"{name}.json", options.root) for name in ("train", "val"))
+    print(f"{len(train)} images to train on, {len(val)} held out", file=sys.stderr, flush=True)
+    context = multiprocessing.get_context("fork")
+    with tempfile.TemporaryDirectory() as meeting:
+        arguments = (options, train, val, f"file://{meeting}/processes")
+        others = [context.Process(target=run, args=(rank, *arguments)) for rank in range(1, options.processes)]
+        for other in others:
+            other.start()
+        run(0, *arguments)
+        for other in others:
+            other.join()
+
+
+def run(rank: int, options: argparse.Namespace, train: DetectionSet, val: DetectionSet, meeting: str) -> None:
+    """One process of the training."""
+    torch.set_num_threads(1)
+    if options.processes > 1:
+        torch.distributed.init_process_group("gloo", meeting, rank=rank, world_size=options.processes)
     sides = tuple((int(side), float(until)) for side, until in (word.split(":") for word in options.sides))
     recipe = DetectorOptions(options.epochs, options.images_per_epoch, options.batch, sides, options.lr)
 
@@ -40,13 +61,14 @@ def main() -> None:
             print(f"{len(filled)} of {len(network.state_dict())} tensors from {options.init.name}", file=sys.stderr)
 
     def on_progress(name: str, step: int, steps: int, loss: float) -> None:
-        if step % 20 == 0 or step == steps:
+        if rank == 0 and (step % 20 == 0 or step == steps):
             print(f"{name} step {step}/{steps} loss {loss:.4f}", file=sys.stderr, flush=True)
 
-    train, val = (read_detection_set(options.data / f"{name}.json", options.root) for name in ("train", "val"))
-    print(f"{len(train)} images to train on, {len(val)} held out", file=sys.stderr, flush=True)
-    for row in train_detector(train, val, options.output, recipe, init, resume=True, on_progress=on_progress):
-        print(row)
+    rows = train_detector(train, val, options.output, recipe, init, resume=True, on_progress=on_progress)
+    if rank == 0:
+        print(json.dumps(rows, indent=1))
+    if options.processes > 1:
+        torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

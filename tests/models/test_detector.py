@@ -23,7 +23,9 @@ def maps(cells: int, classes: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_shapes_and_prior() -> None:
-    model = Detector(DetectorConfig(num_classes=3, channels=(16, 32, 64), heads=(1, 1, 1), depths=(1, 1, 1), width=16)).eval()
+    model = Detector(
+        DetectorConfig(num_classes=3, channels=(16, 32, 64), heads=(1, 1, 1), depths=(1, 1, 1), width=16)
+    ).eval()
     with torch.inference_mode():
         centers, distances = model(torch.randn(2, 3, 64, 128))
     assert centers.shape == (2, 3, 8, 16)

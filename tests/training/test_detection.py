@@ -10,15 +10,16 @@ import torch
 from PIL import Image
 
 from hevitpose.core.errors import InputError
+from hevitpose.inference.letterbox import letterbox
 from hevitpose.models import weights
 from hevitpose.models.detector import DetectorConfig
-from hevitpose.training.detection import BEST, LAST, DetectorOptions, load_detector, train_detector
+from hevitpose.models.detector_weights import load_detector
+from hevitpose.training.detection import BEST, LAST, DetectorOptions, train_detector
 from hevitpose.training.detection_data import (
     Boxes,
     DetectionAugmentation,
     DetectionSet,
     draw_example,
-    letterbox,
     read_detection_set,
 )
 

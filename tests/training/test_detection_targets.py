@@ -14,7 +14,9 @@ from hevitpose.training.detection_targets import (
 )
 
 
-def objects(boxes: list[list[float]], ignored: tuple[bool, ...] | None = None, classes: list[int] | None = None) -> Objects:
+def objects(
+    boxes: list[list[float]], ignored: tuple[bool, ...] | None = None, classes: list[int] | None = None
+) -> Objects:
     count = len(boxes)
     flags = torch.tensor([ignored or [False] * count])
     kinds = torch.tensor([classes or [0] * count])

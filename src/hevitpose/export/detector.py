@@ -19,9 +19,9 @@ from hevitpose.export.graph import Graph
 from hevitpose.export.onnx import add_metadata
 from hevitpose.files import atomic
 from hevitpose.models.detector import MAX_LOG_DISTANCE, NMS_IOU, STRIDE, TOP_K, Detector, decode
+from hevitpose.models.detector_weights import DETECTOR_KEY, DetectorFacts, load_detector
 from hevitpose.models.input import MEAN, STD, normalize
 from hevitpose.models.weights import half_precision, load_into, round_to_int8
-from hevitpose.training.detection import DETECTOR_KEY, DetectorFacts, load_detector
 
 OUTPUTS = ("boxes", "scores", "classes")
 LETTERBOX = "longest side to the input's, bilinear with antialiasing, at the upper left, the rest black"
@@ -36,10 +36,10 @@ def export_detector(
 ) -> None:
     """Write the detector of a safetensors file as ONNX, its large weights `rounded` where that is wanted.
 
-    The input `images` is uint8 RGB (N, S, S, 3), any N; the longer side of each image fills S, the rest, right or below,
-    is black. Outputs are `boxes` (N, T, 4), xyxy in pixels from the corner of the input, `scores` (N, T), best first and
-    0 for duplicates, and `classes` (N, T) int64; T is 100 at most. `images` are real ones on which the file is compared
-    with torch: raises InputError, and writes nothing, where they differ.
+    The input `images` is uint8 RGB (N, S, S, 3), any N; the longer side of each image fills S, the rest, right or
+    below, is black (`inference/letterbox.py`). Outputs are `boxes` (N, T, 4), xyxy in pixels from the corner of the
+    input, `scores` (N, T), best first and 0 for duplicates, and `classes` (N, T) int64; T is 100 at most. `images` are
+    real ones on which the file is compared with torch: raises InputError, and writes nothing, where they differ.
     """
     model, facts = load_detector(weights)
     if rounded == "int8":

@@ -19,7 +19,7 @@ MAX_DETECTIONS = 100
 
 @dataclass(frozen=True, eq=False)
 class ImageBoxes:
-    """Labelled `boxes` (M, 4) of one image, `ignored` (M,) which of them are crowds, and `detected` (N, 4), `scores`."""
+    """One image: labelled `boxes` (M, 4), which are crowds (`ignored`), `detected` (N, 4) and their `scores`."""
 
     boxes: Floats
     ignored: NDArray[np.bool_]

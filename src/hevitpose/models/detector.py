@@ -2,8 +2,8 @@
 
 HEViTPose's stages stand at strides 8, 16 and 32 behind an overlapping patch embedding of 15 x 15 pixels (table 4 of the
 paper has it at stride 8 as well), so that a whole image costs less than a crop does. Heads and targets are those of
-TTFNet (Liu et al., arXiv 1909.00700), in the tradition of CenterNet (Zhou et al., arXiv 1904.07850): every cell says how
-likely it is the centre of an object and how far the four sides are; maxima over 3 x 3 cells are the candidates.
+TTFNet (Liu et al., arXiv 1909.00700), in the tradition of CenterNet (Zhou et al., arXiv 1904.07850): every cell says
+how likely it is the centre of an object and how far the four sides are; maxima of 3 x 3 cells are the candidates.
 
 Shapes: N images, S x S pixels (a multiple of 64), s = S / 8 cells a side, K classes, T boxes of an image.
 """
@@ -41,8 +41,8 @@ MAX_LOG_DISTANCE = 5.0
 class DetectorConfig:
     """Sizes of the network.
 
-    `channels`, `depths`, `groups`, `reductions` and `heads` are those of the three stages, as in `HEViTPose`; `width` is
-    that of the fused map, `detail` that of the convolutions which see single pixels.
+    `channels`, `depths`, `groups`, `reductions` and `heads` are those of the three stages, as in `HEViTPose`; `width`
+    is that of the fused map, `detail` that of the convolutions which see single pixels.
     """
 
     num_classes: int = 1
@@ -105,8 +105,8 @@ class Detector(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised RGB (N, 3, S, S) to logits of centres (N, K, s, s) and distances in cells (N, 4, s, s).
 
-        Distances are those from the cell's centre to the left, upper, right and lower side of its box. Raises ValueError
-        where a side of the images is not a multiple of 64.
+        Distances are those from the cell's centre to the left, upper, right and lower side of its box. Raises
+        ValueError where a side of the images is not a multiple of 64.
         """
         height, width = images.shape[2:]
         if height % SIDE_DIVISOR or width % SIDE_DIVISOR:
@@ -185,5 +185,5 @@ def init_from_pose(detector: Detector, pose: dict[str, Tensor]) -> list[str]:
 
 
 def person_detector(num_classes: int = 1) -> Detector:
-    """The bundled detector's network: 2.6M parameters; `num_classes` kinds of objects."""
+    """The bundled detector's network: 2.08M parameters; `num_classes` kinds of objects."""
     return Detector(DetectorConfig(num_classes=num_classes))

@@ -5,7 +5,8 @@ import csv
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from io import StringIO
@@ -14,13 +15,16 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from hevitpose.core.errors import InputError
 from hevitpose.files import atomic
+from hevitpose.inference.letterbox import letterbox
 from hevitpose.metrics.detection import DetectionScores, ImageBoxes, box_ap
 from hevitpose.models import weights
 from hevitpose.models.detector import SIDE_DIVISOR, Detector, DetectorConfig, decode
+from hevitpose.models.detector_weights import DETECTOR_KEY, DetectorFacts, save_detector
 from hevitpose.models.input import normalize
 from hevitpose.training import cpu
 from hevitpose.training.augment import recolor
@@ -31,15 +35,12 @@ from hevitpose.training.detection_data import (
     DetectionSet,
     as_objects,
     draw_example,
-    letterbox,
     permutation,
     stack,
 )
 from hevitpose.training.detection_targets import Objects, detection_loss
 
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.csv"
-DETECTOR_KEY = "hevitpose.detector"
-"""Where a weight file says what it is: `DetectorFacts` as JSON."""
 OnProgress = Callable[[str, int, int, float], object]
 """Called with what is being done, how many steps of how many are done, and the mean loss."""
 
@@ -89,15 +90,6 @@ class DetectorOptions:
         return self.learning_rate * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))) / 2
 
 
-@dataclass(frozen=True)
-class DetectorFacts:
-    """What a detector's weights say of themselves."""
-
-    config: DetectorConfig
-    side: int
-    class_names: tuple[str, ...]
-
-
 @dataclass
 class Progress:
     """Where a run stands, and one row for each epoch done."""
@@ -133,8 +125,11 @@ def train_detector(
 
     Best is the epoch of the highest AP50 + AP of the averaged weights on `validation`, the last one without it. `init`
     changes the network before the first step, as `init_from_pose` and `weights.load_into` do. An interrupted run that
-    is resumed ends bit-equal on the same machine. Raises InputError where the folder holds another run, the data do
-    not suit the options, or the loss is no longer finite.
+    is resumed ends bit-equal on the same machine.
+
+    Where torch.distributed is initialized, its processes share every batch: on a busy processor two of one thread are
+    faster than one of two, which wait for each other in every layer. Raises InputError where the folder holds another
+    run, the data do not suit the options, or the loss is no longer finite.
     """
     if options.config.num_classes != len(data.class_names):
         names = ", ".join(data.class_names)
@@ -192,6 +187,7 @@ def train_epoch(
         with cpu.fast_kernels(images.device):
             loss = detection_loss(*network(normalize(recolor(images.float(), colors))), objects)
             loss.backward()  # type: ignore[no-untyped-call]
+        loss = average_over_processes(network, loss.detach())
         norm = nn.utils.clip_grad_norm_(network.parameters(), options.grad_clip_norm)
         if not math.isfinite(loss.item() + norm.item()):
             where = f"step {progress.step + 1} of epoch {progress.epoch + 1}"
@@ -203,7 +199,7 @@ def train_epoch(
         progress.seconds += time.monotonic() - started
         name = f"detector: epoch {progress.epoch + 1}/{options.epochs}"
         on_progress(name, progress.step, steps, progress.loss_sum / progress.step)
-        if time.monotonic() - saved > 60 * options.checkpoint_minutes and progress.step < steps:
+        if rank() == 0 and time.monotonic() - saved > 60 * options.checkpoint_minutes and progress.step < steps:
             save_checkpoint(folder / LAST, state, options, facts)
             saved = time.monotonic()
 
@@ -218,7 +214,9 @@ def batches(
         augmentation = replace(augmentation, mosaic=0.0)
 
     def make(step: int) -> tuple[Tensor, Tensor, Objects]:
-        indices = order[step * options.batch_size : (step + 1) * options.batch_size]
+        together = order[step * options.batch_size : (step + 1) * options.batch_size]
+        # The last batch may be too small for all: what is left over is then everybody's.
+        indices = together[rank() :: processes()] if len(together) >= processes() else together
         side = options.side(epoch)
         examples = [draw_example(data, int(i), side, augmentation, options.seed, epoch) for i in indices]
         pixels, boxes, colors = zip(*examples, strict=True)
@@ -226,21 +224,48 @@ def batches(
 
     steps = range(first_step, options.steps(data))
     with ThreadPoolExecutor(1) as pool:
-        upcoming = pool.submit(make, first_step) if steps else None
+        upcoming = deque(pool.submit(make, step) for step in steps[:1])
         for step in steps:
-            assert upcoming is not None
-            batch = upcoming.result()
-            upcoming = pool.submit(make, step + 1) if step + 1 in steps else None
+            batch = upcoming.popleft().result()
+            if step + 1 in steps:
+                upcoming.append(pool.submit(make, step + 1))
             yield batch
 
 
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def processes() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+@torch.no_grad()
+def average_over_processes(network: nn.Module, loss: Tensor) -> Tensor:
+    """Make gradients and statistics of batch norms the means of all processes' own; the mean loss."""
+    if processes() == 1:
+        return loss
+    buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+    tensors = [*(p.grad for p in network.parameters() if p.grad is not None), *buffers]
+    flat = torch.cat([loss.view(1), *(tensor.flatten() for tensor in tensors)])
+    dist.all_reduce(flat)
+    flat /= processes()
+    mean, *parts = flat.split([1, *(tensor.numel() for tensor in tensors)])
+    for tensor, part in zip(tensors, parts, strict=True):
+        tensor.copy_(part.view_as(tensor))
+    return mean[0]
+
+
 @torch.inference_mode()
-def predict(network: Detector, data: DetectionSet, side: int, batch_size: int = 16) -> list[ImageBoxes]:
-    """Labels and detections of each image, in its pixels; images of unknown shape are shown as 4 : 3."""
+def predict(
+    network: Detector, data: DetectionSet, side: int, first: int = 0, step: int = 1, batch_size: int = 16
+) -> list[ImageBoxes]:
+    """Labels and detections of each (`step`-th) image, in its pixels; images of unknown shape are shown as 4 : 3."""
     network.eval()
     results = []
-    for start in range(0, len(data), batch_size):
-        some = range(start, min(start + batch_size, len(data)))
+    indices = range(first, len(data), step)
+    for start in range(0, len(indices), batch_size):
+        some = indices[start : start + batch_size]
         aspects = [STRETCHED_ASPECT if data.stretched[i] else None for i in some]
         squares, scales = zip(
             *(letterbox(data.images[i], side, a) for i, a in zip(some, aspects, strict=True)), strict=True
@@ -254,8 +279,12 @@ def predict(network: Detector, data: DetectionSet, side: int, batch_size: int = 
 
 
 def validate(network: Detector, data: DetectionSet, side: int) -> DetectionScores:
-    """Box AP of all classes together."""
-    return box_ap(predict(network, data, side))
+    """Box AP of all classes together; processes share the images."""
+    parts = [predict(network, data, side, rank(), processes())]
+    if processes() > 1:
+        mine, parts = parts[0], [[] for _ in range(processes())]
+        dist.all_gather_object(parts, mine)
+    return box_ap([image for part in parts for image in part])
 
 
 def end_epoch(
@@ -280,6 +309,8 @@ def end_epoch(
     improved = not score <= progress.best  # NaN, where nothing is labelled, is an improvement
     history = [*progress.history, row]
     state.progress = Progress(progress.epoch + 1, best=score if improved else progress.best, history=history)
+    if rank() > 0:
+        return
     text = StringIO()
     writer = csv.DictWriter(text, list(row), lineterminator="\n")
     writer.writeheader()
@@ -288,24 +319,6 @@ def end_epoch(
     if improved:
         save_detector(folder / BEST, state.averaged.state_dict(), facts)
     save_checkpoint(folder / LAST, state, options, facts)
-
-
-def save_detector(path: Path, tensors: Mapping[str, Tensor], facts: DetectorFacts) -> None:
-    """Write a detector's weights with what `load_detector` needs."""
-    weights.save(path, tensors, {DETECTOR_KEY: json.dumps(asdict(facts))})
-
-
-def load_detector(path: Path) -> tuple[Detector, DetectorFacts]:
-    """The averaged network of a file that training or `save_detector` wrote, in float32. Raises InputError."""
-    tensors, metadata = weights.load(path)
-    if DETECTOR_KEY not in metadata:
-        raise InputError(path, "does not hold a detector's weights")
-    stored = json.loads(metadata[DETECTOR_KEY])
-    config = DetectorConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored["config"].items()})
-    network = Detector(config)
-    below = {name.removeprefix("averaged."): t for name, t in tensors.items() if name.startswith("averaged.")}
-    weights.load_into(network, below or tensors, str(path))
-    return network.eval(), DetectorFacts(config, stored["side"], tuple(stored["class_names"]))
 
 
 def save_checkpoint(path: Path, state: State, options: DetectorOptions, facts: DetectorFacts) -> None:

@@ -55,8 +55,9 @@ class DetectionAugmentation:
     """Probabilities in [0, 1], and ranges.
 
     `scale`: the image's longest side as a share of the input's, drawn evenly in its logarithm; `tile_scale` is that of
-    the four images of a mosaic. `width`: widths are multiplied by 1 - width to 1 + width, those of stretched images by 1
-    to `stretched_width` before. `color`: brightness and saturation by 1 - color to 1 + color, gamma 2^-color to 2^color.
+    the four images of a mosaic. `width`: widths are multiplied by 1 - width to 1 + width, those of stretched images
+    first by 1 to `stretched_width`. `color`: brightness and saturation are multiplied by 1 - color to 1 + color, gamma
+    is 2^-color to 2^color.
     """
 
     mosaic: float = 0.4
@@ -123,22 +124,6 @@ def _at_most(image: Pixels, side: int) -> Pixels:
         return image
     size = tuple(max(1, round(scale * length)) for length in image.shape[1::-1])
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
-
-
-def letterbox(image: Pixels, side: int, aspect: float | None = None) -> tuple[Pixels, tuple[float, float]]:
-    """The image (side, side, 3) at the upper left of a black square, its longer side filling it; its scales in x and y.
-
-    `aspect`: width / height that the image is given. This is what the exported detector asks for.
-
-    >>> letterbox(np.full((20, 40, 3), 9, np.uint8), 64)[1]
-    (1.6, 1.6)
-    """
-    height, width = image.shape[:2]
-    shape = (aspect or width / height, 1.0)
-    size = tuple(max(1, round(side * length / max(shape))) for length in shape)
-    square = np.zeros((side, side, 3), dtype=np.uint8)
-    square[: size[1], : size[0]] = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
-    return square, (size[0] / width, size[1] / height)
 
 
 def draw_example(

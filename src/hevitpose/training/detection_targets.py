@@ -1,4 +1,4 @@
-"""What a detector is trained towards, and how far it is from that: TTFNet's targets, on the device, all objects at once.
+"""TTFNet's targets of a detector and its losses, on the device, for all objects of a batch at once.
 
 Shapes: N images, M objects (padded), K classes, maps of h x w cells at stride 8. Boxes are xyxy in pixels from the
 corner of the input.

@@ -5,8 +5,8 @@
 
 `--data` are COCO files in which everybody is labelled: AP, strays and recall over all of them together. `--recall` are
 files in which some people are not: recall of people with eight joints or more alone. Files of others are those that
-detector_peers.py writes. Scores at which strays are counted: each detector's default, and the one at which it leaves
-one stray an image. Times are the least and the median CPU time of one call on one thread, taken in turns with the crop.
+detector_peers.py writes. Scores at which strays are counted: each detector's default (ours: what its file says), and
+the one at which it leaves one stray an image. Times are the least and the median CPU time of one call on one thread, taken in turns with the crop.
 """
 
 import argparse
@@ -28,8 +28,7 @@ from hevitpose.files import atomic, pictures
 from hevitpose.inference.letterbox import letterbox
 from hevitpose.metrics.detection import ImageBoxes, box_ap, matches_at
 
-DEFAULT_SCORES = {"nanodet_g": 0.3, "ssd": 0.3}
-OUR_SCORE = 0.3
+DEFAULT_SCORE = 0.3
 MANY_JOINTS = 8
 ROUNDS = 30
 SIZES = (("small", 0, 32**2), ("medium", 32**2, 96**2), ("large", 96**2, 1e12))
@@ -52,8 +51,9 @@ def main() -> None:
     detectors: dict[str, Detector] = {}
     for word in options.detectors:
         name, _, file = word.partition("=")
-        detectors[name] = load_ours(Path(file)) if is_ours(Path(file)) else load_peer(Path(file))
-        score = DEFAULT_SCORES.get(name, OUR_SCORE)
+        ours = our_metadata(Path(file))
+        detectors[name] = load_ours(Path(file)) if ours else load_peer(Path(file))
+        score = float(ours.get("min_score", DEFAULT_SCORE))
         rows[name] = {"file": Path(file).name} | measure(detectors[name], complete, partial, score)
         print(name, json.dumps(rows[name]), flush=True)
     for name, times in time_in_turns(detectors, complete[0]["pixels"]).items():
@@ -85,8 +85,11 @@ def read(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def is_ours(path: Path) -> bool:
-    return path.suffix == ".onnx" and "hevitpose.detector" in load_session(path).get_modelmeta().custom_metadata_map
+def our_metadata(path: Path) -> dict[str, Any]:
+    """What the file of one of our detectors says of itself; empty for others'."""
+    texts = load_session(path).get_modelmeta().custom_metadata_map if path.suffix == ".onnx" else {}
+    said: dict[str, Any] = json.loads(texts.get("hevitpose.detector", "{}"))
+    return said
 
 
 def load_session(path: Path) -> onnxruntime.InferenceSession:

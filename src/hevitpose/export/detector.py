@@ -32,7 +32,11 @@ COMPARED_SCORE = 0.05
 
 
 def export_detector(
-    weights: Path, path: Path, images: NDArray[np.uint8], rounded: Literal["float16", "int8"] | None = None
+    weights: Path,
+    path: Path,
+    images: NDArray[np.uint8],
+    rounded: Literal["float16", "int8"] | None = None,
+    min_score: float = 0.3,
 ) -> None:
     """Write the detector of a safetensors file as ONNX, its large weights `rounded` where that is wanted.
 
@@ -40,13 +44,14 @@ def export_detector(
     below, is black (`inference/letterbox.py`). Outputs are `boxes` (N, T, 4), xyxy in pixels from the corner of the
     input, `scores` (N, T), best first and 0 for duplicates, and `classes` (N, T) int64; T is 100 at most. `images` are
     real ones on which the file is compared with torch: raises InputError, and writes nothing, where they differ.
+    `min_score`, below which boxes are better not shown, is stored beside the classes' names.
     """
     model, facts = load_detector(weights)
     if rounded == "int8":
         round_to_int8(model)
     elif rounded == "float16":
         load_into(model, half_precision(model.state_dict()), str(weights))
-    content = detector_to_onnx(model, facts).SerializeToString()
+    content = detector_to_onnx(model, facts, min_score).SerializeToString()
     box_error, score_error = parity(content, model, images)
     if not (box_error <= MAX_BOX_DIFFERENCE and score_error <= MAX_SCORE_DIFFERENCE):
         difference = f"boxes differ by {box_error:.2f} pixels, scores by {score_error:.1e} from torch's"
@@ -54,9 +59,9 @@ def export_detector(
     atomic.write(path, content)
 
 
-def detector_to_onnx(model: Detector, facts: DetectorFacts, compact: bool = True) -> onnx.ModelProto:
+def detector_to_onnx(model: Detector, facts: DetectorFacts, min_score: float = 0.3) -> onnx.ModelProto:
     """The graph of a detector, decoding included, for any number of images of the facts' size."""
-    graph, side = Graph(compact), facts.side
+    graph, side = Graph(), facts.side
     pixels = graph.op("Cast", graph.op("Transpose", "images", perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
     mean, deviation = (graph.constant([[[255 * value]] for value in values]) for values in (MEAN, STD))
     centers, distances = _network(graph, fuse(model), graph.op("Div", graph.op("Sub", pixels, mean), deviation))
@@ -71,8 +76,8 @@ def detector_to_onnx(model: Detector, facts: DetectorFacts, compact: bool = True
         [helper.make_tensor_value_info(*one) for one in zip(OUTPUTS, kinds, shapes, strict=True)],
         name="detector",
     )
-    padding = {"architecture": "detector", "input_size": [side, side], "letterbox": LETTERBOX, "nms_iou": NMS_IOU}
-    add_metadata(proto, DETECTOR_KEY, json.dumps(asdict(facts) | padding))
+    use = {"input_size": [side, side], "letterbox": LETTERBOX, "min_score": min_score, "nms_iou": NMS_IOU}
+    add_metadata(proto, DETECTOR_KEY, json.dumps({"architecture": "detector"} | asdict(facts) | use))
     add_metadata(proto, f"{DETECTOR_KEY}.version", version("hevitpose"))
     return proto
 

@@ -5,8 +5,9 @@
 
 `--data` are COCO files in which everybody is labelled: AP, strays and recall over all of them together. `--recall` are
 files in which some people are not: recall of people with eight joints or more alone. Files of others are those that
-detector_peers.py writes. Scores at which strays are counted: each detector's default (ours: what its file says), and
-the one at which it leaves one stray an image. Times are the least and the median CPU time of one call on one thread, taken in turns with the crop.
+detector_peers.py writes. Strays are counted at each detector's default score (ours: what its file says), and at the one
+that leaves one stray an image. Times are the least and the median CPU time of one call on one thread, taken in turns
+with the crop.
 """
 
 import argparse

@@ -35,8 +35,8 @@ TERMS = (
     "LSP-extended (research use)"
 )
 TEACHERS = (
-    "Unlabelled people were filled in, or ignored, by NanoDet-g (RangiLyu, Apache-2.0) and MediaPipe's SSD of Open Images "
-    "V4 (Google, Apache-2.0); neither is shipped."
+    "Unlabelled people were filled in, or ignored, by NanoDet-g (RangiLyu, Apache-2.0) and MediaPipe's SSD of Open "
+    "Images V4 (Google, Apache-2.0); neither is shipped."
 )
 STRAYS_PER_IMAGE = 1.0
 

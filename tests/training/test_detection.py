@@ -1,6 +1,7 @@
 """Training of a detector: examples, resuming, refusals."""
 
 import json
+import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hevitpose.inference.letterbox import letterbox
 from hevitpose.models import weights
 from hevitpose.models.detector import DetectorConfig
 from hevitpose.models.detector_weights import load_detector
-from hevitpose.training.detection import BEST, LAST, DetectorOptions, train_detector
+from hevitpose.training.detection import BEST, LAST, DetectorOptions, average_over_processes, train_detector
 from hevitpose.training.detection_data import (
     Boxes,
     DetectionAugmentation,
@@ -126,6 +127,32 @@ def test_a_resumed_run_ends_bit_equal(tmp_path: Path, after: int) -> None:
     for name in (LAST, BEST):
         ours, theirs = (weights.load(tmp_path / run / name)[0] for run in ("whole", "parts"))
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def average_in(rank: int, meeting: Path) -> None:
+    """One of two processes: its gradient and its statistics are its rank and become 0.5."""
+    torch.distributed.init_process_group("gloo", f"file://{meeting}", rank=rank, world_size=2)
+    layer = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+    for parameter in layer.parameters():
+        parameter.grad = torch.full_like(parameter, rank)
+    layer[1].running_mean.fill_(rank)
+    loss = average_over_processes(layer, torch.tensor(2.0 * rank))
+    torch.distributed.destroy_process_group()
+    numbers = [loss.view(1), layer[1].running_mean, *(parameter.grad.flatten() for parameter in layer.parameters())]
+    torch.save(torch.cat(numbers), meeting.with_name(f"{rank}.pt"))
+
+
+def test_processes_average_gradients_and_statistics(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    both = [context.Process(target=average_in, args=(rank, tmp_path / "meeting")) for rank in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(60)
+    for rank in range(2):
+        loss, *others = torch.load(tmp_path / f"{rank}.pt").tolist()
+        assert loss == 1
+        assert set(others) == {0.5}
 
 
 def test_training_lowers_the_loss_and_leaves_a_detector(tmp_path: Path) -> None:

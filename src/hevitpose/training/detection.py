@@ -217,8 +217,8 @@ def batches(
         together = order[step * options.batch_size : (step + 1) * options.batch_size]
         # The last batch may be too small for all: what is left over is then everybody's.
         indices = together[rank() :: processes()] if len(together) >= processes() else together
-        side = options.side(epoch)
-        examples = [draw_example(data, int(i), side, augmentation, options.seed, epoch) for i in indices]
+        side, final = options.side(epoch), options.sides[-1][0]
+        examples = [draw_example(data, int(i), side, augmentation, options.seed, epoch, final) for i in indices]
         pixels, boxes, colors = zip(*examples, strict=True)
         return stack(list(pixels)), torch.from_numpy(np.stack(colors)).float(), as_objects(list(boxes))
 

@@ -54,16 +54,16 @@ class DetectionSet:
 class DetectionAugmentation:
     """Probabilities in [0, 1], and ranges.
 
-    `scale`: the image's longest side as a share of the input's, drawn evenly in its logarithm; `tile_scale` is that of
-    the four images of a mosaic. `width`: widths are multiplied by 1 - width to 1 + width, those of stretched images
+    `scale`: the image's longest side as a share of the final input's, drawn evenly in its logarithm; `tile_scale` is
+    that of the four images of a mosaic. A smaller input shows a part, not smaller objects. `width`: widths are multiplied by 1 - width to 1 + width, those of stretched images
     first by 1 to `stretched_width`. `color`: brightness and saturation are multiplied by 1 - color to 1 + color, gamma
     is 2^-color to 2^color.
     """
 
-    mosaic: float = 0.4
+    mosaic: float = 0.3
     flip: float = 0.5
     quarter_turns: float = 0.05
-    scale: tuple[float, float] = (0.7, 1.6)
+    scale: tuple[float, float] = (0.6, 1.6)
     tile_scale: tuple[float, float] = (0.4, 1.0)
     width: float = 0.12
     stretched_width: float = 1.5
@@ -127,11 +127,18 @@ def _at_most(image: Pixels, side: int) -> Pixels:
 
 
 def draw_example(
-    data: DetectionSet, index: int, side: int, augmentation: DetectionAugmentation, seed: int, epoch: int
+    data: DetectionSet,
+    index: int,
+    side: int,
+    augmentation: DetectionAugmentation,
+    seed: int,
+    epoch: int,
+    final_side: int | None = None,
 ) -> tuple[Pixels, Boxes, Floats]:
     """A random example of image `index`: pixels (side, side, 3), boxes, and (3,) brightness, saturation and gamma.
 
-    It is the same for the same arguments. Three of a mosaic's four images are others of the set.
+    It is the same for the same arguments. Three of a mosaic's four images are others of the set. Images are scaled for
+    an input of `final_side` (default: `side`).
     """
     random = np.random.Generator(np.random.Philox(key=seed, counter=[0, 3, epoch, index]))
     canvas = np.zeros((side, side, 3), dtype=np.uint8)
@@ -139,11 +146,12 @@ def draw_example(
         x, y = (int(at) for at in side * random.uniform(0.3, 0.7, 2))
         regions = [(0, 0, x, y), (x, 0, side, y), (0, y, x, side), (x, y, side, side)]
         indices = [index, *random.integers(len(data), size=3)]
-        scales = augmentation.tile_scale
+        shares = augmentation.tile_scale
     else:
-        regions, indices, scales = [(0, 0, side, side)], [index], augmentation.scale
+        regions, indices, shares = [(0, 0, side, side)], [index], augmentation.scale
+    lengths = (shares[0] * (final_side or side), shares[1] * (final_side or side))
     placed = [
-        _place(canvas, region, data, int(one), scales, augmentation, random)
+        _place(canvas, region, data, int(one), lengths, augmentation, random)
         for region, one in zip(regions, indices, strict=True)
     ]
     change = augmentation.color * random.uniform(-1, 1, 3)
@@ -158,7 +166,7 @@ def _place(
     region: tuple[int, int, int, int],
     data: DetectionSet,
     index: int,
-    scales: tuple[float, float],
+    lengths: tuple[float, float],
     augmentation: DetectionAugmentation,
     random: np.random.Generator,
 ) -> Boxes:
@@ -166,8 +174,7 @@ def _place(
     image, boxes = data.images[index], data.boxes[index]
     turned, xyxy = _turned(image, boxes.xyxy, random, augmentation)
     height, width = turned.shape[:2]
-    # The longest side of the canvas, not of the region: a tile shows a part of its image.
-    longest = canvas.shape[0] * np.exp(random.uniform(*np.log(scales)))
+    longest = np.exp(random.uniform(*np.log(lengths)))
     factor = 1 + augmentation.width * random.uniform(-1, 1)
     stretch = random.uniform(1, augmentation.stretched_width)  # drawn in any case: the later draws stay the same
     factor *= stretch if data.stretched[index] else 1

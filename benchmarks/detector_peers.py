@@ -156,7 +156,7 @@ def nanodet_to_onnx(source: Path) -> onnx.ModelProto:
 
     def op(kind: str, *inputs: str, **attributes: Any) -> str:
         made.append(helper.make_node(kind, list(inputs), [f"value_{len(made)}"], **attributes))
-        return made[-1].output[0]
+        return str(made[-1].output[0])
 
     def value(name: str) -> str:
         if name not in values:
@@ -198,7 +198,11 @@ def nanodet_to_onnx(source: Path) -> onnx.ModelProto:
             outputs[name].append(op("Transpose", rows, perm=[0, 2, 1]))
     made.append(helper.make_node("Sigmoid", [op("Concat", *outputs["scores"], axis=1)], ["scores"]))
     made.append(helper.make_node("Concat", outputs["distances"], ["distances"], axis=1))
-    shapes = {"image": [1, 3, NANODET_SIDE, NANODET_SIDE], "scores": [1, None, 1], "distances": [1, None, 44]}
+    shapes: dict[str, list[str | int | None]] = {
+        "image": [1, 3, NANODET_SIDE, NANODET_SIDE],
+        "scores": [1, None, 1],
+        "distances": [1, None, 44],
+    }
     infos = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()}
     graph = helper.make_graph(made, "nanodet_g", [infos["image"]], [infos["scores"], infos["distances"]], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])

@@ -235,7 +235,8 @@ def xywh(box: Boxes) -> list[float]:
 
 def as_coco(images: list[dict[str, Any]], counts: Counter[str], name: str) -> dict[str, Any]:
     """The images in COCO's format."""
-    entries, annotations = [], []
+    entries: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, image in enumerate(images, start=1):
         entries.append({"id": number} | {key: value for key, value in image.items() if key not in ("boxes", "key")})
         for box, crowd in image["boxes"]:

@@ -20,5 +20,5 @@ def letterbox(image: Pixels, side: int, aspect: float | None = None) -> tuple[Pi
     shape = (aspect or width / height, 1.0)
     columns, rows = (max(1, round(side * length / max(shape))) for length in shape)
     square = np.zeros((side, side, 3), dtype=np.uint8)
-    square[:rows, :columns] = Image.fromarray(image).resize((columns, rows), Image.Resampling.BILINEAR)
+    square[:rows, :columns] = np.asarray(Image.fromarray(image).resize((columns, rows), Image.Resampling.BILINEAR))
     return square, (columns / width, rows / height)

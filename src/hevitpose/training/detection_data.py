@@ -55,9 +55,9 @@ class DetectionAugmentation:
     """Probabilities in [0, 1], and ranges.
 
     `scale`: the image's longest side as a share of the final input's, drawn evenly in its logarithm; `tile_scale` is
-    that of the four images of a mosaic. A smaller input shows a part, not smaller objects. `width`: widths are multiplied by 1 - width to 1 + width, those of stretched images
-    first by 1 to `stretched_width`. `color`: brightness and saturation are multiplied by 1 - color to 1 + color, gamma
-    is 2^-color to 2^color.
+    that of the four images of a mosaic. A smaller input shows a part, not smaller objects. `width`: widths are
+    multiplied by 1 - width to 1 + width, those of stretched images first by 1 to `stretched_width`. `color`: brightness
+    and saturation are multiplied by 1 - color to 1 + color, gamma is 2^-color to 2^color.
     """
 
     mosaic: float = 0.3
@@ -199,7 +199,7 @@ def _place(
         part = part.resize(small, Image.Resampling.BILINEAR, box=tuple(source)).resize(shown, Image.Resampling.BILINEAR)
     else:
         part = part.resize(shown, Image.Resampling.BILINEAR, box=tuple(source))
-    canvas[first[1] : last[1], first[0] : last[0]] = part
+    canvas[first[1] : last[1], first[0] : last[0]] = np.asarray(part)
     moved = xyxy * np.tile(scale_xy, 2) + np.tile(corner, 2)
     cut = np.concatenate([np.maximum(moved[:, :2], first), np.minimum(moved[:, 2:], last)], axis=1)
     sides = (cut[:, 2:] - cut[:, :2]).clip(0)

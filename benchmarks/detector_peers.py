@@ -5,7 +5,8 @@
     python benchmarks/detector_peers.py objectron/package/objectron_solution_packed_assets.data ssd.tflite
 
 NanoDet-g (RangiLyu, Apache-2.0) becomes an ONNX file. The SSD of MediaPipe Objectron (Google, Apache-2.0; MobileNetV2
-trained on Open Images V4) is a TensorFlow Lite file inside a bundle, and OpenVINO runs it.
+trained on Open Images V4) is a TensorFlow Lite file inside a bundle, and OpenVINO runs it. MoveNet MultiPose (Google,
+Apache-2.0) is in the first package as well; `peers.py --tfjs` makes the .pb file of it that OpenVINO runs.
 """
 
 import argparse
@@ -29,6 +30,7 @@ Detector = Callable[[Pixels], tuple[Floats, Floats]]
 
 NANODET_SIDE, NANODET_STRIDES, NANODET_BINS = 416, (8, 16, 32), 11
 NANODET_MEAN_BGR, NANODET_STD_BGR = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)
+MOVENET_SIDE = 256
 SSD_SIDE, SSD_CLASS = 300, 4
 """Class 4 of the bundle's label map is Person; 0 is the background."""
 LEAST_SCORE = 0.05
@@ -48,8 +50,8 @@ def main() -> None:
 
 
 def load_peer(path: Path, threads: int = 1) -> Detector:
-    """NanoDet-g (.onnx) or the SSD (.tflite)."""
-    return _load_nanodet(path, threads) if path.suffix == ".onnx" else _load_ssd(path, threads)
+    """NanoDet-g (.onnx), the SSD (.tflite) or MoveNet MultiPose (.pb)."""
+    return {".onnx": _load_nanodet, ".tflite": _load_ssd, ".pb": _load_movenet}[path.suffix](path, threads)
 
 
 def nms(boxes: Floats, scores: Floats, iou: float = NMS_IOU) -> NDArray[np.int64]:
@@ -118,6 +120,20 @@ def _load_ssd(path: Path, threads: int) -> Detector:
         scores = 1 / (1 + np.exp(-logits[:, SSD_CLASS]))
         boxes = np.concatenate([centers - halves, centers + halves], axis=1)
         return _finish(boxes.astype(np.float32), scores.astype(np.float32), image)
+
+    return detect
+
+
+def _load_movenet(path: Path, threads: int) -> Detector:
+    core = openvino.Core()
+    model = core.read_model(path)
+    model.reshape([1, MOVENET_SIDE, MOVENET_SIDE, 3])
+    options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+    request = core.compile_model(model, "CPU", options).create_infer_request()
+
+    def detect(image: Pixels) -> tuple[Floats, Floats]:
+        found = request.infer({0: _stretched(image, MOVENET_SIDE)[None].astype(np.int32)})[0].reshape(-1, 56)
+        return _finish(found[:, [52, 51, 54, 53]], found[:, 55], image)  # stored y before x, after 17 joints
 
     return detect
 

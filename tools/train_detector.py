@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=DetectorOptions.batch_size)
     parser.add_argument("--lr", type=float, default=DetectorOptions.learning_rate)
     parser.add_argument("--sides", nargs="+", default=["320:1"], metavar="SIDE:UNTIL", help="share of the epochs")
+    parser.add_argument("--no-validation", action="store_true", help="the last weights are the best")
     parser.add_argument("--processes", type=int, default=2, help="of one thread each")
     options = parser.parse_args()
     # Read before the fork: the processes share the images.
@@ -64,7 +65,8 @@ def run(rank: int, options: argparse.Namespace, train: DetectionSet, val: Detect
         if rank == 0 and (step % 20 == 0 or step == steps):
             print(f"{name} step {step}/{steps} loss {loss:.4f}", file=sys.stderr, flush=True)
 
-    rows = train_detector(train, val, options.output, recipe, init, resume=True, on_progress=on_progress)
+    validation = None if options.no_validation else val
+    rows = train_detector(train, validation, options.output, recipe, init, resume=True, on_progress=on_progress)
     if rank == 0:
         print(json.dumps(rows, indent=1))
     if options.processes > 1:

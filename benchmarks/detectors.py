@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detector_peers import Detector, load_peer
-from hevitpose.core.person import PictureFile
-from hevitpose.files import atomic, pictures
-from hevitpose.inference.letterbox import letterbox
+from hevitpose.core.labels import ImageFile
+from hevitpose.inference.detectors import letterbox
+from hevitpose.io import atomic
+from hevitpose.io import images as image_files
 from hevitpose.metrics.detection import ImageBoxes, box_ap, matches_at
 
 DEFAULT_SCORE = 0.3
@@ -62,9 +63,9 @@ def main() -> None:
         print(name, times, flush=True)
     machine = f"{platform.processor() or platform.machine()}, one thread, AVX2 (no bfloat16, no VNNI)"
     everybody = sum(int((~image["crowd"]).sum()) for image in complete)
-    facts = {"images": len(complete), "people": everybody, "iou": 0.5, "machine": machine}
-    facts |= {"recall_images": len(partial), "versions": {"onnxruntime": onnxruntime.__version__}}
-    atomic.write(options.output, json.dumps(facts | {"detectors": rows}, indent=1) + "\n")
+    file_config = {"images": len(complete), "people": everybody, "iou": 0.5, "machine": machine}
+    file_config |= {"recall_images": len(partial), "versions": {"onnxruntime": onnxruntime.__version__}}
+    atomic.write(options.output, json.dumps(file_config | {"detectors": rows}, indent=1) + "\n")
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -77,7 +78,7 @@ def read(path: Path) -> list[dict[str, Any]]:
         xywh = np.array([each["bbox"] for each in rows], dtype=np.float64).reshape(-1, 4)
         found.append(
             {
-                "pixels": pictures.read(PictureFile(entry["file_name"], folder, entry.get("archive"))),
+                "pixels": image_files.read(ImageFile(entry["file_name"], folder, entry.get("archive"))),
                 "boxes": np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1),
                 "crowd": np.array([bool(each["iscrowd"]) for each in rows], dtype=bool),
                 "joints": np.array([each.get("num_keypoints", 0) for each in rows], dtype=np.int64),

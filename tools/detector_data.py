@@ -100,16 +100,16 @@ def new_image(folder: Path, image: dict[str, Any]) -> dict[str, Any]:
     size = {"width": image["width"], "height": image["height"]}
     stretched = folder.name == "person_boxes" or bool(image.get("squashed"))
     key = f"{place}/{image['file_name']}"
-    facts = {"key": key, "file_name": image["file_name"], "archive": str(place), "stretched": stretched}
-    return facts | size | {"boxes": []}
+    file_config = {"key": key, "file_name": image["file_name"], "archive": str(place), "stretched": stretched}
+    return file_config | size | {"boxes": []}
 
 
 def unlabelled(root: Path) -> list[dict[str, Any]]:
     """The images of coco17 in which nobody is labelled; squashed to squares."""
     archive = "coco17/unlabelled_1.zip"
-    facts = {"archive": "unlabelled_1.zip", "width": 256, "height": 256, "squashed": True}
+    file_config = {"archive": "unlabelled_1.zip", "width": 256, "height": 256, "squashed": True}
     names = sorted(opened(root / archive).namelist())
-    return [new_image(Path("coco17"), {"file_name": name} | facts) for name in names]
+    return [new_image(Path("coco17"), {"file_name": name} | file_config) for name in names]
 
 
 @cache

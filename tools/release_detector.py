@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from hevitpose.export.detector import export_detector
-from hevitpose.files import atomic
-from hevitpose.inference.letterbox import letterbox
+from hevitpose.inference.detectors import letterbox
+from hevitpose.io import atomic
 from hevitpose.metrics.detection import box_ap, matches_at
 from hevitpose.models import weights
 from hevitpose.models.detector_weights import load_detector, save_detector
@@ -52,17 +52,17 @@ def main() -> None:
     parser.add_argument("--scores", type=Path, help="of benchmarks/detectors.py")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    network, facts = load_detector(options.weights)
+    network, file_config = load_detector(options.weights)
     file = WEIGHTS / f"{NAME}.safetensors"
-    save_detector(file, weights.half_precision(network.state_dict()), facts)
+    save_detector(file, weights.half_precision(network.state_dict()), file_config)
     network, _ = load_detector(file)
 
     held_out = read_detection_set(options.data / "val.json", options.root)
-    found = predict(network, held_out, facts.side)
+    found = predict(network, held_out, file_config.side)
     scores = sorted({round(float(score), 2) for image in found for score in image.scores})
     allowed = STRAYS_PER_IMAGE * len(found)
     least = next((score for score in scores if matches_at(found, score).strays <= allowed), 1.0)
-    images = np.stack([letterbox(held_out.images[i], facts.side)[0] for i in range(8)])
+    images = np.stack([letterbox(held_out.images[i], file_config.side)[0] for i in range(8)])
     export_detector(file, file.with_suffix(".onnx"), images, "int8", least)
 
     matches, ap = matches_at(found, least), box_ap(found)
@@ -75,8 +75,8 @@ def main() -> None:
         "name": NAME,
         "network": "person_detector",
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "input_size": [facts.side, facts.side],
-        "class_names": list(facts.class_names),
+        "input_size": [file_config.side, file_config.side],
+        "class_names": list(file_config.class_names),
         "min_score": least,
         "data": counts(options.data),
         "terms": TERMS,

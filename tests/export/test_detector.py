@@ -11,15 +11,15 @@ import torch
 
 from hevitpose.core.errors import InputError
 from hevitpose.export import detector as export
-from hevitpose.inference.letterbox import letterbox
+from hevitpose.inference.detectors import letterbox
 from hevitpose.models.detector import Detector, DetectorConfig, decode
-from hevitpose.models.detector_weights import DETECTOR_KEY, DetectorFacts, load_detector, save_detector
+from hevitpose.models.detector_weights import DETECTOR_KEY, DetectorFileConfig, load_detector, save_detector
 from hevitpose.models.input import normalize
 
 CONFIG = DetectorConfig(2, (16, 32, 64), (1, 1, 1), heads=(1, 1, 1), width=16, detail=8)
 
 
-def lively(config: DetectorConfig, side: int) -> tuple[Detector, DetectorFacts]:
+def lively(config: DetectorConfig, side: int) -> tuple[Detector, DetectorFileConfig]:
     """A network of random weights in which every part has a say and many cells score."""
     torch.manual_seed(0)
     network = Detector(config).eval()
@@ -28,13 +28,13 @@ def lively(config: DetectorConfig, side: int) -> tuple[Detector, DetectorFacts]:
             torch.nn.init.normal_(parameter, 0.5, 0.5)
         elif (parameter == 0).all() or parameter.std() < 0.01:
             torch.nn.init.normal_(parameter, std=0.1)
-    return network, DetectorFacts(config, side, ("person", "mouse")[: config.num_classes])
+    return network, DetectorFileConfig(config, side, ("person", "mouse")[: config.num_classes])
 
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    network, facts = lively(CONFIG, 128)
-    save_detector(tmp_path / "weights.safetensors", network.state_dict(), facts)
+    network, file_config = lively(CONFIG, 128)
+    save_detector(tmp_path / "weights.safetensors", network.state_dict(), file_config)
     return tmp_path / "weights.safetensors"
 
 
@@ -71,15 +71,15 @@ def test_metadata_say_what_it_is(weights: Path, real_crops: np.ndarray) -> None:
 
 
 def test_fewer_cells_than_boxes() -> None:
-    network, facts = lively(CONFIG, 64)
+    network, file_config = lively(CONFIG, 64)
     random = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), dtype=np.uint8)
-    content = export.detector_to_onnx(network, facts).SerializeToString()
+    content = export.detector_to_onnx(network, file_config).SerializeToString()
     box_error, score_error = export.parity(content, network, random)
     assert box_error < 0.01
     assert score_error < 1e-4
     one = Detector(DetectorConfig(1, *[getattr(CONFIG, name) for name in ("channels", "depths")], heads=(1, 1, 1)))
     session = onnxruntime.InferenceSession(
-        export.detector_to_onnx(one.eval(), DetectorFacts(one.config, 64, ("person",))).SerializeToString()
+        export.detector_to_onnx(one.eval(), DetectorFileConfig(one.config, 64, ("person",))).SerializeToString()
     )
     assert session.run(["scores"], {"images": random})[0].shape == (2, 64)
 

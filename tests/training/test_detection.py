@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from hevitpose.core.errors import InputError
-from hevitpose.inference.letterbox import letterbox
+from hevitpose.inference.detectors import letterbox
 from hevitpose.models import weights
 from hevitpose.models.detector import DetectorConfig
 from hevitpose.models.detector_weights import load_detector
@@ -160,9 +160,9 @@ def test_training_lowers_the_loss_and_leaves_a_detector(tmp_path: Path) -> None:
     options = replace(OPTIONS, epochs=10, sides=((64, 1.0),), learning_rate=5e-3, augmentation=augmentation)
     history = train_detector(squares(6), None, tmp_path, options)
     assert history[-1]["loss"] < 0.8 * history[0]["loss"]
-    network, facts = load_detector(tmp_path / BEST)
-    assert facts.class_names == ("square",)
-    assert facts.side == 64
+    network, file_config = load_detector(tmp_path / BEST)
+    assert file_config.class_names == ("square",)
+    assert file_config.side == 64
     assert network.config == TINY
 
 

@@ -17,9 +17,9 @@ from hevitpose.export.emit import emit
 from hevitpose.export.fuse import fuse
 from hevitpose.export.graph import Graph
 from hevitpose.export.onnx import add_metadata
-from hevitpose.files import atomic
+from hevitpose.io import atomic
 from hevitpose.models.detector import MAX_LOG_DISTANCE, NMS_IOU, STRIDE, TOP_K, Detector, decode
-from hevitpose.models.detector_weights import DETECTOR_KEY, DetectorFacts, load_detector
+from hevitpose.models.detector_weights import DETECTOR_KEY, DetectorFileConfig, load_detector
 from hevitpose.models.input import MEAN, STD, normalize
 from hevitpose.models.weights import half_precision, load_into, round_to_int8
 
@@ -46,12 +46,12 @@ def export_detector(
     real ones on which the file is compared with torch: raises InputError, and writes nothing, where they differ.
     `min_score`, below which boxes are better not shown, is stored beside the classes' names.
     """
-    model, facts = load_detector(weights)
+    model, file_config = load_detector(weights)
     if rounded == "int8":
         round_to_int8(model)
     elif rounded == "float16":
         load_into(model, half_precision(model.state_dict()), str(weights))
-    content = detector_to_onnx(model, facts, min_score).SerializeToString()
+    content = detector_to_onnx(model, file_config, min_score).SerializeToString()
     box_error, score_error = parity(content, model, images)
     if not (box_error <= MAX_BOX_DIFFERENCE and score_error <= MAX_SCORE_DIFFERENCE):
         difference = f"boxes differ by {box_error:.2f} pixels, scores by {score_error:.1e} from torch's"
@@ -59,9 +59,9 @@ def export_detector(
     atomic.write(path, content)
 
 
-def detector_to_onnx(model: Detector, facts: DetectorFacts, min_score: float = 0.3) -> onnx.ModelProto:
-    """The graph of a detector, decoding included, for any number of images of the facts' size."""
-    graph, side = Graph(), facts.side
+def detector_to_onnx(model: Detector, file_config: DetectorFileConfig, min_score: float = 0.3) -> onnx.ModelProto:
+    """The graph of a detector, decoding included, for any number of images of the file_config' size."""
+    graph, side = Graph(), file_config.side
     pixels = graph.op("Cast", graph.op("Transpose", "images", perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
     mean, deviation = (graph.constant([[[255 * value]] for value in values]) for values in (MEAN, STD))
     centers, distances = _network(graph, fuse(model), graph.op("Div", graph.op("Sub", pixels, mean), deviation))
@@ -77,7 +77,7 @@ def detector_to_onnx(model: Detector, facts: DetectorFacts, min_score: float = 0
         name="detector",
     )
     use = {"input_size": [side, side], "letterbox": LETTERBOX, "min_score": min_score, "nms_iou": NMS_IOU}
-    add_metadata(proto, DETECTOR_KEY, json.dumps({"architecture": "detector"} | asdict(facts) | use))
+    add_metadata(proto, DETECTOR_KEY, json.dumps({"architecture": "detector"} | asdict(file_config) | use))
     add_metadata(proto, f"{DETECTOR_KEY}.version", version("hevitpose"))
     return proto
 

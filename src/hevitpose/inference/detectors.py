@@ -114,16 +114,18 @@ class PersonDetector:
         return Detections(boxes[order], scores[order].astype(np.float64))
 
 
-def letterbox(image: Image, side: int) -> tuple[Image, tuple[float, float]]:
+def letterbox(image: Image, side: int, aspect: float | None = None) -> tuple[Image, tuple[float, float]]:
     """The image at the upper left of a black square (side, side, 3), its longer side filling it; its scales in x and y.
 
-    Boxes of the square divided by the scales are boxes of the image.
+    Boxes of the square divided by the scales are boxes of the image. `aspect`: width / height that the image is given
+    instead of its own.
 
     >>> letterbox(np.full((20, 40, 3), 9, np.uint8), 64)[1]
     (1.6, 1.6)
     """
     height, width = image.shape[:2]
-    columns, rows = (max(1, round(side * length / max(width, height))) for length in (width, height))
+    shape = (aspect or width / height, 1.0)
+    columns, rows = (max(1, round(side * length / max(shape))) for length in shape)
     square = np.zeros((side, side, 3), dtype=np.uint8)
     square[:rows, :columns] = images.resize(image, (rows, columns))
     return square, (columns / width, rows / height)

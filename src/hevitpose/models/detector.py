@@ -14,14 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hevitpose.models.hevitpose import (
-    CGSRAttention,
-    Residual,
-    conv_bn,
-    downsampling,
-    initialize,
-    sandwich_half,
-)
+from hevitpose.models.hevitpose import CGSRAttention, build_stages, conv_bn, depthwise, feed_forward, initialize, named
 
 STRIDE = 8
 """Pixels in a cell."""
@@ -55,16 +48,19 @@ class DetectorConfig:
     detail: int = 16
 
 
-class DetectionHead(nn.Sequential):
+def detection_head(channels: int, outputs: int) -> nn.Sequential:
     """(N, C, s, s) to (N, outputs, s, s): depthwise 5 x 5 and pointwise convolution, then the outputs."""
+    return named(
+        depthwise=conv_bn(channels, channels, 5, groups=channels),
+        pointwise=conv_bn(channels, channels, 1),
+        act=nn.ReLU(),
+        outputs=nn.Conv2d(channels, outputs, 1),
+    )
 
-    def __init__(self, channels: int, outputs: int) -> None:
-        super().__init__(
-            *conv_bn(channels, channels, 5, groups=channels),
-            *conv_bn(channels, channels, 1),
-            nn.ReLU(),
-            nn.Conv2d(channels, outputs, 1),
-        )
+
+def fusion(channels: int) -> nn.Sequential:
+    """What a map goes through after one from below was added: (N, C, h, w) to (N, C, h, w)."""
+    return named(dw=depthwise(channels), ffn=feed_forward(channels))
 
 
 class Detector(nn.Module):
@@ -75,32 +71,31 @@ class Detector(nn.Module):
         self.config = config
         channels, width, detail = config.channels, config.width, config.detail
         self.embedding = conv_bn(3, channels[0], EMBEDDING_KERNEL, stride=STRIDE)
-        self.detail = nn.Sequential(
-            *conv_bn(3, detail, 3, stride=2),
-            nn.ReLU(),
-            *conv_bn(detail, 2 * detail, 3, stride=2),
-            nn.ReLU(),
-            *conv_bn(2 * detail, channels[0], 3, stride=2),
+        self.detail = named(
+            first=conv_bn(3, detail, 3, stride=2),
+            act0=nn.ReLU(),
+            second=conv_bn(detail, 2 * detail, 3, stride=2),
+            act1=nn.ReLU(),
+            third=conv_bn(2 * detail, channels[0], 3, stride=2),
         )
-        self.stages = nn.ModuleList()
-        for stage, (channel, depth) in enumerate(zip(channels, config.depths, strict=True)):
-            layers = [downsampling(channels[stage - 1], channel)] if stage else []
-            for _ in range(depth):
-                attention = CGSRAttention(
-                    channel, config.groups[stage], config.reductions[stage], config.heads[stage], query_reduction=True
-                )
-                layers.append(nn.Sequential(sandwich_half(channel), Residual(attention), sandwich_half(channel)))
-            self.stages.append(nn.Sequential(*layers))
+
+        def attention(stage: int) -> CGSRAttention:
+            sizes = channels[stage], config.groups[stage], config.reductions[stage], config.heads[stage]
+            return CGSRAttention(*sizes, query_reduction=True)
+
+        self.stages = build_stages(channels, config.depths, attention)
         self.laterals = nn.ModuleList(conv_bn(channel, width, 1) for channel in channels)
-        self.fusions = nn.ModuleList(sandwich_half(width) for _ in channels[1:])
+        self.fusions = nn.ModuleList(fusion(width) for _ in channels[1:])
         self.head = nn.ModuleDict(
-            {"centers": DetectionHead(width, config.num_classes), "distances": DetectionHead(width, 4)}
+            {"centers": detection_head(width, config.num_classes), "distances": detection_head(width, 4)}
         )
         initialize(self)
-        nn.init.zeros_(self.detail[-1].weight)  # what the embedding of a trained network gives is kept at first
-        centers, distances = (self.head[name][-1] for name in ("centers", "distances"))
-        nn.init.constant_(centers.bias, -torch.logit(torch.tensor(1 - PRIOR)).item())
-        nn.init.constant_(distances.bias, 1.0)
+        nn.init.zeros_(
+            self.detail.get_submodule("third.norm").get_parameter("weight")
+        )  # what the embedding of a trained network gives is kept at first
+        centers, distances = (self.head.get_parameter(f"{name}.outputs.bias") for name in ("centers", "distances"))
+        nn.init.constant_(centers, -torch.logit(torch.tensor(1 - PRIOR)).item())
+        nn.init.constant_(distances, 1.0)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised RGB (N, 3, S, S) to logits of centres (N, K, s, s) and distances in cells (N, 4, s, s).
@@ -117,8 +112,8 @@ class Detector(nn.Module):
             x = stage(x)
             maps.append(lateral(x))
         fused = maps.pop()
-        for fusion in self.fusions:
-            fused = fusion(maps.pop() + F.interpolate(fused, scale_factor=2, mode="nearest"))
+        for fuse in self.fusions:
+            fused = fuse(maps.pop() + F.interpolate(fused, scale_factor=2, mode="nearest"))
         centers: Tensor = self.head["centers"](fused)
         return centers, self.head["distances"](fused).clamp(max=MAX_LOG_DISTANCE).exp()
 
@@ -176,10 +171,10 @@ def init_from_pose(detector: Detector, pose: dict[str, Tensor]) -> list[str]:
     """
     own = detector.state_dict()
     filled = {name: tensor for name, tensor in pose.items() if name in own and own[name].shape == tensor.shape}
-    kernel = pose.get("embedding.0.weight")
+    kernel = pose.get("embedding.conv.weight")
     if kernel is not None and kernel.shape == (detector.config.channels[0], 3, 7, 7):
         spread = kernel.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3) / 4
-        filled["embedding.0.weight"] = F.pad(spread, (1, 0, 1, 0))
+        filled["embedding.conv.weight"] = F.pad(spread, (1, 0, 1, 0))
     detector.load_state_dict({**own, **filled})
     return sorted(filled)
 

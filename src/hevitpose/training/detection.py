@@ -19,16 +19,14 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from hevitpose.core.errors import InputError
-from hevitpose.files import atomic
-from hevitpose.inference.letterbox import letterbox
+from hevitpose.inference.detectors import letterbox
+from hevitpose.io import atomic
 from hevitpose.metrics.detection import DetectionScores, ImageBoxes, box_ap
-from hevitpose.models import weights
+from hevitpose.models import cpu, weights
 from hevitpose.models.detector import SIDE_DIVISOR, Detector, DetectorConfig, decode
-from hevitpose.models.detector_weights import DETECTOR_KEY, DetectorFacts, save_detector
+from hevitpose.models.detector_weights import DETECTOR_KEY, DetectorFileConfig, save_detector
 from hevitpose.models.input import normalize
-from hevitpose.training import cpu
-from hevitpose.training.augment import recolor
-from hevitpose.training.checkpoint import average
+from hevitpose.training.augment import color_jitter
 from hevitpose.training.detection_data import (
     STRETCHED_ASPECT,
     DetectionAugmentation,
@@ -39,6 +37,7 @@ from hevitpose.training.detection_data import (
     stack,
 )
 from hevitpose.training.detection_targets import Objects, detection_loss
+from hevitpose.training.ema import update_average as average
 
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.csv"
 OnProgress = Callable[[str, int, int, float], object]
@@ -138,7 +137,7 @@ def train_detector(
         raise InputError(folder, f"input size {wrong[0]} is not a multiple of {SIDE_DIVISOR}")
     if (folder / LAST).exists() and not resume:
         raise InputError(folder, "already holds a run: resume it, or choose another folder")
-    facts = DetectorFacts(options.config, options.sides[-1][0], data.class_names)
+    file_config = DetectorFileConfig(options.config, options.sides[-1][0], data.class_names)
     state = new_state(options)
     if (folder / LAST).exists():
         load_checkpoint(folder / LAST, state, options)
@@ -147,9 +146,9 @@ def train_detector(
         state.averaged.load_state_dict(state.network.state_dict())
     cpu.keep_freed_memory()
     while state.progress.epoch < options.epochs:
-        train_epoch(data, state, options, folder, facts, on_progress)
-        scores = validate(state.averaged, validation, facts.side) if validation else None
-        end_epoch(state, options, options.images(data), scores, folder, facts)
+        train_epoch(data, state, options, folder, file_config, on_progress)
+        scores = validate(state.averaged, validation, file_config.side) if validation else None
+        end_epoch(state, options, options.images(data), scores, folder, file_config)
     return state.progress.history
 
 
@@ -171,7 +170,7 @@ def train_epoch(
     state: State,
     options: DetectorOptions,
     folder: Path,
-    facts: DetectorFacts,
+    file_config: DetectorFileConfig,
     on_progress: OnProgress,
 ) -> None:
     """The steps of this epoch that are not done yet."""
@@ -185,7 +184,8 @@ def train_epoch(
         for group in state.optimizer.param_groups:
             group["lr"] = options.rate(total_step, options.epochs * steps)
         with cpu.fast_kernels(images.device):
-            loss = detection_loss(*network(normalize(recolor(images.float(), colors))), objects)
+            centers, distances = network(normalize(color_jitter(images.float(), colors)))
+            loss = detection_loss(centers, distances, objects)
             loss.backward()  # type: ignore[no-untyped-call]
         loss = average_over_processes(network, loss.detach())
         norm = nn.utils.clip_grad_norm_(network.parameters(), options.grad_clip_norm)
@@ -200,7 +200,7 @@ def train_epoch(
         name = f"detector: epoch {progress.epoch + 1}/{options.epochs}"
         on_progress(name, progress.step, steps, progress.loss_sum / progress.step)
         if rank() == 0 and time.monotonic() - saved > 60 * options.checkpoint_minutes and progress.step < steps:
-            save_checkpoint(folder / LAST, state, options, facts)
+            save_checkpoint(folder / LAST, state, options, file_config)
             saved = time.monotonic()
 
 
@@ -250,7 +250,7 @@ def average_over_processes(network: nn.Module, loss: Tensor) -> Tensor:
     flat = torch.cat([loss.view(1), *(tensor.flatten() for tensor in tensors)])
     dist.all_reduce(flat)
     flat /= processes()
-    mean, *parts = flat.split([1, *(tensor.numel() for tensor in tensors)])
+    mean, *parts = torch.split(flat, [1, *(tensor.numel() for tensor in tensors)])
     for tensor, part in zip(tensors, parts, strict=True):
         tensor.copy_(part.view_as(tensor))
     return mean[0]
@@ -293,7 +293,7 @@ def end_epoch(
     images: int,
     scores: DetectionScores | None,
     folder: Path,
-    facts: DetectorFacts,
+    file_config: DetectorFileConfig,
 ) -> None:
     """Write the epoch into the log and the weights, and begin the next."""
     progress = state.progress
@@ -317,17 +317,17 @@ def end_epoch(
     writer.writerows(history)
     atomic.write(folder / LOG, text.getvalue())
     if improved:
-        save_detector(folder / BEST, state.averaged.state_dict(), facts)
-    save_checkpoint(folder / LAST, state, options, facts)
+        save_detector(folder / BEST, state.averaged.state_dict(), file_config)
+    save_checkpoint(folder / LAST, state, options, file_config)
 
 
-def save_checkpoint(path: Path, state: State, options: DetectorOptions, facts: DetectorFacts) -> None:
+def save_checkpoint(path: Path, state: State, options: DetectorOptions, file_config: DetectorFileConfig) -> None:
     """Write the whole state of a run, or nothing."""
     tensors = {f"network.{name}": tensor for name, tensor in state.network.state_dict().items()}
     tensors |= {f"averaged.{name}": tensor for name, tensor in state.averaged.state_dict().items()}
     for index, moments in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
-    texts = {DETECTOR_KEY: asdict(facts), "progress": vars(state.progress), "options": asdict(options)}
+    texts = {DETECTOR_KEY: asdict(file_config), "progress": vars(state.progress), "options": asdict(options)}
     weights.save(path, tensors, {name: json.dumps(text) for name, text in texts.items()})
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.person import PictureFile
-from hevitpose.files import pictures
+from hevitpose.core.labels import ImageFile
+from hevitpose.io import images as image_files
 from hevitpose.training.detection_targets import Objects
 
 Pixels = NDArray[np.uint8]
@@ -99,7 +99,7 @@ def read_detection_set(
     images, boxes = [], []
     for count, entry in enumerate(content["images"], start=1):
         folder = root or path.parent
-        image = pictures.read(PictureFile(entry["file_name"], folder, entry.get("archive")))
+        image = image_files.read(ImageFile(entry["file_name"], folder, entry.get("archive")))
         of_image = rows[entry["id"]]
         xywh = np.array([box for box, _, _ in of_image], dtype=np.float64).reshape(-1, 4)
         # Labels are of the size that the file states; an image may be stored smaller.
@@ -108,9 +108,9 @@ def read_detection_set(
         corners = np.concatenate([shares[:, :2], shares[:, :2] + shares[:, 2:]], axis=1).clip(0, 1)
         xyxy = corners * np.tile(image.shape[1::-1], 2)
         classes = np.array([kind for _, kind, _ in of_image], dtype=np.int64)
-        ignored = np.array([flag for _, _, flag in of_image], dtype=bool)
+        flags = np.array([flag for _, _, flag in of_image], dtype=np.bool_)
         images.append(image)
-        boxes.append(Boxes(xyxy, classes, ignored))
+        boxes.append(Boxes(xyxy, classes, flags))
         on_progress(count, len(content["images"]))
     if not images:
         raise InputError(path, "has no images")
@@ -191,11 +191,11 @@ def _place(
     scale_xy = size / (width, height)
     source = np.concatenate([(first - corner), (last - corner)]) / np.tile(scale_xy, 2)
     source = source.clip(0, np.tile([width, height], 2))
-    shown = tuple(int(length) for length in last - first)
+    shown = (int(last[0] - first[0]), int(last[1] - first[1]))
     part = Image.fromarray(turned)
     if random.random() < augmentation.low_resolution:
         share = random.uniform(0.3, 0.8)
-        small = tuple(max(2, round(share * length)) for length in shown)
+        small = (max(2, round(share * shown[0])), max(2, round(share * shown[1])))
         part = part.resize(small, Image.Resampling.BILINEAR, box=tuple(source)).resize(shown, Image.Resampling.BILINEAR)
     else:
         part = part.resize(shown, Image.Resampling.BILINEAR, box=tuple(source))

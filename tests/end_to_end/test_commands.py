@@ -262,7 +262,7 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
         (
             ["evaluate", "--data", "people.json", "--metric", "pckh", "--model", TRAINABLE, "--runtime", "torch"]
             + ["--device", "cuda:7"],
-            "error: --device cuda:7: there is none that can be used (",
+            "error: --device cuda:7: cannot be used (",
         ),
         (
             ["export", "none.safetensors", "--output", "x.onnx", "--check", "photo.png"],

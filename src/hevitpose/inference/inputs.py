@@ -16,7 +16,8 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.results import Detections
 from hevitpose.data.detections import meets_image, number_of
 from hevitpose.io import images
-from hevitpose.io.images import SUFFIXES, Image
+from hevitpose.io.folders import files_below
+from hevitpose.io.images import HEIC, SUFFIXES, Image, reads_heic
 
 if TYPE_CHECKING:
     import supervision
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 Source = str | PathLike[str] | bytes | PILImage.Image | Image
 """A path, the bytes of a file, a PIL image, or an array (H, W, 3) of uint8."""
 Color = Literal["rgb", "bgr"]
-HEIC = frozenset({".heic", ".heif"})
-"""Images that Pillow cannot read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +90,7 @@ def find_inputs(paths: Sequence[Path], output: Path | None = None) -> ImageInput
             found.setdefault(_place(path), (path, Path(path.name), False))
             continue
         inside, older = _images_below(path, output)
-        readable = [p for p in inside if p.suffix.lower() not in HEIC]
+        readable = inside if reads_heic() else [p for p in inside if p.suffix.lower() not in HEIC]
         left_out = len(inside) - len(readable)
         if not readable:
             hint = f" but {left_out} in HEIC: convert them to JPEG" if left_out else ""
@@ -119,7 +118,7 @@ def _place(path: Path) -> Path:
 
 def _images_below(folder: Path, output: Path | None) -> tuple[list[Path], int]:
     """The images, and how many more there are in `output`, where that lies below the folder."""
-    every = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES | HEIC and not p.is_dir())
+    every = files_below(folder, SUFFIXES | HEIC)
     if output is None or folder.resolve().is_relative_to(output.resolve()):
         return every, 0
     older = output.resolve()

@@ -90,9 +90,8 @@ class Detector(nn.Module):
             {"centers": detection_head(width, config.num_classes), "distances": detection_head(width, 4)}
         )
         initialize(self)
-        nn.init.zeros_(
-            self.detail.get_submodule("third.norm").get_parameter("weight")
-        )  # what the embedding of a trained network gives is kept at first
+        # What the embedding of a trained network gives is kept at first.
+        nn.init.zeros_(self.detail.get_submodule("third.norm").get_parameter("weight"))
         centers, distances = (self.head.get_parameter(f"{name}.outputs.bias") for name in ("centers", "distances"))
         nn.init.constant_(centers, -torch.logit(torch.tensor(1 - PRIOR)).item())
         nn.init.constant_(distances, 1.0)

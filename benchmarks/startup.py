@@ -18,7 +18,7 @@ from hevitpose.io import atomic
 from hevitpose.io.provenance import provenance
 
 PHOTO = Path(__file__).parents[1] / "examples" / "skier.jpg"
-LOADED = "from hevitpose import PoseEstimator; PoseEstimator.from_pretrained(quick_start={})"
+LOADED = "from hevitpose import PoseEstimator; PoseEstimator.from_pretrained(optimize_graph=not {})"
 FORMS = {
     "python": ["-c", "pass"],
     "python, NumPy and ONNX Runtime": ["-c", "import numpy, onnxruntime"],

@@ -25,8 +25,10 @@ MIN_SCORE = 0.2
 MIN_MEAN_SCORE = 0.3
 """A candidate is rejected if its confident keypoints average less, as those found in images without people do; in
 proportion for a lower `min_score`."""
-MIN_PERSON_SCORE = 0.0
-"""People that score less are left out."""
+MIN_PERSON_SCORE = 0.25
+"""People that score less are left out: of those, fewer than one in four are right."""
+CALIBRATION_SLOPE, CALIBRATION_HALF = 3.7, 0.104
+"""Of `calibrated`: fitted on 2,686 candidates in 300 images that neither network was trained on, 16 % of them people."""
 SAME_POSE = 0.7
 """OKS from which two poses are of the same person: crops of two boxes of a person differ a little."""
 DEFAULT_SIGMA = 0.07
@@ -175,6 +177,8 @@ class PoseEstimator:
         outline = geometry.image_box((height, width))
         present = (scores >= self.min_score) & geometry.in_box(joints, outline)
         rating = person_scores(scores, present, detections.scores)
+        if frame.detections is None and isinstance(self.detector, PersonDetector):
+            rating = calibrated(rating)
         poses = ImagePoses(
             self.network.config.skeleton,
             (width, height),
@@ -193,6 +197,16 @@ class PoseEstimator:
         return without_duplicates(poses.subset(order[(kept & (rating >= self.min_person_score))[order]])).subset(
             slice(self.max_people)
         )
+
+
+def calibrated(scores: Floats) -> Floats:
+    """The products of detector's and keypoints' scores (N,) as probabilities (N,) that there is a person.
+
+    >>> calibrated(np.array([0.05, 0.104, 0.3])).round(2)
+    array([0.06, 0.5 , 0.98])
+    """
+    powers = scores**CALIBRATION_SLOPE
+    return np.asarray(powers / (powers + CALIBRATION_HALF**CALIBRATION_SLOPE))
 
 
 def without_duplicates(poses: ImagePoses) -> ImagePoses:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -35,7 +36,8 @@ def load_detector(path: Path) -> tuple[Detector, DetectorFacts]:
     if DETECTOR_KEY not in metadata:
         raise InputError(path, "does not hold a detector's weights")
     stored = json.loads(metadata[DETECTOR_KEY])
-    config = DetectorConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored["config"].items()})
+    sizes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored["config"].items()}
+    config = DetectorConfig(**sizes)
     network = Detector(config)
     averaged = {name.removeprefix("averaged."): t for name, t in tensors.items() if name.startswith("averaged.")}
     weights.load_into(network, averaged or tensors, str(path))

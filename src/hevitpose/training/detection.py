@@ -185,7 +185,8 @@ def train_epoch(
         for group in state.optimizer.param_groups:
             group["lr"] = options.rate(total_step, options.epochs * steps)
         with cpu.fast_kernels(images.device):
-            loss = detection_loss(*network(normalize(recolor(images.float(), colors))), objects)
+            centers, distances = network(normalize(recolor(images.float(), colors)))
+            loss = detection_loss(centers, distances, objects)
             loss.backward()  # type: ignore[no-untyped-call]
         loss = average_over_processes(network, loss.detach())
         norm = nn.utils.clip_grad_norm_(network.parameters(), options.grad_clip_norm)
@@ -250,7 +251,7 @@ def average_over_processes(network: nn.Module, loss: Tensor) -> Tensor:
     flat = torch.cat([loss.view(1), *(tensor.flatten() for tensor in tensors)])
     dist.all_reduce(flat)
     flat /= processes()
-    mean, *parts = flat.split([1, *(tensor.numel() for tensor in tensors)])
+    mean, *parts = torch.split_with_sizes(flat, [1, *(tensor.numel() for tensor in tensors)])
     for tensor, part in zip(tensors, parts, strict=True):
         tensor.copy_(part.view_as(tensor))
     return mean[0]

@@ -108,9 +108,9 @@ def read_detection_set(
         corners = np.concatenate([shares[:, :2], shares[:, :2] + shares[:, 2:]], axis=1).clip(0, 1)
         xyxy = corners * np.tile(image.shape[1::-1], 2)
         classes = np.array([kind for _, kind, _ in of_image], dtype=np.int64)
-        ignored = np.array([flag for _, _, flag in of_image], dtype=bool)
+        flags = np.array([flag for _, _, flag in of_image], dtype=bool)
         images.append(image)
-        boxes.append(Boxes(xyxy, classes, ignored))
+        boxes.append(Boxes(xyxy, classes, flags))
         on_progress(count, len(content["images"]))
     if not images:
         raise InputError(path, "has no images")
@@ -122,7 +122,7 @@ def _at_most(image: Pixels, side: int) -> Pixels:
     scale = side / max(image.shape[:2])
     if scale >= 1:
         return image
-    size = tuple(max(1, round(scale * length)) for length in image.shape[1::-1])
+    size = (max(1, round(scale * image.shape[1])), max(1, round(scale * image.shape[0])))
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
@@ -191,11 +191,11 @@ def _place(
     scale_xy = size / (width, height)
     source = np.concatenate([(first - corner), (last - corner)]) / np.tile(scale_xy, 2)
     source = source.clip(0, np.tile([width, height], 2))
-    shown = tuple(int(length) for length in last - first)
+    shown = (int(last[0] - first[0]), int(last[1] - first[1]))
     part = Image.fromarray(turned)
     if random.random() < augmentation.low_resolution:
         share = random.uniform(0.3, 0.8)
-        small = tuple(max(2, round(share * length)) for length in shown)
+        small = (max(2, round(share * shown[0])), max(2, round(share * shown[1])))
         part = part.resize(small, Image.Resampling.BILINEAR, box=tuple(source)).resize(shown, Image.Resampling.BILINEAR)
     else:
         part = part.resize(shown, Image.Resampling.BILINEAR, box=tuple(source))

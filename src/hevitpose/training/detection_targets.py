@@ -78,7 +78,7 @@ def make_targets(objects: Objects, map_hw: tuple[int, int], num_classes: int) ->
     weights = weights / bells.sum(dim=(2, 3), keepdim=True).clamp(min=1e-6)
     owned = weights.gather(1, owner[:, None])[:, 0] * claimed.isfinite()
     flat = owner.flatten(1)[..., None].expand(-1, -1, 4)
-    boxes = objects.boxes.gather(1, flat).mT.unflatten(2, (height, width))
+    boxes = objects.boxes.gather(1, flat).mT.reshape(-1, 4, height, width)
     return Targets(of_class, 1 - _inside(cells, objects.ignored, x, y), boxes, owned)
 
 

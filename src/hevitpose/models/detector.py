@@ -8,6 +8,7 @@ how likely it is the centre of an object and how far the four sides are; maxima 
 Shapes: N images, S x S pixels (a multiple of 64), s = S / 8 cells a side, K classes, T boxes of an image.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -97,10 +98,9 @@ class Detector(nn.Module):
             {"centers": DetectionHead(width, config.num_classes), "distances": DetectionHead(width, 4)}
         )
         initialize(self)
-        nn.init.zeros_(self.detail[-1].weight)  # what the embedding of a trained network gives is kept at first
-        centers, distances = (self.head[name][-1] for name in ("centers", "distances"))
-        nn.init.constant_(centers.bias, -torch.logit(torch.tensor(1 - PRIOR)).item())
-        nn.init.constant_(distances.bias, 1.0)
+        nn.init.zeros_(self.detail[-1].get_parameter("weight"))  # at first a trained embedding is kept
+        nn.init.constant_(self.head.get_parameter("centers.5.bias"), math.log(PRIOR / (1 - PRIOR)))
+        nn.init.constant_(self.head.get_parameter("distances.5.bias"), 1.0)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised RGB (N, 3, S, S) to logits of centres (N, K, s, s) and distances in cells (N, 4, s, s).

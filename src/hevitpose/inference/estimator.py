@@ -28,7 +28,7 @@ proportion for a lower `min_score`."""
 MIN_PERSON_SCORE = 0.25
 """People that score less are left out: of those, fewer than one in four are right."""
 CALIBRATION_SLOPE, CALIBRATION_HALF = 3.7, 0.104
-"""Of `calibrated`: fitted on 2,686 candidates in 300 images that neither network was trained on, 16 % of them people."""
+"""Of `calibrated`: fitted on 2,686 candidates in 300 images that no network was trained on, 16 % of them people."""
 SAME_POSE = 0.7
 """OKS from which two poses are of the same person: crops of two boxes of a person differ a little."""
 DEFAULT_SIGMA = 0.07

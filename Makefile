@@ -18,9 +18,10 @@ test: $(VENV)/dev
 test-slow: $(VENV)/dev
 	$(BIN)/python -m pytest -m slow
 
-# The tables of README, from results/.
+# The tables of README and docs, from results/, and the diagram of docs/architecture.md, from the imports.
 docs: $(VENV)/dev
 	$(BIN)/python tools/update_tables.py
+	$(BIN)/python tools/architecture_diagram.py
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("hevitpose needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'

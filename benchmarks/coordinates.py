@@ -1,10 +1,10 @@
-"""What each codec costs in input pixels: a joint to its heatmap and back, and the same through a mirrored heatmap.
+"""Measure the error of each codec in input pixels: a joint to its heatmap and back, plain and mirrored.
 
     python benchmarks/coordinates.py --output results/benchmark_coordinates.json
 
-4,096 joints at random places of a 256 x 256 crop, 28 pixels (DARK's reach) and more from its border, sigma 2. The flip
-bias is the mean of x in the decoded mirrored heatmap (mirrored back) less x in the plain one, without the codec's own
-shift and with it.
+4,096 joints at random places of a 256 x 256 crop, at least 28 pixels (DARK's reach) from its border, sigma 2. The flip
+bias is the mean difference in x between the decoded mirrored heatmap (mirrored back) and the plain one, without and
+with the codec's own shift.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from hevitpose.core.heatmap import CODECS, Codec, mirror
-from hevitpose.files import atomic
-from hevitpose.files.provenance import provenance
+from hevitpose.io import atomic
+from hevitpose.io.provenance import provenance
 
 CROP, HEATMAP, JOINTS = (256, 256), (64, 64), 4096
 
@@ -32,11 +32,11 @@ def measure(name: str, codec: Codec) -> dict[str, Any]:
     found, _ = codec.decode(heatmaps, CROP)
     seconds = time.perf_counter() - started
     errors = np.linalg.norm(found - joints, axis=-1)
-    nobody = range(16)  # these joints have no mirror partners
+    no_partners = range(16)  # each joint is its own mirror partner
     zeros = np.zeros_like(heatmaps)
-    back, _ = replace(codec, flip_shift=0).decode(mirror(of_mirrored, nobody), CROP)
-    shifted, _ = codec.decode(2 * codec.flip_average(zeros, of_mirrored, nobody), CROP)
-    averaged, _ = codec.decode(codec.flip_average(heatmaps, of_mirrored, nobody), CROP)
+    back, _ = replace(codec, flip_shift=0).decode(mirror(of_mirrored, no_partners), CROP)
+    shifted, _ = codec.decode(2 * codec.flip_average(zeros, of_mirrored, no_partners), CROP)
+    averaged, _ = codec.decode(codec.flip_average(heatmaps, of_mirrored, no_partners), CROP)
     return {
         "codec": name,
         "mean_error_px": round(float(errors.mean()), 4),

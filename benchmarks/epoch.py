@@ -14,11 +14,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hevitpose.files import atomic
-from hevitpose.files.provenance import provenance
-from hevitpose.files.runs import read_run
+from hevitpose.io import atomic
+from hevitpose.io.provenance import provenance
 from hevitpose.training.batches import CACHE_MARGIN
-from hevitpose.training.recipes import named
+from hevitpose.training.recipes import recipe_by_name
+from hevitpose.training.run import read_run
 
 NETWORKS = ("hevitpose_t", "hevitpose_s", "hevitpose_b")
 PERSONS = {"mpii": 22_246, "coco": 149_813}
@@ -41,7 +41,7 @@ def main() -> None:
 
 def measure(name: str, recipe: str, data: str) -> dict[str, Any]:
     """One epoch in a process of its own, and what follows for all epochs of the whole set."""
-    whole = named(recipe)
+    whole = recipe_by_name(recipe)
     with tempfile.TemporaryDirectory() as folder:
         arguments = ["train", "--recipe", recipe, "--data", data, "--epochs", "1", "--out", folder]
         process = subprocess.Popen([sys.executable, "-m", "hevitpose", *arguments], stdout=subprocess.DEVNULL)
@@ -49,7 +49,7 @@ def measure(name: str, recipe: str, data: str) -> dict[str, Any]:
         if status:
             sys.exit(f"{recipe}: the run failed")
         run = read_run(Path(folder))
-    persons, speed = run.data["persons"], run.history[-1]["images_per_second"]
+    persons, speed = run.data.persons, run.history[-1].images_per_second
     height, width = whole.input_size(0)
     crop_gb = 3 * round(height * CACHE_MARGIN) * round(width * CACHE_MARGIN) / 1e9
     return {

@@ -22,18 +22,19 @@ import onnxruntime
 import torch
 from torch import nn
 
-from hevitpose.core.facts import Facts, NetworkName
+from hevitpose.core.architecture import NetworkName
+from hevitpose.core.model_config import ModelConfig
 from hevitpose.core.skeleton import MPII16
 from hevitpose.export import onnx as export
 from hevitpose.export.emit import array, emit
-from hevitpose.export.forms import ChannelMajorAttention, reductions_in_one
 from hevitpose.export.fuse import STEPS
+from hevitpose.export.fused_modules import ChannelMajorAttention, reductions_in_one
 from hevitpose.export.graph import Graph
-from hevitpose.files import atomic
-from hevitpose.files.provenance import provenance
+from hevitpose.io import atomic
+from hevitpose.io.provenance import provenance
 from hevitpose.models.hevitpose import CGSRAttention, Residual
 from hevitpose.models.input import STD
-from hevitpose.models.networks import NETWORKS, build_network
+from hevitpose.models.registry import NETWORKS, build_network
 
 SIZE, TRAINING_FORM, TORCHS, ALL = 256, "training form", "training form, exported by torch", "all steps"
 QUIET = 0.05
@@ -94,7 +95,7 @@ class ReductionsAtOnce(ChannelMajorAttention):
     def __init__(self, block: CGSRAttention) -> None:
         super().__init__(block)
         reductions: list[Any] = [copy.deepcopy(group.get_submodule("reduce")) for group in self.groups]
-        self.at_once = reductions_in_one(reductions)
+        self.micro_batch_size = reductions_in_one(reductions)
         for group, reduction in zip(self.groups[1:], reductions[1:], strict=True):
             reduction.bias = None
             group.reduce = reduction
@@ -103,7 +104,7 @@ class ReductionsAtOnce(ChannelMajorAttention):
         count = len(self.groups)
         maps, reduced = (
             graph.ops("Split", each, outputs=count, axis=1, num_outputs=count)
-            for each in (x, emit(graph, self.at_once, x))
+            for each in (x, emit(graph, self.micro_batch_size, x))
         )
         results: list[str] = []
         for i, group in enumerate(self.groups):
@@ -147,7 +148,7 @@ def replace_attention(model: nn.Module, form: Callable[[CGSRAttention], nn.Modul
 
 def scale_pixels_in_the_stem(model: nn.Module) -> None:
     """Pixels are divided by their deviation through the first convolution's weights: what is left is / 1."""
-    stem: Any = model.get_submodule("embedding.0")
+    stem: Any = model.get_submodule("embedding.conv")
     stem.weight /= torch.tensor(STD).view(1, 3, 1, 1) * 255
 
 
@@ -159,7 +160,7 @@ TRIED: dict[str, Step] = {
     "pixels scaled in the stem": scale_pixels_in_the_stem,
     "attention channel-major, reductions at once": attention_with_reductions_at_once,
 }
-"""Measured, and not kept."""
+"""ScoreRecord, and not kept."""
 
 
 def forms(name: NetworkName) -> dict[str, bytes]:
@@ -182,7 +183,7 @@ def graph_of(model: nn.Module, steps: list[Step]) -> bytes:
     if not isinstance(changed, Foreign):
         replace_attention(changed, TokenMajorAttention)
     with patch.object(export, "STD", (1 / 255,) * 3 if scale_pixels_in_the_stem in steps else STD):
-        proto = export.to_onnx(changed, Facts("t", MPII16, (SIZE, SIZE), 1.25))
+        proto = export.to_onnx(changed, ModelConfig("t", MPII16, (SIZE, SIZE), 1.25))
     return bytes(proto.SerializeToString())
 
 

@@ -28,15 +28,15 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType
 
 from fusion import QUIET, processor_time
+from hevitpose.data.crops import cut_people
+from hevitpose.data.find import find_split, find_splits
+from hevitpose.export.checked import MIN_JOINT_SCORE
 from hevitpose.export.fuse import fuse
 from hevitpose.export.onnx import to_onnx
 from hevitpose.export.quantize import INT8, in_eight_bits, quantized, spread
-from hevitpose.export.write import SEEN
-from hevitpose.files import atomic
-from hevitpose.files.crops import cut_people
-from hevitpose.files.datasets import find_split, find_splits
-from hevitpose.files.provenance import provenance
 from hevitpose.inference.network import TRAINABLE, find_weights
+from hevitpose.io import atomic
+from hevitpose.io.provenance import provenance
 from hevitpose.models.weights import load_model
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -172,7 +172,7 @@ def errors(forms: dict[str, Path], crops: Pixels) -> dict[str, tuple[float, floa
     return {
         name: (
             round(float(abs(of_maps - heatmaps).mean()), 5),
-            round(float(np.linalg.norm(of_joints - joints, axis=-1)[scores >= SEEN].mean()), 2),
+            round(float(np.linalg.norm(of_joints - joints, axis=-1)[scores >= MIN_JOINT_SCORE].mean()), 2),
         )
         for name, (of_joints, _, of_maps) in results.items()
     }
@@ -197,12 +197,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     parser.add_argument("--rounds", type=int, default=24)
     options = parser.parse_args()
-    model, facts = load_model(find_weights(TRAINABLE, "torch"))
-    proto = to_onnx(fuse(model), facts, compact=False)
+    model, config = load_model(find_weights(TRAINABLE, "torch"))
+    proto = to_onnx(fuse(model), config, compact=False)
 
     def crops_of(split: Any, count: int) -> Pixels:
         people = split.read()
-        return cut_people(people.subset(spread(len(people), count)), facts.input_size, facts.padding).pixels
+        return cut_people(people.subset(spread(len(people), count)), config.input_size, config.padding).pixels
 
     sample = crops_of(find_split(options.sample, options.root), 32)
     metadata = {entry.key: entry.value for entry in onnx.load(options.file).metadata_props}

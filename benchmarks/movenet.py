@@ -17,13 +17,14 @@ import openvino
 from numpy.typing import NDArray
 
 from hevitpose.core import geometry
-from hevitpose.core.geometry import Floats
-from hevitpose.core.person import LabelledPeople
-from hevitpose.core.skeleton import COCO17, spelled_out
-from hevitpose.files.crops import BOX_PADDING, cut_people
-from hevitpose.files.datasets import find_split
-from hevitpose.files.predictions import write_predictions
-from hevitpose.inference.evaluation import in_labels
+from hevitpose.core.geometry import BOX_PADDING, Floats
+from hevitpose.core.keypoint_names import normalize_name
+from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.skeleton import COCO17
+from hevitpose.data.crops import cut_people
+from hevitpose.data.find import find_split
+from hevitpose.data.predictions import write_predictions
+from hevitpose.evaluation.predict import predictions_in_labels
 
 AT_A_TIME = 1024
 
@@ -37,8 +38,8 @@ def main() -> None:
     options = parser.parse_args()
     people = find_split(options.data, options.root).read()
     network, side = load(options.graph)
-    places = [spelled_out(name) for name in COCO17.keypoints]
-    theirs = [places.index(name) if name in places else None for name in map(spelled_out, people.skeleton.keypoints)]
+    places = [normalize_name(name) for name in COCO17.keypoints]
+    theirs = [places.index(name) if name in places else None for name in map(normalize_name, people.skeleton.keypoints)]
     joints = np.zeros((len(people), len(theirs), 3))
     for start in range(0, len(people), AT_A_TIME):
         some = np.arange(start, min(start + AT_A_TIME, len(people)))
@@ -47,7 +48,7 @@ def main() -> None:
             if place is not None:
                 joints[some, ours] = found[:, place]
         print(f"{some[-1] + 1} of {len(people)}", flush=True)
-    write_predictions(options.output, people, in_labels(people, joints[..., :2], joints[..., 2]))
+    write_predictions(options.output, people, predictions_in_labels(people, joints[..., :2], joints[..., 2]))
 
 
 def load(graph: Path) -> tuple[Callable[[NDArray[np.uint8]], Floats], int]:
@@ -63,7 +64,7 @@ def load(graph: Path) -> tuple[Callable[[NDArray[np.uint8]], Floats], int]:
 
 
 def find(network: Callable[[NDArray[np.uint8]], Floats], side: int, people: LabelledPeople) -> Floats:
-    """COCO's keypoints (N, 17, 3) of each person: x, y in picture pixels, score."""
+    """COCO's keypoints (N, 17, 3) of each person: x, y in image pixels, score."""
     crops = cut_people(people, (side, side), BOX_PADDING)
     found = np.stack([network(crop) for crop in crops.pixels])
     in_crop = found[..., 1::-1] * side - 0.5

@@ -1,8 +1,8 @@
-"""Parameters and operations of every row of the paper's tables and every point of its cost figure.
+"""Count parameters and operations for every row of the paper's tables and every point of its cost figure.
 
     python benchmarks/paper_costs.py --output results/paper_costs.json
 
-They are what `hevitpose table` and `hevitpose figure cost` count each time; the pages in docs/ read them here.
+`hevitpose table` and `hevitpose figure cost` count them each time; the pages in docs/ take them from this file.
 """
 
 import argparse
@@ -10,13 +10,12 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from hevitpose.core.facts import NetworkName
-from hevitpose.core.variant import Variant, spelled
-from hevitpose.files import atomic
-from hevitpose.files.provenance import provenance
+from hevitpose.core.architecture import NetworkName, Variant, network_spec
+from hevitpose.io import atomic
+from hevitpose.io.provenance import provenance
 from hevitpose.models.cost import Cost
-from hevitpose.view.paper_figures import cost_figure, count_at
-from hevitpose.view.tables import KEYS, count, paper_table
+from hevitpose.paper.figures import cost_figure
+from hevitpose.paper.tables import KEYS, count, paper_table
 
 
 def main() -> None:
@@ -25,22 +24,16 @@ def main() -> None:
     options = parser.parse_args()
     counted: dict[tuple[str, int, int], Cost] = {}
 
-    def for_table(name: NetworkName, variant: Variant, keypoints: int) -> Cost:
-        key = (spelled(name, variant), keypoints, 256)
+    def count_once(name: NetworkName, variant: Variant, keypoints: int, side: int) -> Cost:
+        key = (network_spec(name, variant), keypoints, side)
         if key not in counted:
-            counted[key] = count(name, variant, keypoints)
+            counted[key] = count(name, variant, keypoints, side)
             print(*key, counted[key])
         return counted[key]
 
-    def for_figure(name: NetworkName, side: int) -> Cost:
-        key = (name, 16, side)
-        counted[key] = count_at(name, side)
-        print(*key, counted[key])
-        return counted[key]
-
     for number in KEYS:
-        paper_table(number, None, for_table)
-    cost_figure(for_figure)
+        paper_table(number, None, count_once)
+    cost_figure(count_once)
     if options.output:
         rows = [
             {"network": network, "keypoints": keypoints, "side": side} | asdict(cost)

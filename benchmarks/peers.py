@@ -137,8 +137,8 @@ class RTMPose(nn.Module):
         self.embed, self.attention = nn.Sequential(ScaleNorm(), nn.Linear(cells, 256, bias=False)), GatedAttention()
         self.x, self.y = (nn.Linear(256, 2 * side, bias=False) for side in reversed(SIZE_HW))
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        tokens = self.attention(self.embed(self.maps(self.backbone(pictures)).flatten(2)))
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        tokens = self.attention(self.embed(self.maps(self.backbone(images)).flatten(2)))
         return self.x(tokens), self.y(tokens)
 
 
@@ -149,7 +149,7 @@ def write_rtmpose(name: str, path: Path) -> dict[str, float]:
     counted, published = total(cost(model, SIZE_HW)), SIZES[name]
     torch.onnx.export(
         model, (torch.zeros(1, 3, *SIZE_HW),), path, dynamo=True, external_data=False, verbose=False,
-        input_names=["pictures"], output_names=["x", "y"], opset_version=18,
+        input_names=["images"], output_names=["x", "y"], opset_version=18,
     )  # fmt: skip
     return {
         "parameters": sum(each.numel() for each in model.parameters()),

@@ -23,10 +23,10 @@ import onnxruntime
 import torch
 
 from fusion import ALL, SIZE, TORCHS, forms
-from hevitpose.core.facts import NetworkName
-from hevitpose.files import atomic
-from hevitpose.files.provenance import provenance
-from hevitpose.models.networks import NETWORKS
+from hevitpose.core.architecture import NetworkName
+from hevitpose.io import atomic
+from hevitpose.io.provenance import provenance
+from hevitpose.models.registry import NETWORKS
 
 Event = dict[str, Any]
 SIDE = 1024

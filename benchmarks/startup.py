@@ -1,8 +1,8 @@
-"""How long `hevitpose predict photo.jpg` takes from start to answer, and how much of it are its parts.
+"""Measure `hevitpose predict photo.jpg` from start to end, and its parts.
 
     python benchmarks/startup.py --output results/benchmark_startup.json
 
-Each is a process of its own, in turn, round after round; the median is what counts. The disk is warm.
+Each part runs in its own process, in turn, round after round; the median is reported. The disk cache is warm.
 """
 
 import argparse
@@ -14,11 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from hevitpose.files import atomic
-from hevitpose.files.provenance import provenance
+from hevitpose.io import atomic
+from hevitpose.io.provenance import provenance
 
 PHOTO = Path(__file__).parents[1] / "examples" / "skier.jpg"
-LOADED = "from hevitpose import PoseEstimator; PoseEstimator.from_pretrained(quick_start={})"
+LOADED = "from hevitpose import PoseEstimator; PoseEstimator.from_pretrained(optimize_graph=not {})"
 FORMS = {
     "python": ["-c", "pass"],
     "python, NumPy and ONNX Runtime": ["-c", "import numpy, onnxruntime"],

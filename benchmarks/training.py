@@ -3,7 +3,7 @@
     python benchmarks/training.py --output results/benchmark_training.json
 
 Every row is measured in turn, round after round, so that a change of the machine's speed meets all of them. The rows
-of "step" are HEViTPose-T and take one detour of `training/cpu.py` more each; the networks are then compared with all.
+of "step" are HEViTPose-T, each with one more optimisation of `models/cpu.py`; networks are compared with all.
 """
 
 import argparse
@@ -24,14 +24,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hevitpose.core import geometry
-from hevitpose.core.person import LabelledPeople, PictureFile
+from hevitpose.core.labels import ImageFile, LabelledPeople
 from hevitpose.core.skeleton import MPII16
-from hevitpose.files import atomic, pictures
-from hevitpose.files.provenance import provenance
-from hevitpose.models.baselines import pvtv2_b2, resnet50
+from hevitpose.io import atomic, images
+from hevitpose.io.provenance import provenance
+from hevitpose.models import cpu
+from hevitpose.models.baselines.networks import pvtv2_b2, resnet50
 from hevitpose.models.hevitpose import hevitpose_b, hevitpose_t
-from hevitpose.training import cpu
-from hevitpose.training.augment import draw_views, warp
+from hevitpose.training.augment import geometric_augmentation, warp
 from hevitpose.training.batches import Batch, CachedCrops, make_batch
 from hevitpose.training.recipes import InputSize, Recipe
 from hevitpose.training.targets import heatmap_loss, heatmap_targets
@@ -91,7 +91,7 @@ def measure(size: int, keep_freed_memory: bool) -> list[dict[str, Any]]:
         "step: NCHW, float32": stepper(batch, channels_last=False),
         "step: channels last, float32": stepper(batch),
         "step: channels last, bfloat16": stepper(batch, bfloat16=True),
-        BEST: stepper(batch, bfloat16=True, detours=True),
+        BEST: stepper(batch, bfloat16=True, optimised=True),
     }
     if keep_freed_memory:
         cpu.keep_freed_memory()
@@ -110,7 +110,7 @@ def measure(size: int, keep_freed_memory: bool) -> list[dict[str, Any]]:
 
 
 def measure_networks(size: int) -> list[dict[str, Any]]:
-    """Images/s of each part of a step, and of the whole, for networks side by side, with every detour."""
+    """Images/s of each part of a step, and of the whole, for networks side by side, with every optimisation."""
     cpu.keep_freed_memory()
     people, crops = made_up_people(size)
     recipe = Recipe(input_sizes=(InputSize(size, size),))
@@ -156,12 +156,12 @@ def cut_photo(size: int) -> None:
     """Read a photo and cut a crop for the cache, once for each person of a batch, as `cut_people` does on one core."""
     matrix = geometry.crop_matrix([[200.0, 20, 500, 370]], (round(1.5 * size), round(1.5 * size)))[0]
     for _ in range(BATCH):
-        pictures.cut(pictures.read(PHOTO), matrix, (round(1.5 * size), round(1.5 * size)))
+        images.cut(images.read(PHOTO), matrix, (round(1.5 * size), round(1.5 * size)))
 
 
 def warper(people: LabelledPeople, crops: CachedCrops, chosen: NDArray[np.int64], recipe: Recipe) -> Callable[[], Any]:
     """A function that warps a batch whose views are drawn already."""
-    views = draw_views(people, chosen, crops.size_hw, recipe.padding, recipe.augmentation, 0, 0)
+    views = geometric_augmentation(people, chosen, crops.size_hw, recipe.padding, recipe.augmentation, 0, 0)
     to_crop = geometry.compose(crops.matrices[chosen], geometry.inverse(views.matrices))
     matrices = torch.from_numpy(to_crop).float()
     return lambda: warp(crops.pixels[torch.from_numpy(chosen)], matrices, crops.size_hw)
@@ -171,7 +171,7 @@ def stepper(
     batch: Batch,
     channels_last: bool = True,
     bfloat16: bool = False,
-    detours: bool = False,
+    optimised: bool = False,
 ) -> Callable[[], None]:
     """A function that does one step of training on this batch."""
     torch.manual_seed(0)
@@ -182,7 +182,7 @@ def stepper(
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
 
     def step() -> None:
-        with cpu.FastKernels() if detours else nullcontext(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        with cpu.FastKernels() if optimised else nullcontext(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             heatmaps = model(inputs)
         torch.autograd.backward(heatmap_loss(heatmaps, batch.targets, batch.weights))
         optimizer.step()
@@ -192,16 +192,16 @@ def stepper(
 
 
 def made_up_people(size: int) -> tuple[LabelledPeople, CachedCrops]:
-    """Persons with random joints in random crops: the input side costs the same whatever the picture shows."""
+    """Persons with random joints in random crops: the input side costs the same whatever the image shows."""
     random = np.random.default_rng(0)
     side = round(1.5 * size)
     keypoints = random.uniform(0.2, 0.8, (PERSONS, 16, 2)) * size
     people = LabelledPeople(
         name="made up",
         skeleton=MPII16,
-        pictures=(PictureFile("none", Path()),),
-        picture_ids=(0,),
-        picture_of=np.zeros(PERSONS, dtype=np.int64),
+        images=(ImageFile("none", Path()),),
+        image_ids=(0,),
+        image_index=np.zeros(PERSONS, dtype=np.int64),
         ids=np.arange(PERSONS),
         boxes=np.tile([0.0, 0, size / 1.25, size / 1.25], (PERSONS, 1)),
         keypoints=keypoints,

@@ -1,11 +1,11 @@
-"""What `hevitpose predict` finds without boxes: people who are alone in their picture, and nobody where nobody is.
+"""What `hevitpose predict` finds without boxes: people alone in their image, and false alarms without people.
 
     python benchmarks/without_boxes.py --people mpii_val lsp_val --root data/people16 --empty data/coco_people \
         --output results/benchmark_without_boxes.json
 
-`--people`: sets of labelled people; those who share a picture with another are left out. They are scored as the labels'
-boxes are, without flip test; nobody found has every joint wrong. `--empty`: sets of whole pictures, of which squares
-are cut at random that touch no box of a person, labelled or not; whoever is found in one is a false alarm.
+`--people`: sets of labelled people; those who share an image are left out. They are scored as in the labels' boxes,
+without flip test; all joints of a person who is not found are wrong. `--empty`: sets of whole images. Squares that
+touch no person's box, labelled or not, are cut from them at random; a person found in one is a false alarm.
 """
 
 import argparse
@@ -16,30 +16,33 @@ from typing import Any
 import numpy as np
 
 from hevitpose import PoseEstimator
-from hevitpose.core.person import LabelledPeople, Pose
-from hevitpose.files import atomic, pictures
-from hevitpose.files.crops import cut_people
-from hevitpose.files.datasets import Split, find_dataset, find_split
-from hevitpose.files.pictures import Picture
-from hevitpose.files.provenance import provenance
-from hevitpose.inference.evaluation import find_labelled, in_labels, score
-from hevitpose.inference.network import keypoints_of, shipped
+from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.results import ImagePoses
+from hevitpose.data.crops import cut_people
+from hevitpose.data.datasets import Split
+from hevitpose.data.find import find_dataset, find_split
+from hevitpose.evaluation.predict import predict_in_label_boxes, predictions_in_labels
+from hevitpose.evaluation.score import score
+from hevitpose.inference.network import keypoints_of, list_models
+from hevitpose.io import atomic, images
+from hevitpose.io.images import Image
+from hevitpose.io.provenance import provenance
 
 SQUARES, TRIES, SMALLEST = 4, 60, 120
-"""So many squares a picture at most, after so many tries, of at least so many pixels a side."""
+"""The most squares per image, the tries to find them, and their smallest side in pixels."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--people", nargs="+", required=True, help="sets of labelled people")
     parser.add_argument("--root", type=Path, help="folder of the files of --people")
-    parser.add_argument("--empty", type=Path, nargs="+", required=True, help="folders of whole pictures")
+    parser.add_argument("--empty", type=Path, nargs="+", required=True, help="folders of whole images")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     splits = [find_split(name, options.root) for name in options.people]
     empty = [square for folder in options.empty for square in squares_without_people(folder)]
     rows = []
-    for name in shipped():
+    for name in list_models():
         estimator = PoseEstimator.from_pretrained(name)
         row: dict[str, Any] = {"model": name, "people": [alone(estimator, split) for split in splits]}
         alarms = [pose for pose in map(estimator, empty) if pose.people]
@@ -51,15 +54,21 @@ def main() -> None:
 
 
 def alone(estimator: PoseEstimator, split: Split) -> dict[str, Any]:
-    """How many of the people who are alone in their picture are found, and their score without and in their boxes."""
+    """How many of the people who are alone in their image are found, and their score without and in their boxes."""
     people = split.read()
-    in_picture = np.bincount(np.concatenate([people.picture_of, people.ignored.picture_of]))
-    people = people.subset(np.flatnonzero(in_picture[people.picture_of] == 1))
-    poses = [estimator(pictures.read(people.pictures[picture])) for picture in people.picture_of]
+    in_image = np.bincount(np.concatenate([people.image_index, people.ignored.image_index]))
+    people = people.subset(np.flatnonzero(in_image[people.image_index] == 1))
+    poses = [estimator(images.read(people.images[image])) for image in people.image_index]
     metric = split.metric or "pck_box"
-    facts = estimator.network.facts
-    in_boxes = find_labelled(estimator.network, people, cut_people(people, facts.input_size, facts.padding), False, 8)
-    whole = score(people, in_labels(people, *joints_of(people, poses, keypoints_of(estimator.network, people))), metric)
+    config = estimator.network.config
+    in_boxes = predict_in_label_boxes(
+        estimator.network, people, cut_people(people, config.input_size, config.padding), False, 8
+    )
+    whole = score(
+        people,
+        predictions_in_labels(people, *joints_of(people, poses, keypoints_of(estimator.network, people))),
+        metric,
+    )
     return {
         "data": split.name,
         "persons": len(people),
@@ -70,29 +79,29 @@ def alone(estimator: PoseEstimator, split: Split) -> dict[str, Any]:
     }
 
 
-def joints_of(people: LabelledPeople, poses: list[Pose], rows: list[int]) -> tuple[Any, Any]:
-    """Joints (N, K, 2) and scores (N, K) of the one person of each pose, NaN and 0 where nobody is."""
+def joints_of(people: LabelledPeople, poses: list[ImagePoses], rows: list[int]) -> tuple[Any, Any]:
+    """Joints (N, K, 2) and scores (N, K) of the person in each image, NaN and 0 if none is found."""
     joints, scores = np.full_like(people.keypoints, np.nan), np.zeros(people.visibility.shape)
     for row, pose in enumerate(poses):
         for person in pose.people:
-            joints[row], scores[row] = person.all_keypoints[rows], person.scores[rows]
+            joints[row], scores[row] = person.all_keypoints[rows], person.keypoint_scores[rows]
     return joints, scores
 
 
-def squares_without_people(folder: Path) -> list[Picture]:
-    """Squares of the pictures of a data set that touch no box of a person."""
+def squares_without_people(folder: Path) -> list[Image]:
+    """Squares of the images of a data set that touch no box of a person."""
     random = np.random.default_rng(0)
     dataset = find_dataset(str(folder))
-    squares: list[Picture] = []
+    squares: list[Image] = []
     for split in (dataset.train, *dataset.validation):
         if split is None:
             continue
         people = split.read()
-        picture_of = np.concatenate([people.picture_of, people.ignored.picture_of])
+        image_index = np.concatenate([people.image_index, people.ignored.image_index])
         boxes = np.concatenate([people.boxes, people.ignored.boxes])
-        for index, file in enumerate(people.pictures):
-            picture, here = pictures.read(file), boxes[picture_of == index]
-            squares += [picture[y : y + side, x : x + side] for x, y, side in free(random, picture.shape[:2], here)]
+        for index, file in enumerate(people.images):
+            image, here = images.read(file), boxes[image_index == index]
+            squares += [image[y : y + side, x : x + side] for x, y, side in free(random, image.shape[:2], here)]
     return squares
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hevitpose.core.errors import InputError
-from hevitpose.files.datasets import find_dataset
+from hevitpose.data.find import find_dataset
 
 TOOLS = str(Path(__file__).parents[1] / "tools")
 SPELLED = ["LKnee", "nose", "tail"]

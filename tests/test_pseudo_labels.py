@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from hevitpose.core.errors import InputError
-from hevitpose.files.annotations import read_coco
+from hevitpose.data.coco import read_coco
 
 TOOLS = str(Path(__file__).parents[1] / "tools")
 
@@ -89,7 +89,7 @@ def people(tools, tmp_path):
 
 
 def test_boxes_left_out_are_counted(people, tools, tmp_path):
-    assert people[0].boxes.tolist() == [[19.5, 9.5, 99.5, 89.5]]
+    assert people[0].boxes.tolist() == [[20, 10, 100, 90]]
     assert people[1] == {"below 64 pixels": 1, "in images like one that measures": 1}
     with pytest.raises(InputError, match="no box of a person is left"):
         tools[0].candidates(tmp_path / "detections.json", tmp_path / "images", {"a.png", "b.png"}, 64)
@@ -147,7 +147,7 @@ def test_the_result_is_a_set_of_21_keypoints(people, tools, tmp_path):
     labelled = read_coco(tmp_path / "labels.json", tmp_path / "images", "sports")
     assert labelled.skeleton == tools[2].PEOPLE21
     assert labelled.labelled[0].sum() == content["annotations"][0]["num_keypoints"] == 9
-    assert [str(file) for file in labelled.pictures] == [str(tmp_path / "images" / "a.png")]
+    assert [str(file) for file in labelled.images] == [str(tmp_path / "images" / "a.png")]
     assert labelled.boxes == pytest.approx(people[0].boxes)
 
 

@@ -26,9 +26,11 @@ from typing import Any
 import numpy as np
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.skeleton import COCO17, MPII16, Skeleton, category_of, mirror_of, places_by_name
-from hevitpose.files import atomic
-from hevitpose.files.annotations import is_crowd, keypoint_category, numbers_at, read_coco_json
+from hevitpose.core.keypoint_names import match_names, mirror_from_names
+from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
+from hevitpose.data.coco import is_crowd, keypoint_category, numbers_at, read_coco_json, whole
+from hevitpose.data.skeletons import category_of
+from hevitpose.io import atomic
 
 FACE = ("nose", "l_eye", "r_eye", "l_ear", "r_ear")
 KEYPOINTS = (*MPII16.keypoints, *FACE)
@@ -37,9 +39,9 @@ _LIMBS = (*MPII16.limbs, *((KEYPOINTS.index(a), KEYPOINTS.index(b)) for a, b in 
 _OTHER_SIGMAS = {"pelvis": 0.107, "thorax": 0.079, "upper_neck": 0.079, "head_top": 0.079}
 """COCO has no sigma for these: the hips' for the pelvis, the shoulders' for the others, as CrowdPose has it for heads
 and necks. They matter only where a set with these labels is scored by OKS."""
-_COCO = dict(zip(KEYPOINTS, places_by_name(KEYPOINTS, COCO17.keypoints), strict=True))
+_COCO = dict(zip(KEYPOINTS, match_names(KEYPOINTS, COCO17.keypoints), strict=True))
 _SIGMAS = tuple(_OTHER_SIGMAS[name] if place is None else (COCO17.sigmas or ())[place] for name, place in _COCO.items())
-PEOPLE21 = Skeleton("person", KEYPOINTS, mirror_of(KEYPOINTS), _LIMBS, _SIGMAS)
+PEOPLE21 = Skeleton("person", KEYPOINTS, mirror_from_names(KEYPOINTS), _LIMBS, _SIGMAS)
 HELD_OUT = "dev"
 NUMBERS = ("repeat", "min_keypoints", "min_side", "hold_out")
 
@@ -128,7 +130,7 @@ def converted(source: Source) -> dict[str, list[Any]]:
     """Images and annotations of a COCO file in the 21 keypoints; images are named from the root. Raises InputError."""
     content = read_coco_json(source.labels)
     skeleton, categories = keypoint_category(content, source.labels)
-    places = places_by_name(KEYPOINTS, skeleton.keypoints)
+    places = match_names(KEYPOINTS, skeleton.keypoints)
     if not any(place is not None for place in places):
         raise InputError(source.labels, f"none of its keypoints is one of {', '.join(KEYPOINTS)}")
     images = []
@@ -138,7 +140,7 @@ def converted(source: Source) -> dict[str, list[Any]]:
     annotations = []
     for one in content["annotations"]:
         numbers = numbers_at(one, "keypoints") if one.get("keypoints") else np.zeros(3 * skeleton.num_keypoints)
-        if str(one.get("category_id")) not in categories or len(numbers) != 3 * skeleton.num_keypoints:
+        if str(whole(one.get("category_id"))) not in categories or len(numbers) != 3 * skeleton.num_keypoints:
             raise InputError(
                 source.labels, f"annotation {one.get('id')}: not {skeleton.num_keypoints} keypoints x, y, v"
             )
@@ -206,11 +208,11 @@ def description(metrics: Mapping[str, str], images: Path, terms: str) -> str:
         "",
         "[train]",
         'annotations = "train.json"',
-        f"pictures = {json.dumps(str(images))}",
+        f"images = {json.dumps(str(images))}",
     ]
     for name, metric in metrics.items():
         lines += ["", f"[validation.{name}]", f'annotations = "{name}.json"']
-        lines += [f"pictures = {json.dumps(str(images))}", f'metric = "{metric}"']
+        lines += [f"images = {json.dumps(str(images))}", f'metric = "{metric}"']
     return "\n".join(lines) + "\n"
 
 

@@ -21,9 +21,10 @@ from PIL import Image
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.person import PictureFile
-from hevitpose.files import atomic, pictures
-from hevitpose.files.texts import read_json
+from hevitpose.core.labels import ImageFile
+from hevitpose.io import atomic
+from hevitpose.io import images as image_files
+from hevitpose.io.json_files import read_json
 
 SIDE = 24
 ALIKE = 0.9
@@ -36,7 +37,7 @@ MIN_CONTRAST = 8.0
 class BoxedImage:
     """An image, the boxes (N, 4) x1, y1, x2, y2 of people in it, and its id where it has one."""
 
-    file: PictureFile
+    file: ImageFile
     boxes: Floats
     image_id: int | str | None = None
 
@@ -66,8 +67,8 @@ def main() -> None:
 def boxed_images(path: Path, root: Path | None = None) -> list[BoxedImage]:
     """The images of a COCO file, a list of detections (below `root`) or a folder. Raises InputError."""
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in pictures.SUFFIXES)
-        return [BoxedImage(PictureFile(file.name, path), np.zeros((0, 4))) for file in files]
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in image_files.SUFFIXES)
+        return [BoxedImage(ImageFile(file.name, path), np.zeros((0, 4))) for file in files]
     content, folder = read_json(path), root or path.parent
     of_image = isinstance(content, dict)
     boxes = defaultdict(list)
@@ -79,20 +80,20 @@ def boxed_images(path: Path, root: Path | None = None) -> list[BoxedImage]:
     for entry in entries:
         key = entry["id"] if of_image else entry["file_name"]
         within = folder if "archive" in entry or not (folder / "images").is_dir() else folder / "images"
-        file = PictureFile(entry["file_name"], within, entry.get("archive"))
+        file = ImageFile(entry["file_name"], within, entry.get("archive"))
         xywh = np.array(boxes[key], dtype=np.float64).reshape(-1, 4)
         images.append(BoxedImage(file, geometry.xyxy_from_xywh(xywh), entry.get("id")))
     return images
 
 
-def thumbnails_of(images: list[BoxedImage]) -> tuple[list[PictureFile], NDArray[np.float32]]:
+def thumbnails_of(images: list[BoxedImage]) -> tuple[list[ImageFile], NDArray[np.float32]]:
     """Thumbnails (M, 24, 24) of whole images and of their boxes, of mean 0 and length 1, and the file of each."""
     files, thumbnails = [], []
     for image in images:
-        grey = Image.fromarray(pictures.read(image.file)).convert("L")
-        whole = geometry.box_of_picture((grey.height, grey.width))
+        grey = Image.fromarray(image_files.read(image.file)).convert("L")
+        whole = geometry.image_box((grey.height, grey.width))
         for box in (whole, *image.boxes):
-            corners = np.clip(box + 0.5, 0, [grey.width, grey.height] * 2)
+            corners = np.clip(box, 0, [grey.width, grey.height] * 2)
             if (corners[2:] - corners[:2] < 1).any():
                 continue
             small = grey.resize((SIDE, SIDE), Image.Resampling.BOX, box=tuple(corners))

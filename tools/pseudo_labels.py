@@ -1,6 +1,6 @@
 """Label people whose joints two networks of different descent find in the same places, also in the mirrored image.
 
-    python benchmarks/nanodet.py peers/nanodet.pb --data data/sports/sports_1.zip --output detections.json
+    python benchmarks/nanodet.py nanodet.onnx --data data/sports/sports_1.zip --output detections.json
     python tools/pseudo_labels.py detections.json --root data/sports --network runs/people21/last.safetensors \
         --movenet peers/movenet-thunder.pb --leave-out duplicates.json --output sports.json
 
@@ -28,12 +28,15 @@ from numpy.typing import NDArray
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.person import LabelledPeople, PictureFile
-from hevitpose.core.skeleton import COCO17, category_of, mirror_of, places_by_name
-from hevitpose.files import atomic
-from hevitpose.files.crops import BOX_PADDING, cut_people
-from hevitpose.files.texts import read_json
+from hevitpose.core.keypoint_names import match_names, mirror_from_names
+from hevitpose.core.labels import ImageFile, LabelledPeople, labelled_people
+from hevitpose.core.skeleton import COCO17
+from hevitpose.data.crops import cut_people
+from hevitpose.data.skeletons import category_of
+from hevitpose.inference.keypoints import KeypointPredictor
 from hevitpose.inference.network import load_network
+from hevitpose.io import atomic
+from hevitpose.io.json_files import read_json
 
 AGREE = 0.1
 """The largest distance between two opinions, as a share of the longer side of the box."""
@@ -81,24 +84,21 @@ def candidates(
     path: Path, root: Path | None, duplicates: set[str], min_side: int
 ) -> tuple[LabelledPeople, Counter[str]]:
     """The boxes as people without labels, and how many boxes were left out, and why."""
-    counts, image_of, boxes = Counter[str](), list[int](), list[list[float]]()
-    files = list[PictureFile]()
+    counts, image_index, boxes = Counter[str](), list[int](), list[list[float]]()
+    files = list[ImageFile]()
     for image in boxed_images(path, root):
         large = longer_sides(image.boxes) >= min_side
         if image.file.name in duplicates:
             counts["in images like one that measures"] += len(large)
             continue
         counts[f"below {min_side} pixels"] += int((~large).sum())
-        image_of += [len(files)] * int(large.sum())
+        image_index += [len(files)] * int(large.sum())
         boxes += image.boxes[large].tolist()
         files.append(image.file)
     if not boxes:
         raise InputError(path, "no box of a person is left to label")
-    count, k = len(boxes), len(KEYPOINTS)
-    people = LabelledPeople(
-        path.stem, PEOPLE21, tuple(files), tuple(range(1, len(files) + 1)), np.array(image_of), np.arange(count),
-        np.array(boxes), np.zeros((count, k, 2)), np.zeros((count, k), np.int8), *np.full((2, count), np.nan),
-    )  # fmt: skip
+    unlabelled, ids = np.zeros((len(boxes), len(KEYPOINTS), 3)), range(1, len(files) + 1)
+    people = labelled_people(path.stem, PEOPLE21, files, image_index, unlabelled, boxes, image_ids=ids)
     return people, counts
 
 
@@ -111,20 +111,21 @@ def longer_sides(boxes: Floats) -> Floats:
 def our_finder(name: str) -> tuple[Finder, tuple[int, int]]:
     """That of a network of ours, and the size of its crops. Raises InputError."""
     network = load_network(name)
-    rows = places_by_name(KEYPOINTS, network.facts.skeleton.keypoints)
+    predictor = KeypointPredictor(network, batch_size=32)
+    rows = match_names(KEYPOINTS, network.config.skeleton.keypoints)
 
     def find(crops: NDArray[np.uint8]) -> tuple[Floats, Floats]:
-        parts = [network.backend(np.ascontiguousarray(crops[n : n + 32])) for n in range(0, len(crops), 32)]
-        return spread(*network.facts.codec.decode(np.concatenate(parts), network.facts.input_size), rows)
+        in_crop_pixels = np.tile(np.eye(2, 3), (len(crops), 1, 1))
+        return spread(*predictor.in_crops(crops, in_crop_pixels), rows)
 
-    return find, network.facts.input_size
+    return find, network.config.input_size
 
 
 def movenet_finder(graph: Path) -> tuple[Finder, tuple[int, int]]:
     """That of MoveNet, and the size of its crops."""
     compiled = openvino.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     side = compiled.inputs[0].shape[1]
-    rows = places_by_name(KEYPOINTS, COCO17.keypoints)
+    rows = match_names(KEYPOINTS, COCO17.keypoints)
 
     def find(crops: NDArray[np.uint8]) -> tuple[Floats, Floats]:
         outputs = [compiled({0: crop[None].astype(np.int32)})[0].reshape(-1, 3) for crop in crops]
@@ -160,8 +161,8 @@ def label(people: LabelledPeople, finders: list[tuple[Finder, tuple[int, int]]],
 
 def both_views(find: Finder, people: LabelledPeople, size_hw: tuple[int, int]) -> list[Floats]:
     """Joints and scores (N, 21, 3) in image pixels, found in the crops and in the mirrored crops."""
-    crops = cut_people(people, size_hw, BOX_PADDING)
-    to_image, partners, views = geometry.inverse(crops.matrices), list(mirror_of(KEYPOINTS)), []
+    crops = cut_people(people, size_hw)
+    to_image, partners, views = geometry.inverse(crops.matrices), list(mirror_from_names(KEYPOINTS)), []
     for mirrored in (False, True):
         joints, scores = find(crops.pixels[:, :, ::-1] if mirrored else crops.pixels)
         if mirrored:
@@ -189,15 +190,15 @@ def coco_file(people: LabelledPeople, joints: Floats, chosen: NDArray[np.intp], 
     for number, person in enumerate(chosen.tolist(), start=1):
         bbox = geometry.xywh_from_xyxy(people.boxes[person]).round(2).tolist()
         annotations.append({
-            "id": number, "image_id": people.picture_ids[people.picture_of[person]], "category_id": 1, "source": source,
+            "id": number, "image_id": people.image_ids[people.image_index[person]], "category_id": 1, "source": source,
             "bbox": bbox, "area": round(bbox[2] * bbox[3], 1), "keypoints": joints[person].round(2).ravel().tolist(),
             "num_keypoints": int((joints[person, :, 2] > 0).sum()),
         })  # fmt: skip
     images = []
-    for index in np.unique(people.picture_of[chosen]).tolist():
-        file = people.pictures[index]
+    for index in np.unique(people.image_index[chosen]).tolist():
+        file = people.images[index]
         archive = {} if file.archive is None else {"archive": file.archive}
-        images.append({"id": people.picture_ids[index], "file_name": file.name, **archive})
+        images.append({"id": people.image_ids[index], "file_name": file.name, **archive})
     return {"images": images, "annotations": annotations, "categories": [category_of(PEOPLE21)]}
 
 

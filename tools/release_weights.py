@@ -1,10 +1,10 @@
-"""Make the files that ship from a run's weights: safetensors, ONNX, card, curve, and their scores in results/.
+"""Make the bundled files from a run's weights: safetensors, ONNX, card, curve, and their scores in results/.
 
     python tools/release_weights.py RUN NAME --commit COMMIT_OF_THE_RUN --score mpii_val=mpii_val lsp_val=lsp_val
     python tools/release_weights.py RUN NAME --keypoints coco17 --score coco_people=data/coco_people ...
 
-Each set is scored with flip test, in the boxes of the labels, by both runtimes. With --keypoints, only these of those
-that the run has learned are kept.
+Each set is scored with the flip test, in the boxes of the labels, by both runtimes. --keypoints keeps these of the
+keypoints that the run has learned.
 """
 
 import argparse
@@ -19,20 +19,19 @@ from typing import Any, get_args
 from torch import nn
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import Facts
 from hevitpose.core.heatmap import Refinement
+from hevitpose.core.model_config import ModelConfig
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
-from hevitpose.export.write import Rounding
-from hevitpose.files import atomic
-from hevitpose.files.runs import read_run
+from hevitpose.export.checked import WeightPrecision, export_onnx
+from hevitpose.io import atomic
 from hevitpose.models import weights
-from hevitpose.models.networks import build_network
-from hevitpose.training.card import card
-from hevitpose.training.finetune import begin_with
-from hevitpose.training.run_folder import draw_curve
+from hevitpose.models.registry import build_network
+from hevitpose.training.init_weights import init_from_weights
+from hevitpose.training.report import card
+from hevitpose.training.run import draw_curve, read_run
 
 ROOT = Path(__file__).parents[1]
-SHIPPED = ROOT / "src" / "hevitpose" / "weights"
+BUNDLED = ROOT / "src" / "hevitpose" / "weights"
 SKELETONS = {"mpii16": MPII16, "coco17": COCO17}
 
 
@@ -45,7 +44,9 @@ def main() -> None:
     parser.add_argument("--note", help="what the recipe does not say of the run")
     parser.add_argument("--last", action="store_true", help="the weights of the run's end, not of its best epoch")
     parser.add_argument("--onnx-only", action="store_true", help="keep the repository small: no safetensors file")
-    parser.add_argument("--round", choices=get_args(Rounding), default="float16", help="the weights of the ONNX file")
+    parser.add_argument(
+        "--precision", choices=get_args(WeightPrecision), default="float16", help="of the ONNX file's weights"
+    )
     parser.add_argument("--keypoints", choices=SKELETONS, help="of those that the run has learned")
     parser.add_argument(
         "--refine", choices=get_args(Refinement), help="of the heatmaps' peaks, instead of the recipe's"
@@ -53,16 +54,15 @@ def main() -> None:
     options = parser.parse_args()
 
     run, trained = read_run(options.run), options.run / f"{'last' if options.last else 'best'}.safetensors"
-    model, facts = weights.load_model(trained)
+    model, config = weights.load_model(trained)
     if options.keypoints:
-        model, facts = only(SKELETONS[options.keypoints], trained, facts)
-    codec = replace(facts.codec, refine=options.refine or facts.codec.refine)
-    file = SHIPPED / f"{options.name}.safetensors"
-    weights.save_model(file, weights.half_precision(model.state_dict()), replace(facts, codec=codec))
+        model, config = only(SKELETONS[options.keypoints], trained, config)
+    codec = replace(config.codec, refine=options.refine or config.codec.refine)
+    file = BUNDLED / f"{options.name}.safetensors"
+    weights.save_model(file, weights.half_precision(model.state_dict()), replace(config, codec=codec))
     photos = sorted((ROOT / "examples").glob("*.jpg"))
     onnx = file.with_suffix(".onnx")
-    checks = [word for photo in photos for word in ("--check", photo)]
-    hevitpose("export", file, "--output", onnx, "--round", options.round, *checks)
+    export_onnx(file, onnx, images=photos, precision=options.precision)
     draw_curve(run.history, ROOT / "docs" / f"{options.name}.png")
 
     scores: dict[str, Any] = {}
@@ -73,28 +73,28 @@ def main() -> None:
             hevitpose("evaluate", "--data", data, "--model", path, "--output", output)
             by_runtime[path.suffix] = {k: v["mean"] for k, v in json.loads(output.read_text())["scores"].items()}
         scores[name] = {"torch": by_runtime[".safetensors"], "onnx": by_runtime[".onnx"]}
-    shipped = (onnx,) if options.onnx_only else (file, onnx)
+    bundled = (onnx,) if options.onnx_only else (file, onnx)
     contents = card(run, file, scores) | {
         "use": "research only, as the terms of the training data are",
         "note": options.note,
         "commit": options.commit,
-        "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in shipped},
+        "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in bundled},
     }
     if options.last:
-        steps = run.data["persons"] // run.recipe["batch_size"]
+        steps = run.data.persons // run.recipe["batch_size"]
         contents |= {"epoch": len(run.history), "steps": len(run.history) * steps}
     if options.onnx_only:
         file.unlink()
-    atomic.write(SHIPPED / f"{options.name}.json", json.dumps(contents, indent=1) + "\n")
+    atomic.write(BUNDLED / f"{options.name}.json", json.dumps(contents, indent=1) + "\n")
 
 
-def only(skeleton: Skeleton, trained: Path, facts: Facts) -> tuple[nn.Module, Facts]:
+def only(skeleton: Skeleton, trained: Path, config: ModelConfig) -> tuple[nn.Module, ModelConfig]:
     """The network of a weight file with these keypoints alone. Raises InputError where it has not all of them."""
-    network = build_network(facts.architecture, skeleton.num_keypoints, facts.variant)
-    match = begin_with(network, trained, skeleton)
+    network = build_network(config.architecture, skeleton.num_keypoints, config.variant)
+    match = init_from_weights(network, trained, skeleton)
     if None in match.rows:
         raise InputError(trained, f"has not learned all keypoints of {skeleton.name}")
-    return network, replace(facts, skeleton=skeleton)
+    return network, replace(config, skeleton=skeleton)
 
 
 def hevitpose(*arguments: object) -> None:

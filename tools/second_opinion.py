@@ -24,7 +24,7 @@ from join_labels import FACE, KEYPOINTS
 from numpy.typing import NDArray
 
 from hevitpose.core.geometry import Floats
-from hevitpose.files import atomic
+from hevitpose.io import atomic
 
 AGREE = 0.06
 """So close the two opinions are to each other where they count: about 0.2 of a torso."""

@@ -1,268 +1,254 @@
-"""Write the tables of README and docs from results/, between their markers.
+"""Write the tables of README and docs from results/.
 
     python tools/update_tables.py
 
-A marker is a comment `<!-- table: NAME -->`; its table ends at `<!-- end -->`.
+A table stands between the comments `<!-- table: NAME -->` and `<!-- end -->`.
 """
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from hevitpose.core.facts import NetworkName
-from hevitpose.core.variant import Variant, spelled
+from hevitpose.benchmark.report import pipeline_table
+from hevitpose.core.architecture import NetworkName, Variant, network_spec
 from hevitpose.inference.network import DEFAULT
 from hevitpose.models.cost import Cost
-from hevitpose.view.benchmark import pipeline_table
-from hevitpose.view.comparison import markdown
-from hevitpose.view.table_text import text
-from hevitpose.view.tables import KEYS, paper_table
+from hevitpose.paper.printed import read_paper
+from hevitpose.paper.table_text import markdown as paper_markdown
+from hevitpose.paper.tables import KEYS, paper_table
+from hevitpose.training.compare import markdown as comparison_markdown
+from hevitpose.training.compare import read_result
+from hevitpose.view.tables import Table
 
 ROOT = Path(__file__).parents[1]
+WEIGHTS = ROOT / "src/hevitpose/weights"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SETS = {"mpii_val": "PCKh@0.5", "lsp_val": "PCK@0.2", "coco_people": "AP"}
+WITH_BUNDLED_KEYPOINTS = ("mpii_val", "lsp_val")
+TITLES = {"onnx": "ONNX Runtime", "openvino": "OpenVINO"}
 
 
 def result(name: str) -> Any:
     return json.loads((ROOT / "results" / f"{name}.json").read_text())
 
 
-def table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def bold(cells: list[str]) -> list[str]:
+    return [f"**{cell}**" for cell in cells]
 
 
-SETS = {"mpii_val": "PCKh@0.5", "lsp_val": "PCK@0.2", "coco_people": "AP"}
-WHOLE = ("mpii_val", "lsp_val")
-"""Sets with MPII's keypoints."""
+def rows_of(name: str, columns: Mapping[str, str], key: str = "rows") -> Table:
+    """One row per record under `key` of a result; `columns` as `Table.of` takes them."""
+    return Table.of(result(name)[key], columns)
 
 
-def weights() -> str:
-    """The weights that ship and their scores."""
-    rows = []
-    for path in sorted((ROOT / "src/hevitpose/weights").glob("*.json")):
+def pivot(corner: str, records: Iterable[dict[str, Any]], row: str, column: str, cell: str) -> Table:
+    """A table of format strings: one row and one column for each different text, "-" where there is no record."""
+    cells: dict[str, dict[str, str]] = {}
+    columns: dict[str, None] = {}
+    for record in records:
+        columns[column.format(**record)] = None
+        cells.setdefault(row.format(**record), {})[column.format(**record)] = cell.format(**record)
+    rows = [[name, *(own.get(title, "-") for title in columns)] for name, own in cells.items()]
+    return Table([corner, *columns], rows)
+
+
+def weights() -> Table:
+    """The bundled weights and their scores."""
+    records = []
+    for path in sorted(WEIGHTS.glob("*.json")):
+        scores = {name: result(f"{path.stem}.{name}")["scores"][SETS[name]]["mean"] for name in WITH_BUNDLED_KEYPOINTS}
+        name = f"`{path.stem}`{' (default)' if path.stem == DEFAULT else ''}"
         card = json.loads(path.read_text())
-        rows.append(
-            [
-                f"`{path.stem}`{' (default)' if path.stem == DEFAULT else ''}",
-                f"{len(card['keypoints'])}",
-                f"{card['parameters'] / 1e6:.2f} M",
-                f"{card['paper_operations'] / 1e9:.2f}",
-                "x".join(map(str, card["input_size"])),
-                *(f"{result(f'{path.stem}.{name}')['scores'][SETS[name]]['mean']:.1f}" for name in WHOLE),
-            ]
-        )
-    header = ["weights", "keypoints", "parameters", "GFLOPs", "input"]
-    return table(header + [f"{SETS[name]}, {name}" for name in WHOLE], rows)
+        figures = {"million": card["parameters"] / 1e6, "gflops": card["paper_operations"] / 1e9}
+        size = "x".join(map(str, card["input_size"]))
+        records.append({"weights": name, "keypoints": len(card["keypoints"]), "size": size} | figures | scores)
+    columns = {"weights": "{weights}", "keypoints": "{keypoints}", "parameters": "{million:.2f} M"}
+    columns |= {"GFLOPs": "{gflops:.2f}", "input": "{size}"}
+    return Table.of(records, columns | {f"{SETS[n]}, {n}": f"{{{n}:.1f}}" for n in WITH_BUNDLED_KEYPOINTS})
 
 
 LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-FOUND = {
+PEERS = {
     "HEViTPose-T (ours)": ("hevitpose_t_people16", "hevitpose_t_people16", "hevitpose_t_coco17"),
     "HEViTPose-T, fast variant (ours)": (*("hevitpose_t_fast_people16",) * 2, "hevitpose_t_fast_coco17"),
     "MoveNet Lightning": ("movenet_lightning",) * 3,
     "MoveNet Thunder": ("movenet_thunder",) * 3,
 }
-"""The results, in results/peers, of each set of `SETS`."""
+"""The results in results/peers for each of `SETS`."""
 
 
-def peers_found() -> str:
-    """The limb joints and COCO's AP of ours and of MoveNet."""
+def peers_found() -> Table:
+    """Scores of the limb joints and COCO's AP, ours and MoveNet's."""
     rows = []
-    for title, names in FOUND.items():
+    for title, names in PEERS.items():
         cells = []
-        for name, (data, figure) in zip(names, SETS.items(), strict=True):
-            scores = result(f"peers/{name}.{data}")["scores"][figure]
-            limbs = [v for k, v in scores.get("per_keypoint", {}).items() if k.endswith(LIMBS)]
-            cells.append(f"{sum(limbs) / len(limbs) if limbs else scores['mean']:.1f}")
+        for name, (data, metric) in zip(names, SETS.items(), strict=True):
+            scores = result(f"peers/{name}.{data}")["scores"][metric]
+            limbs = [value for joint, value in scores.get("per_keypoint", {}).items() if joint.endswith(LIMBS)]
+            cells.append(f"{fmean(limbs) if limbs else scores['mean']:.1f}")
         rows.append([title, *cells])
-    header = [f"{figure}, {name}" for name, figure in SETS.items()]
-    return table(["network", *(f"{cell}, limbs" for cell in header[:2]), header[2]], rows)
+    header = [f"{metric}, {name}" for name, metric in SETS.items()]
+    return Table(["network", *(f"{cell}, limbs" for cell in header[:2]), header[2]], rows)
 
 
-def without_boxes() -> str:
-    """What is found in pictures of one person, and of nobody, without boxes."""
+def without_boxes() -> Table:
+    """What is found without boxes, in images of one person and of none."""
     rows = []
     for row in result("benchmark_without_boxes")["rows"]:
         cells = []
         for of in row["people"]:
             cells += [f"{100 * of['found'] / of['persons']:.1f}", f"{of['without_boxes']:.1f}", f"{of['in_boxes']:.1f}"]
         rows.append([f"`{row['model']}`", *cells, f"{row['false_alarms']} of {row['empty']}"])
-    of_sets = [
-        f"{title}, {of['data']}"
-        for of in result("benchmark_without_boxes")["rows"][0]["people"]
-        for title in ("found, %", f"{of['metric']} without boxes", "in boxes")
-    ]
-    return table(["weights", *of_sets, "seen in nothing"], rows)
+    header = ["weights"]
+    for of in result("benchmark_without_boxes")["rows"][0]["people"]:
+        header += [f"{title}, {of['data']}" for title in ("found, %", f"{of['metric']} without boxes", "in boxes")]
+    return Table([*header, "seen in nothing"], rows)
 
 
-def input_sizes() -> str:
-    """What the same weights find in crops of other sizes."""
-    found = result("training_log")["sizes"]
-    return table(
-        ["input", *(f"{row['size']}" for row in found)], [["PCK@0.2, lsp_val", *(f"{r['lsp_val']:.1f}" for r in found)]]
-    )
+def input_sizes() -> Table:
+    """Scores of the same weights in crops of other sizes."""
+    sizes = result("training_log")["sizes"]
+    scores = [f"{row['lsp_val']:.1f}" for row in sizes]
+    return Table(["input", *(f"{row['size']}" for row in sizes)], [["PCK@0.2, lsp_val", *scores]])
 
 
-def training_runs() -> str:
-    """The runs of the training log and what came of them."""
-    rows = [
-        [row["run"], row["from"], row["epochs"], *(f"{row[name]:.1f}" for name in ("lsp_val", "mpii_val"))]
-        for row in result("training_log")["runs"]
-    ]
-    return table(["run", "begun with", "epochs", "PCK@0.2, lsp_val", "PCKh@0.5, mpii_val"], rows)
+TRAINING_RUNS = {
+    "run": "{run}",
+    "begun with": "{from}",
+    "epochs": "{epochs}",
+    "PCK@0.2, lsp_val": "{lsp_val:.1f}",
+    "PCKh@0.5, mpii_val": "{mpii_val:.1f}",
+}
+COCO_RUNS = {
+    "weights": "{weights}",
+    "half bodies": "{half_body}",
+    "AP, flip test": "{flip:.1f}",
+    "AP, without": "{plain:.1f}",
+}
 
 
-def coco_runs() -> str:
-    """What the runs that learned COCO's keypoints too find of them."""
-    rows = [
-        [row["weights"], f"{row['half_body']}", f"{row['flip']:.1f}", f"{row['plain']:.1f}"]
-        for row in result("training_log")["coco17"]
-    ]
-    return table(["weights", "half bodies", "AP, flip test", "AP, without"], rows)
-
-
-def per_keypoint(weights: str) -> str:
+def per_keypoint(weights: str) -> Table:
     """Each keypoint's score on the two sets, in percent."""
-    mpii, lsp = (result(f"{weights}.{name}")["scores"] for name in ("mpii_val", "lsp_val"))
-    columns = [mpii["PCKh@0.5"], mpii["PCKh@0.1"], lsp["PCK@0.2"]]
-    rows = [
-        [name, *("-" if c["per_keypoint"][name] is None else f"{c['per_keypoint'][name]:.1f}" for c in columns)]
-        for name in columns[0]["per_keypoint"]
+    mpii, lsp = (result(f"{weights}.{name}")["scores"] for name in WITH_BUNDLED_KEYPOINTS)
+    scores = [mpii["PCKh@0.5"], mpii["PCKh@0.1"], lsp["PCK@0.2"]]
+    records = [
+        {"keypoint": keypoint, "scores": [score["per_keypoint"][keypoint] for score in scores]}
+        for keypoint in scores[0]["per_keypoint"]
     ]
-    rows.append(["**mean**", *(f"**{c['mean']:.1f}**" for c in columns)])
-    return table(["keypoint", "PCKh@0.5, mpii_val", "PCKh@0.1, mpii_val", "PCK@0.2, lsp_val"], rows)
+    titles = ("PCKh@0.5, mpii_val", "PCKh@0.1, mpii_val", "PCK@0.2, lsp_val")
+    columns = {title: f"{{scores[{n}]:.1f}}" for n, title in enumerate(titles)}
+    table = Table.of(records, {"keypoint": "{keypoint}"} | columns)
+    return Table(table.header, [*table.rows, bold(["mean", *(f"{score['mean']:.1f}" for score in scores)])])
 
 
-def own_keypoints() -> str:
+def own_keypoints() -> Table:
     """The two trainings of docs/custom-keypoints.md."""
     rows = []
     for name, what in (("mouse", "mouse, 4 keypoints"), ("coco_people", "people, COCO's 17")):
-        found = result(f"custom_{name}")
-        figures = [figure for figure in ("PCKbox@0.05", "PCKbox@0.1", "AP", "AP50", "AR") if figure in found["scores"]]
-        rows += [[what, f"{found['persons']}", name, f"{found['scores'][name]['mean']:.1f}"] for name in figures]
-    return table(["set", "labelled, not trained on", "figure", "%"], rows)
+        content = result(f"custom_{name}")
+        rows += [
+            [what, f"{content['persons']}", metric, f"{content['scores'][metric]['mean']:.1f}"]
+            for metric in ("PCKbox@0.05", "PCKbox@0.1", "AP", "AP50", "AR")
+            if metric in content["scores"]
+        ]
+    return Table(["set", "labelled, not trained on", "figure", "%"], rows)
 
 
-def augmentation() -> str:
-    """What changed colours and covered parts do for the mouse, the mean of its seeds."""
-    rows, on_what = [], ("as labelled", "half as bright", "covered")
+def augmentation() -> Table:
+    """Mean scores over seeds with and without photometric augmentation and cutout."""
+    rows, conditions = [], ("as labelled", "half as bright", "covered")
     for name in ("benchmark_augmentation", "benchmark_augmentation_longer"):
-        found = result(name)
-        for arm in dict.fromkeys(row["arm"] for row in found["rows"]):
-            scores = [row["scores"] for row in found["rows"] if row["arm"] == arm]
-            means = [f"{sum(score[on] for score in scores) / len(scores):.1f}" for on in on_what]
-            rows.append([arm, str(found["epochs"]), *means])
-    return table(["training", "epochs", *(f"PCKbox@0.05, {on}" for on in on_what)], rows)
+        content = result(name)
+        for arm in dict.fromkeys(row["arm"] for row in content["rows"]):
+            scores = [row["scores"] for row in content["rows"] if row["arm"] == arm]
+            means = [f"{fmean(score[condition] for score in scores):.1f}" for condition in conditions]
+            rows.append([arm, str(content["epochs"]), *means])
+    return Table(["training", "epochs", *(f"PCKbox@0.05, {condition}" for condition in conditions)], rows)
 
 
-def changed_pictures() -> str:
-    """What the weights that ship find in pictures that were changed."""
-    found = result("benchmark_changed_pictures")["rows"]
-    rows = [[f"`{row['model']}`", row["data"], *(f"{score:.1f}" for score in row["scores"].values())] for row in found]
-    return table(["weights", "set", *found[0]["scores"]], rows)
+def changed_images() -> Table:
+    """Scores of the bundled weights on images that were changed."""
+    conditions = result("benchmark_changed_images")["rows"][0]["scores"]
+    columns = {"weights": "`{model}`", "set": "{data}"}
+    return rows_of("benchmark_changed_images", columns | {name: f"{{scores[{name}]:.1f}}" for name in conditions})
 
 
-def errors() -> str:
-    """The kinds of errors of the weights that predict uses, by keypoint."""
-    kinds = result(f"{DEFAULT}.lsp_val")["errors"]
-    names = [kind for kind in kinds["all"] if kind != "joints"]
-    rows = [
-        [name, f"{shares['joints']:,}", *(f"{shares[kind]:.1f}" for kind in names)]
-        for name, shares in kinds["per_keypoint"].items()
-        if shares["joints"]
-    ]
-    rows.append(["**all**", f"{kinds['all']['joints']:,}", *(f"**{kinds['all'][kind]:.1f}**" for kind in names)])
-    return table(["keypoint", "joints", *names], rows)
+def errors() -> Table:
+    """Kinds of errors of the default weights by keypoint."""
+    errors = result(f"{DEFAULT}.lsp_val")["errors"]
+    kinds = [kind for kind in errors["all"] if kind != "joints"]
+
+    def row(name: str, shares: dict[str, float]) -> list[str]:
+        return [name, f"{shares['joints']:,}", *(f"{shares[kind]:.1f}" for kind in kinds)]
+
+    rows = [row(name, shares) for name, shares in errors["per_keypoint"].items() if shares["joints"]]
+    name, joints, *shares = row("all", errors["all"])
+    return Table(["keypoint", "joints", *kinds], [*rows, [*bold([name]), joints, *bold(shares)]])
 
 
-def calibration() -> str:
+def calibration() -> Table:
     """The share of right joints by tenths of the score."""
     bins = result(f"{DEFAULT}.lsp_val")["calibration"]["bins"]
-    return table(
-        ["score", *(f"{b['from']:.1f} to {b['to']:.1f}" for b in bins)],
-        [
-            ["joints", *(f"{b['joints']:,}" for b in bins)],
-            ["right (%)", *(f"{100 * b['share_right']:.0f}" for b in bins)],
-        ],
-    )
-
-
-def fast_speed() -> str:
-    """The two networks that ship beside each other, and the fast one in 8 bits."""
     rows = [
-        [
-            row["title"],
-            TITLES[row["runtime"]],
-            row["precision"],
-            f"{row['batch']}",
-            f"{row['p50_ms']:.1f}",
-            f"{row['images_per_second']:.1f}",
-            f"{row['ratio']:.2f}",
-        ]
-        for row in result("benchmark_fast")["rows"]
+        ["joints", *(f"{b['joints']:,}" for b in bins)],
+        ["right (%)", *(f"{100 * b['share_right']:.0f}" for b in bins)],
     ]
-    return table(["weights", "runtime", "bits", "batch", "ms", "images/s", "ratio"], rows)
+    return Table(["score", *(f"{b['from']:.1f} to {b['to']:.1f}" for b in bins)], rows)
 
 
-def epochs() -> str:
-    """Time and memory of the paper's recipes, from an epoch each."""
-    rows = [
-        [
-            f"`{row['recipe']}`",
-            f"{row['batch']}",
-            f"{row['images_per_second']:.1f}",
-            f"{row['days']:.0f}",
-            f"{row['process_gb']:.1f}",
-            f"{row['crops_gb']:.0f}",
-        ]
-        for row in result("benchmark_epoch")["rows"]
-    ]
-    header = ["recipe", "batch", "images/s", "days for 210 epochs", "memory, GB", "crops of all people, GB"]
-    return table(header, rows)
+FAST_SPEED = {
+    "weights": "{title}",
+    "runtime": "{runtime}",
+    "bits": "{precision}",
+    "batch": "{batch}",
+    "ms": "{p50_ms:.1f}",
+    "images/s": "{images_per_second:.1f}",
+    "ratio": "{ratio:.2f}",
+}
+EPOCHS = {
+    "recipe": "`{recipe}`",
+    "batch": "{batch}",
+    "images/s": "{images_per_second:.1f}",
+    "days for 210 epochs": "{days:.0f}",
+    "memory, GB": "{process_gb:.1f}",
+    "crops of all people, GB": "{crops_gb:.0f}",
+}
 
 
-def network_speed() -> str:
+def network_speed() -> Table:
     """Images/s of each part of a training step."""
-    networks = result("benchmark_training")["networks"]
-    parts = [part for part in networks[0] if part not in ("network", "size")]
-    rows = [[row["network"], *(f"{row[part]:.1f}" for part in parts)] for row in networks]
-    return table(["images/s", *parts], rows)
+    parts = [part for part in result("benchmark_training")["networks"][0] if part not in ("network", "size")]
+    columns = {"images/s": "{network}"} | {part: f"{{{part}:.1f}}" for part in parts}
+    return rows_of("benchmark_training", columns, "networks")
 
 
-def training_speed() -> str:
-    """Images/s of training's two sides."""
-    rows = result("benchmark_training")["rows"]
-    sizes = sorted({row["size"] for row in rows})
-    speed = {(row["what"], row["size"]): f"{row['images_per_second']:.1f}" for row in rows}
-    names = list(dict.fromkeys(row["what"] for row in rows))
-    return table(["images/s", *map(str, sizes)], [[name, *(speed[name, size] for size in sizes)] for name in names])
+def training_speed() -> Table:
+    """Images/s of the two sides of training."""
+    return pivot("images/s", result("benchmark_training")["rows"], "{what}", "{size}", "{images_per_second:.1f}")
 
 
-def runtimes() -> str:
-    """Milliseconds of each network in each runtime, and the ratio to the reference."""
-    rows = result("benchmark_runtime")["rows"]
-    cells = {
-        (row["title"], row["runtime"], row["threads"]): f"{row['p50_ms']:.1f} ({row['ratio']:.2f})" for row in rows
-    }
-    memory = {(row["title"], row["runtime"]): f"{row['memory_mb']:.0f}" for row in rows}
-    columns = list(dict.fromkeys((row["runtime"], row["threads"]) for row in rows))
-    shown = [
-        [
-            title,
-            *(cells.get((title, *column), "-") for column in columns),
-            *(memory.get((title, runtime), "-") for runtime in TITLES),
-        ]
-        for title in dict.fromkeys(row["title"] for row in rows)
-    ]
-    times = [f"{TITLES[runtime]}, {threads} thread{'s' * (threads > 1)}" for runtime, threads in columns]
-    return table(["network", *times, *(f"MB, {title}" for title in TITLES.values())], shown)
+THREADS = "{runtime}, {threads} thread{s}"
 
 
-TITLES = {"onnx": "ONNX Runtime", "openvino": "OpenVINO"}
-WANTED = (
+def with_titles(name: str) -> list[dict[str, Any]]:
+    """The records of a benchmark, with the runtimes' titles and the plural of "thread"."""
+    return [row | {"runtime": TITLES[row["runtime"]], "s": "s" * (row["threads"] > 1)} for row in result(name)["rows"]]
+
+
+def runtimes() -> Table:
+    """Milliseconds of each network in each runtime, and the ratio to the reference; then memory."""
+    records = with_titles("benchmark_runtime")
+    times = pivot("network", records, "{title}", THREADS, "{p50_ms:.1f} ({ratio:.2f})")
+    memory = pivot("network", records, "{title}", "MB, {runtime}", "{memory_mb:.0f}")
+    rows = [[*cells, *more[1:]] for cells, more in zip(times.rows, memory.rows, strict=True)]
+    return Table([*times.header, *memory.header[1:]], rows)
+
+
+GOALS = (
     ("HEViTPose-B", "ResNet-50", 0.75),
     ("HEViTPose-B", "HRNet-W32", 0.6),
     ("HEViTPose-T", "MobileNetV2", 1.0),
@@ -273,100 +259,79 @@ WANTED = (
 """Networks whose times are compared, and the ratio that was aimed at."""
 
 
-def speed_ratios() -> str:
-    """Ours in terms of others."""
-    found = result("benchmark_goals")["rows"]
-    columns = list(dict.fromkeys((row["runtime"], row["threads"]) for row in found))
-    ratios = {(row["title"], row["runtime"], row["threads"]): row["ratio"] for row in found}
-    rows = [
-        [f"{ours} / {theirs}", f"{wanted:.2f}", *(f"{ratios[ours, *c] / ratios[theirs, *c]:.2f}" for c in columns)]
-        for ours, theirs, wanted in WANTED
-    ]
-    times = [f"{TITLES[runtime]}, {threads} thread{'s' * (threads > 1)}" for runtime, threads in columns]
-    return table(["ratio of times", "aimed at", *times], rows)
+def speed_ratios() -> Table:
+    """Our networks' times divided by others'."""
+    table = pivot("title", with_titles("benchmark_goals"), "{title}", THREADS, "{ratio}")
+    ratios = {title: [float(cell) for cell in cells] for title, *cells in table.rows}
+    rows = []
+    for ours, theirs, goal in GOALS:
+        cells = [f"{own / other:.2f}" for own, other in zip(ratios[ours], ratios[theirs], strict=True)]
+        rows.append([f"{ours} / {theirs}", f"{goal:.2f}", *cells])
+    return Table(["ratio of times", "aimed at", *table.header[1:]], rows)
 
 
-def startup() -> str:
-    """Seconds from the start of a process to its end."""
-    rows = result("benchmark_startup")["rows"]
-    return table(["up to", "seconds"], [[row["what"], f"{row['seconds']:.2f}"] for row in rows])
-
-
-def pipeline() -> str:
-    """Milliseconds of the steps of prediction."""
-    return table(*pipeline_table(result("benchmark_pipeline")["pipeline"]))
-
-
-def paper() -> str:
+def paper() -> Table:
     """The paper's own networks in its tables 1 and 3."""
-    figures = json.loads((ROOT / "src/hevitpose/paper.json").read_text())
-    mpii, coco = figures["table1_mpii_test_pckh50"], figures["table3_coco_test_dev2017"]
+    mpii, coco = read_paper()[KEYS[1]], read_paper()[KEYS[3]]
     ap = {row[0]: row[coco["columns"].index("AP")] for row in coco["rows"]}
     rows = [
         [row[0], f"{row[1]} M", f"{row[2]}", f"{row[-1]}", f"{ap.get(row[0], '-')}"]
         for row in mpii["rows"]
         if row[0].startswith("HEViTPose")
     ]
-    return table(["network", "parameters", "GFLOPs", "PCKh@0.5, MPII test", "AP, COCO test-dev"], rows)
+    return Table(["network", "parameters", "GFLOPs", "PCKh@0.5, MPII test", "AP, COCO test-dev"], rows)
 
 
-def codecs() -> str:
-    """Errors of each codec in input pixels."""
-    rows = [
-        [
-            f"`{row['codec']}`",
-            f"{row['mean_error_px']:.2f}",
-            f"{row['largest_error_px']:.2f}",
-            f"{row['flip_bias_px']:+.2f}",
-            f"{row['flip_bias_after_shift_px']:+.2f}",
-            f"{row['mean_error_of_flip_test_px']:.2f}",
-        ]
-        for row in result("benchmark_coordinates")["rows"]
-    ]
-    header = ["codec", "mean error", "largest error", "flip bias", "after its shift", "mean error of the flip test"]
-    return table(header, rows)
+CODECS = {
+    "codec": "`{codec}`",
+    "mean error": "{mean_error_px:.2f}",
+    "largest error": "{largest_error_px:.2f}",
+    "flip bias": "{flip_bias_px:+.2f}",
+    "after its shift": "{flip_bias_after_shift_px:+.2f}",
+    "mean error of the flip test": "{mean_error_of_flip_test_px:.2f}",
+}
 
 
-def int8_speed() -> str:
-    """Milliseconds of the shipped network in float32 and in 8 bits."""
+def int8_speed() -> Table:
+    """Milliseconds of the bundled network in float32 and in 8 bits."""
     rows = result("benchmark_int8")["rows"]
-    lines = []
-    for exact, int8 in zip(rows[::2], rows[1::2], strict=True):
-        times = [f"{form['milliseconds']:.1f}" for form in (exact, int8)]
-        lines.append([exact["runtime"], f"{exact['batch']}", f"{exact['threads']}", *times, f"{int8['ratio']:.2f}"])
-    return table(["runtime", "batch", "threads", "float32, ms", "int8, ms", "ratio"], lines)
+    records = [int8 | {"exact_ms": exact["milliseconds"]} for exact, int8 in zip(rows[::2], rows[1::2], strict=True)]
+    columns = {"runtime": "{runtime}", "batch": "{batch}", "threads": "{threads}", "float32, ms": "{exact_ms:.1f}"}
+    return Table.of(records, columns | {"int8, ms": "{milliseconds:.1f}", "ratio": "{ratio:.2f}"})
 
 
-def int8_scores() -> str:
-    """What the shipped network finds in float32 and in 8 bits."""
-    found = result("benchmark_int8")
-    file = found["file"]
+def int8_scores() -> Table:
+    """Scores of the bundled network in float32 and in 8 bits."""
+    content = result("benchmark_int8")
+    file = content["file"]
     figures = [(f"{file['metric']}, {file['data']}", "ONNX Runtime", file["float_score"], file["int8_score"])]
-    for row in found["evaluations"]:
+    for row in content["evaluations"]:
         runtime = "OpenVINO" if "--runtime openvino" in row["command"] else "ONNX Runtime"
         figures.append((f"{row['metric']}, {row['data']}", runtime, row["float_score"], row["score"]))
-    megabytes = (ROOT / "src/hevitpose/weights/hevitpose_t_people16.onnx").stat().st_size / 1e6
-    figures.append(("file, MB; float32 stored as float16", "", megabytes, found["megabytes"]))
+    megabytes = (WEIGHTS / "hevitpose_t_people16.onnx").stat().st_size / 1e6
+    figures.append(("file, MB; float32 stored as float16", "", megabytes, content["megabytes"]))
     rows = [[name, runtime, f"{before:.1f}", f"{after:.1f}"] for name, runtime, before, after in figures]
-    return table(["figure", "runtime", "float32", "int8"], rows)
+    return Table(["figure", "runtime", "float32", "int8"], rows)
 
 
-def rounded() -> str:
-    """The weights that ship rounded to 8 bits, before and after, as their card has them."""
-    card = json.loads((ROOT / f"src/hevitpose/weights/{DEFAULT}.json").read_text())
-    figures = [(data, SETS[data], card["scores"][data]) for data in WHOLE]
-    rows = [[f"{name}, {data}", f"{of['torch'][name]:.2f}", f"{of['onnx'][name]:.2f}"] for data, name, of in figures]
-    return table(["figure", "float16", "int8"], rows)
+def rounded() -> Table:
+    """Scores of the default weights before and after rounding to 8 bits, from their card."""
+    scores = json.loads((WEIGHTS / f"{DEFAULT}.json").read_text())["scores"]
+    rows = [
+        [f"{SETS[data]}, {data}", *(f"{scores[data][form][SETS[data]]:.2f}" for form in ("torch", "onnx"))]
+        for data in WITH_BUNDLED_KEYPOINTS
+    ]
+    return Table(["figure", "float16", "int8"], rows)
 
 
-def int8_profile() -> str:
+def int8_profile() -> Table:
     """Milliseconds of the slowest kinds of nodes in both forms."""
     exact, int8 = result("benchmark_int8")["profile"].values()
-    to_and_fro = ("QuantizeLinear", "DequantizeLinear", "Transpose", "ReorderInput", "ReorderOutput")
+    conversions = ("QuantizeLinear", "DequantizeLinear", "Transpose", "ReorderInput", "ReorderOutput")
     kinds = {
         "convolutions in float": ("Conv",),
         "convolutions in 8 bits": ("QLinearConv",),
-        "to 8 bits and back, other orders": to_and_fro,
+        "to 8 bits and back, other orders": conversions,
         "softmax": ("Softmax",),
         "products of attention": ("FusedMatMul", "MatMul"),
     }
@@ -376,94 +341,86 @@ def int8_profile() -> str:
         [name, *(f"{sum(form.get(kind, 0) for kind in group):.1f}" for form in (exact, int8))]
         for name, group in kinds.items()
     ]
-    rows.append(["**all**", *(f"**{sum(form.values()):.1f}**" for form in (exact, int8))])
-    return table(["ms", "float32", "int8"], rows)
+    return Table(["ms", "float32", "int8"], [*rows, bold(["all", *(f"{sum(f.values()):.1f}" for f in (exact, int8))])])
 
 
-def int8_layers() -> str:
+def int8_layers() -> Table:
     """What each kind of layers costs and gains alone, and what else was tried."""
-    rows = []
-    for row in result("benchmark_int8")["layers"][1:]:
-        ratios = [f"{row[runtime]:.2f}" for runtime in ("ONNX Runtime", "OpenVINO")]
-        rows.append([row["form"], f"{1e4 * row['heatmaps']:.1f}", f"{row['joints_px']:.2f}", *ratios])
-    return table(["in 8 bits", "heatmaps, 1e-4", "joints, px", "time, ONNX Runtime", "time, OpenVINO"], rows)
+    records = [row | {"heatmaps": 1e4 * row["heatmaps"]} for row in result("benchmark_int8")["layers"][1:]]
+    columns = {"in 8 bits": "{form}", "heatmaps, 1e-4": "{heatmaps:.1f}", "joints, px": "{joints_px:.2f}"}
+    return Table.of(records, columns | {f"time, {title}": f"{{{title}:.2f}}" for title in TITLES.values()})
 
 
 def of_paper(number: int) -> str:
-    """The paper's table of this number, its costs as benchmarks/paper_costs.py counted them."""
-    costs = {(row["network"], row["keypoints"]): row for row in result("paper_costs")["rows"] if row["side"] == 256}
+    """A table of the paper with the costs that benchmarks/paper_costs.py counted."""
+    costs = {(row["network"], row["keypoints"], row["side"]): row for row in result("paper_costs")["rows"]}
 
-    def stored(name: NetworkName, variant: Variant, keypoints: int) -> Cost:
-        row = costs[spelled(name, variant), keypoints]
+    def stored(name: NetworkName, variant: Variant, keypoints: int, side: int) -> Cost:
+        row = costs[network_spec(name, variant), keypoints, side]
         return Cost(row["parameters"], row["paper_operations"], row["multiply_accumulates"])
 
-    return text(paper_table(number, ROOT / "results", stored), "md")
+    return paper_markdown(paper_table(number, ROOT / "results", stored))
 
 
-def peaks() -> str:
+def peaks() -> Table:
     """What the processor of the benchmarks can do."""
-    found = result("benchmark_roofline")["peaks"]
-    units = {name: "GB/s" if name == "memory copy" else "GOP/s" if "int8" in name else "GFLOP/s" for name in found}
-    return table([f"{name}, {unit}" for name, unit in units.items()], [[f"{value:.1f}" for value in found.values()]])
+    peaks = result("benchmark_roofline")["peaks"]
+    units = {name: "GB/s" if name == "memory copy" else "GOP/s" if "int8" in name else "GFLOP/s" for name in peaks}
+    return Table([f"{name}, {unit}" for name, unit in units.items()], [[f"{value:.1f}" for value in peaks.values()]])
 
 
-def roofline() -> str:
+def roofline() -> Table:
     """Milliseconds of each kind of node before and after fusing, and what they reach after it."""
-    forms: dict[str, dict[str, dict[str, Any]]] = {}
+    networks: dict[str, dict[str, dict[str, Any]]] = {}
     for each in result("benchmark_roofline")["networks"]:
         for row in each["kinds"]:
-            forms.setdefault(each["network"], {}).setdefault(row["kind"], {})[each["form"]] = row
+            networks.setdefault(each["network"], {}).setdefault(row["kind"], {})[each["form"]] = row
     none = {"milliseconds": 0.0, "gflop": 0.0, "megabytes": 0.0}
 
     def line(name: str, kind: str, before: dict[str, float], after: dict[str, float]) -> list[str]:
-        milliseconds = max(after["milliseconds"], 1e-6)
-        per_second = after["gflop"] * 1e3 / milliseconds, after["megabytes"] / milliseconds
-        return [name, kind, *(f"{x:.1f}" for x in (before["milliseconds"], after["milliseconds"], *per_second))]
+        ms = max(after["milliseconds"], 1e-6)
+        figures = before["milliseconds"], after["milliseconds"], after["gflop"] * 1e3 / ms, after["megabytes"] / ms
+        return [name, kind, *(f"{figure:.1f}" for figure in figures)]
 
     rows = []
-    for name, kinds in forms.items():
-        pairs = {kind: (of.get("as trained", none), of.get("as it predicts", none)) for kind, of in kinds.items()}
+    for name, kinds in networks.items():
+        pairs = {kind: [of.get(form, none) for form in ("as trained", "as it predicts")] for kind, of in kinds.items()}
         rows += [line(name, kind, *pair) for kind, pair in pairs.items()]
         sums = [{key: sum(pair[i][key] for pair in pairs.values()) for key in none} for i in (0, 1)]
-        rows.append([f"**{cell}**" for cell in line(name, "all", *sums)])
-    return table(["network", "kind of node", "as trained, ms", "as it predicts, ms", "GFLOP/s", "GB/s"], rows)
+        rows.append(bold(line(name, "all", *sums)))
+    return Table(["network", "kind of node", "as trained, ms", "as it predicts, ms", "GFLOP/s", "GB/s"], rows)
 
 
-def fusion() -> str:
-    """What each step of the inference form gains alone: time over that of the training form in the same round."""
-    found = result("benchmark_fusion")["rows"]
-    columns = list(dict.fromkeys((row["network"], row["batch"]) for row in found))
-    ratio = {(row["network"], row["batch"], row["form"]): f"{row['ratio']:.2f}" for row in found}
-    names = list(dict.fromkeys(row["form"] for row in found))
-    header = ["form", *(f"{network}, batch {batch}" for network, batch in columns)]
-    return table(header, [[name, *(ratio[*column, name] for column in columns)] for name in names])
+def fusion() -> Table:
+    """What each step of the inference form gains alone: its time divided by the training form's."""
+    return pivot("form", result("benchmark_fusion")["rows"], "{form}", "{network}, batch {batch}", "{ratio:.2f}")
 
 
 def compared(folder: str) -> str:
-    """The runs of hevitpose compare in results/folder."""
+    """The runs of hevitpose compare in results/FOLDER."""
     files = sorted((ROOT / "results" / folder).glob("*.json"))
-    return markdown([json.loads(file.read_text()) for file in files])
+    return comparison_markdown([read_result(file) for file in files])
 
 
-TABLES: dict[str, Callable[[], str]] = {
+TABLES: dict[str, Callable[[], Table | str]] = {
     "weights": weights,
     "peers found": peers_found,
     "without boxes": without_boxes,
     "input sizes": input_sizes,
-    "training runs": training_runs,
+    "training runs": partial(rows_of, "training_log", TRAINING_RUNS, "runs"),
     "per keypoint": partial(per_keypoint, "hevitpose_t_people16"),
     "per keypoint, fast": partial(per_keypoint, "hevitpose_t_fast_people16"),
-    "coco runs": coco_runs,
-    "epochs": epochs,
-    "fast speed": fast_speed,
+    "coco runs": partial(rows_of, "training_log", COCO_RUNS, "coco17"),
+    "epochs": partial(rows_of, "benchmark_epoch", EPOCHS),
+    "fast speed": lambda: Table.of(with_titles("benchmark_fast"), FAST_SPEED),
     "training speed": training_speed,
     "network speed": network_speed,
     "errors": errors,
     "own keypoints": own_keypoints,
     "augmentation": augmentation,
-    "changed pictures": changed_pictures,
+    "changed images": changed_images,
     "calibration": calibration,
-    "codecs": codecs,
+    "codecs": partial(rows_of, "benchmark_coordinates", CODECS),
     "comparison": partial(compared, "compare"),
     "open questions": partial(compared, "open_questions"),
     "peaks": peaks,
@@ -471,8 +428,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "fusion": fusion,
     "runtimes": runtimes,
     "speed ratios": speed_ratios,
-    "pipeline": pipeline,
-    "startup": startup,
+    "pipeline": lambda: pipeline_table(result("benchmark_pipeline")["pipeline"]),
+    "startup": partial(rows_of, "benchmark_startup", {"up to": "{what}", "seconds": "{seconds:.2f}"}),
     "paper": paper,
     "int8 scores": int8_scores,
     "int8 speed": int8_speed,
@@ -484,13 +441,13 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def updated(text: str) -> str:
-    """The page with its tables made anew."""
-    return re.sub(
-        r"(<!-- table: ([^>]+?) -->\n).*?(<!-- end -->)",
-        lambda m: f"{m[1]}{TABLES[m[2]]()}\n{m[3]}",
-        text,
-        flags=re.DOTALL,
-    )
+    """A page with its tables written again."""
+
+    def table(match: re.Match[str]) -> str:
+        content = TABLES[match[2]]()
+        return f"{match[1]}{content.markdown() if isinstance(content, Table) else content}\n{match[3]}"
+
+    return re.sub(r"(<!-- table: ([^>]+?) -->\n).*?(<!-- end -->)", table, text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """Light human pose estimation: HEViTPose, its training and evaluation, and fast prediction without torch.
 
->>> from hevitpose import PoseEstimator
+>>> from hevitpose import PoseEstimator, list_models
+>>> list_models()
+['hevitpose_t_fast_people16', 'hevitpose_t_people16']
 >>> estimator = PoseEstimator.from_pretrained()
->>> estimator.network.facts.skeleton.num_keypoints
+>>> estimator.network.config.skeleton.num_keypoints
 16
 """
 
@@ -11,11 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str
-    from hevitpose.core.errors import InputError
-    from hevitpose.core.person import Person, Pose
+    from hevitpose.core.errors import DeviceError, HevitposeError, InputError, MissingExtraError, TrainingDiverged
+    from hevitpose.core.results import Detections, ImagePoses, Person
     from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
-    from hevitpose.files.datasets import find_dataset
+    from hevitpose.data.find import find_dataset
+    from hevitpose.evaluation.evaluate import evaluate
+    from hevitpose.export.checked import export_onnx
+    from hevitpose.inference.backends import RuntimeOptions
     from hevitpose.inference.estimator import PoseEstimator
+    from hevitpose.inference.inputs import Frame
+    from hevitpose.inference.network import list_models
     from hevitpose.models.hevitpose import HEViTPose, hevitpose_b, hevitpose_s, hevitpose_t
     from hevitpose.training.loop import train
     from hevitpose.training.recipes import Recipe
@@ -24,37 +31,70 @@ if TYPE_CHECKING:
 __all__ = [
     "COCO17",
     "MPII16",
+    "Detections",
+    "DeviceError",
+    "Frame",
     "HEViTPose",
+    "HevitposeError",
+    "ImagePoses",
     "InputError",
+    "MissingExtraError",
     "Person",
-    "Pose",
     "PoseEstimator",
     "Recipe",
+    "RuntimeOptions",
     "Skeleton",
+    "TrainingDiverged",
     "draw",
+    "evaluate",
+    "export_onnx",
     "find_dataset",
     "hevitpose_b",
     "hevitpose_s",
     "hevitpose_t",
+    "list_models",
     "train",
 ]
 _HOMES = {
-    "InputError": "core.errors",
-    "Person": "core.person",
-    "Pose": "core.person",
     "COCO17": "core.skeleton",
     "MPII16": "core.skeleton",
-    "Skeleton": "core.skeleton",
-    "find_dataset": "files.datasets",
-    "PoseEstimator": "inference.estimator",
+    "Detections": "core.results",
+    "DeviceError": "core.errors",
+    "Frame": "inference.inputs",
     "HEViTPose": "models.hevitpose",
+    "HevitposeError": "core.errors",
+    "ImagePoses": "core.results",
+    "InputError": "core.errors",
+    "MissingExtraError": "core.errors",
+    "Person": "core.results",
+    "PoseEstimator": "inference.estimator",
+    "Recipe": "training.recipes",
+    "RuntimeOptions": "inference.backends",
+    "Skeleton": "core.skeleton",
+    "TrainingDiverged": "core.errors",
+    "draw": "view.draw",
+    "evaluate": "evaluation.evaluate",
+    "export_onnx": "export.checked",
+    "find_dataset": "data.find",
     "hevitpose_b": "models.hevitpose",
     "hevitpose_s": "models.hevitpose",
     "hevitpose_t": "models.hevitpose",
+    "list_models": "inference.network",
     "train": "training.loop",
-    "Recipe": "training.recipes",
-    "draw": "view.draw",
 }
+"""The public names and the modules that define them."""
+_EXTRAS = {
+    "torch": "train",
+    "lightning_fabric": "train",
+    "safetensors": "train",
+    "tensorboard": "train",
+    "matplotlib": "train",
+    "onnx": "export",
+    "onnxscript": "export",
+    "timm": "baselines",
+    "openvino": "openvino",
+}
+"""The extra that installs a module."""
 
 
 def __getattr__(name: str) -> Any:
@@ -65,4 +105,16 @@ def __getattr__(name: str) -> Any:
         return version("hevitpose")
     if name not in _HOMES:
         raise AttributeError(f"module 'hevitpose' has no attribute {name!r}")
-    return getattr(import_module(f"hevitpose.{_HOMES[name]}"), name)
+    try:
+        return getattr(import_module(f"hevitpose.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        from hevitpose.core.errors import MissingExtraError
+
+        raise MissingExtraError(extra, f"hevitpose.{name}") from error
+
+
+def __dir__() -> list[str]:
+    return sorted([*_HOMES, "__version__"])

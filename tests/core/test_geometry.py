@@ -16,13 +16,13 @@ points = st.lists(st.tuples(finite, finite), min_size=1, max_size=4).map(np.arra
 
 
 @given(boxes, sizes, st.floats(-180, 180), st.booleans(), points)
-def test_picture_to_crop_and_back_is_the_identity(box, size_hw, rotation, mirrored, joints):
+def test_image_to_crop_and_back_is_the_identity(box, size_hw, rotation, mirrored, joints):
     matrix = crop_matrix(crop_box(box, 1.25, size_hw[1] / size_hw[0]), size_hw, rotation, mirrored)
     assert transform(inverse(matrix), transform(matrix, joints)) == pytest.approx(joints, abs=PIXEL)
 
 
 @given(boxes, sizes, points, st.sampled_from(get_args(geometry.Alignment)))
-def test_crop_to_heatmap_to_picture_and_back_is_the_identity(box, size_hw, joints, alignment):
+def test_crop_to_heatmap_to_image_and_back_is_the_identity(box, size_hw, joints, alignment):
     matrix = crop_matrix(crop_box(box, 1.25, size_hw[1] / size_hw[0]), size_hw)
     sizes_hw = (size_hw, (size_hw[0] // 4, size_hw[1] // 4), alignment)
     cells = geometry.cells_from_pixels(transform(matrix, joints), *sizes_hw)
@@ -33,7 +33,7 @@ def test_crop_to_heatmap_to_picture_and_back_is_the_identity(box, size_hw, joint
 @given(boxes, sizes, st.booleans())
 def test_the_edges_of_the_box_are_the_edges_of_the_crop(box, size_hw, mirrored):
     box = crop_box(box, 1.0, size_hw[1] / size_hw[0])
-    corners = transform(crop_matrix(box, size_hw, 0.0, mirrored), box.reshape(2, 2))
+    corners = transform(crop_matrix(box, size_hw, 0.0, mirrored), box.reshape(2, 2) - 0.5)
     height, width = size_hw
     left, right = (width - 0.5, -0.5) if mirrored else (-0.5, width - 0.5)
     assert corners == pytest.approx(np.array([[left, -0.5], [right, height - 0.5]]), abs=PIXEL)
@@ -57,7 +57,7 @@ def test_what_coincides_of_crop_and_heatmap(alignment, cells):
 
 
 def test_rotation_turns_the_content_clockwise_about_the_center():
-    matrix = crop_matrix([-0.5, -0.5, 99.5, 99.5], (100, 100), rotation_deg=90.0)
+    matrix = crop_matrix([0, 0, 100, 100], (100, 100), rotation_deg=90.0)
     # What was right of the centre is now below it (y points down).
     assert transform(matrix, [[59.5, 49.5]]) == pytest.approx(np.array([[49.5, 59.5]]))
 
@@ -93,7 +93,15 @@ def test_compose_applies_the_inner_matrix_first(box, joints, rotation):
     assert both == pytest.approx(transform(outer, transform(inner, joints)), abs=PIXEL)
 
 
-def test_coco_boxes_are_measured_from_the_corner_of_the_picture():
+def test_coco_boxes_are_measured_from_the_corner_of_the_image():
     whole = geometry.xyxy_from_xywh([0, 0, 640, 480])
-    assert whole == pytest.approx(geometry.box_of_picture((480, 640)))
+    assert whole == pytest.approx(geometry.image_box((480, 640)))
     assert geometry.xywh_from_xyxy(whole) == pytest.approx(np.array([0, 0, 640, 480]))
+
+
+def test_keypoints_lie_half_a_pixel_from_where_boxes_count():
+    extent = geometry.keypoint_extent([[0, 0], [9, 4]])
+    assert extent.tolist() == [0.5, 0.5, 9.5, 4.5]
+    assert geometry.in_box([[[0, 0], [9, 4], [9.6, 4], [-0.6, 0]]], [[0, 0, 10, 5]]).tolist() == [
+        [True, True, False, False]
+    ]

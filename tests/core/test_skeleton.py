@@ -1,17 +1,9 @@
 import pytest
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.skeleton import (
-    COCO17,
-    MPII16,
-    Skeleton,
-    category_of,
-    category_with,
-    mirror_of,
-    places_by_name,
-    skeleton_from_coco,
-    skeleton_table,
-)
+from hevitpose.core.keypoint_names import match_names, mirror_from_names
+from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
+from hevitpose.data.skeletons import category_of, category_with, skeleton_from_coco, skeleton_table
 
 
 def names(skeleton):
@@ -43,10 +35,23 @@ def test_mpii_and_coco_pairs():
         (["paw-left-front", "paw-right-front", "paw-left-back"], (1, 0, 2)),
         (["EyeLeft", "EyeRight"], (1, 0)),
         (["lower_lip", "upper_lip", "collar"], (0, 1, 2)),
+        (["left_eye", "right_eye", "LF", "RF"], (1, 0, 3, 2)),
+        (["FL", "FR", "RL", "RR"], (1, 0, 3, 2)),
+        (["Rhindpaw", "Lhindpaw", "hipl", "hipr"], (1, 0, 3, 2)),
+        (
+            ["left_eye_left_corner", "left_eye_right_corner", "right_eye_left_corner", "right_eye_right_corner"],
+            (3, 2, 1, 0),
+        ),
+        (["left_eye_left_corner", "left_eye_right_corner"], (0, 1)),
+        (["left_eye_l1", "right_eye_l1"], (1, 0)),
+        (["lEye", "LEye", "rEye", "REye"], (2, 3, 0, 1)),
+        (["Left_Eye", "RIGHT_EYE", "A", "a"], (1, 0, 2, 3)),
+        (["left_bright_spot", "right_bright_spot"], (1, 0)),
+        (["tail", "nose", "rear", ""], (0, 1, 2, 3)),
     ],
 )
 def test_partners_follow_from_names(keypoints, mirror):
-    assert mirror_of(keypoints) == mirror
+    assert mirror_from_names(keypoints) == mirror
 
 
 def test_the_side_is_the_persons_own():
@@ -128,10 +133,21 @@ def test_a_wrong_category_is_one_line_about_the_file(wrong):
 
 def test_keypoints_that_differ_in_a_number_or_in_another_script_are_not_the_same():
     names = ["keypoint_0", "keypoint_1", "finger1", "finger2", "левый_глаз", "правый_глаз"]
-    assert places_by_name(names, names) == (0, 1, 2, 3, 4, 5)
-    assert places_by_name(["Keypoint 1", "tail_4"], names) == (1, None)
+    assert match_names(names, names) == (0, 1, 2, 3, 4, 5)
+    assert match_names(["Keypoint 1", "tail_4"], names) == (1, None)
 
 
 def test_the_lower_body_is_known_however_its_names_are_spelled():
     lower = ("LKnee", "hip_left", "RightAnkle", "left_foot_1", "pelvis", "l_big_toe")
     assert Skeleton("any", ("nose", *lower, "toeless"), tuple(range(8))).upper_body == (0, 7)
+
+
+def test_names_with_two_sides_or_in_two_cases_are_not_mixed_up():
+    corners = ["left_eye_left_corner", "left_eye_right_corner"]
+    assert match_names(corners, corners[::-1]) == (1, 0)
+    assert match_names(["LeftEyeRightCorner", "eye_L"], [*corners, "l_eye", "L_eye"]) == (1, None)
+
+
+def test_the_side_of_a_pair_follows_from_both_names():
+    paws = Skeleton("paws", ("RF", "LF", "one", "other"), (1, 0, 3, 2))
+    assert [paws.side(k) for k in range(4)] == ["right", "left", "left", "right"]

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from hevitpose.core.facts import Facts
+from hevitpose.benchmark.models import prepare_model
+from hevitpose.core.model_config import ModelConfig
 from hevitpose.core.skeleton import MPII16
-from hevitpose.export.measurable import measurable
-from hevitpose.inference.network import DEFAULT, TRAINABLE
+from hevitpose.inference.network import DEFAULT, find_weights
 from hevitpose.models.hevitpose import hevitpose_t
 from hevitpose.models.weights import save_model
 
@@ -17,8 +17,10 @@ QUICK = ("--size", "64", "--seconds", "0.1", "--threads", "1")
 
 @pytest.fixture
 def once(monkeypatch):
-    """On a busy machine too."""
-    monkeypatch.setattr("hevitpose.inference.benchmark.TRIES", 1)
+    """Repeat nothing."""
+    monkeypatch.setattr("hevitpose.benchmark.timing.MAX_TRIES", 1)
+    monkeypatch.setattr("hevitpose.benchmark.pipeline.CROPS", 1)
+    monkeypatch.setattr("hevitpose.benchmark.pipeline.MIN_ROUNDS", 1)
     monkeypatch.setattr("hevitpose.cli.benchmark.STARTS", 1)
 
 
@@ -77,13 +79,11 @@ def test_a_file_that_fails_as_it_runs_leaves_the_others(hevitpose):
     assert [row["model"] for row in json.loads(Path("b.json").read_text())["rows"]] == ["good"]
 
 
-def test_two_files_of_one_name_are_two_networks(hevitpose):
-    for seed, folder in enumerate(("a", "b")):
-        torch.manual_seed(seed)
-        facts = Facts("t", MPII16, (64, 64), 1.25)
-        Path(folder).mkdir()
-        save_model(Path(folder, "last.safetensors"), hevitpose_t().state_dict(), facts)
-    names = ["a/last.safetensors", "b/last.safetensors"]
+def test_two_files_of_one_name_are_two_models(hevitpose):
+    names = ["a/last.onnx", "b/last.onnx"]
+    for name in names:
+        Path(name).parent.mkdir()
+        Path(name).write_bytes(find_weights(DEFAULT).read_bytes())
     status, _, errors = hevitpose(
         "benchmark", "--models", ",".join(names), "--reference", names[1], "--output", "b.json", *QUICK
     )
@@ -91,7 +91,16 @@ def test_two_files_of_one_name_are_two_networks(hevitpose):
     rows = json.loads(Path("b.json").read_text())["rows"]
     assert [row["model"] for row in rows] == [row["title"] for row in rows] == names
     assert rows[1]["ratio"] == 1
-    files = [measurable(name, ["onnx"], 64, Path()).files["onnx"] for name in names]
+
+
+def test_two_weight_files_of_one_name_are_exported_to_two_files(tmp_path):
+    files = []
+    for seed, folder in enumerate(("a", "b")):
+        torch.manual_seed(seed)
+        path = tmp_path / folder / "last.safetensors"
+        path.parent.mkdir()
+        save_model(path, hevitpose_t().state_dict(), ModelConfig("t", MPII16, (64, 64), 1.25))
+        files.append(prepare_model(str(path), ["onnx"], 64, tmp_path).files["onnx"])
     assert files[0].read_bytes() != files[1].read_bytes()
 
 
@@ -99,18 +108,16 @@ def test_torch_and_what_has_no_score(hevitpose):
     status, printed, errors = hevitpose("benchmark", "--models", "t", "--runtimes", "torch", "--plot", "b.png", *QUICK)
     assert status == 0, errors
     assert "random weights" in printed
-    assert errors.splitlines()[-1] == "no figure: there is no score of HEViTPose-T in results/compare"
+    assert errors.splitlines()[-1] == "no figure: results/compare holds no score of HEViTPose-T"
     assert not Path("b.png").exists()
 
 
-@pytest.mark.parametrize(("runtime", "weights"), [("onnx", DEFAULT), ("torch", TRAINABLE)])
-def test_the_steps_of_prediction(hevitpose, skier, runtime, weights):
+def test_the_steps_of_prediction(hevitpose, skier):
     status, printed, _ = hevitpose(
-        *("benchmark", "--pipeline", skier, "--runtimes", runtime),
-        *("--people", "2", "--threads", "1", "--output", "p.json"),
+        "benchmark", "--pipeline", skier, "--people", 2, "--threads", 1, "--output", "p.json"
     )
     result = json.loads(Path("p.json").read_text())
-    assert (result["runtime"], result["weights"]) == (runtime, weights)
+    assert (result["runtime"], result["weights"]) == ("onnx", DEFAULT)
     (row,) = result["pipeline"]
     assert f"hevitpose predict skier.jpg: {result['command_s']:.2f} s" in printed
     assert (status, row["people"]) == (0, 2)
@@ -121,12 +128,12 @@ def test_the_steps_of_prediction(hevitpose, skier, runtime, weights):
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ([], "--models: is needed, or else --pipeline, and not both"),
+        ([], "--models: use either this or --pipeline"),
         (["--models", "alexnet"], "--models alexnet: no network 'alexnet' (known: t, s, b, "),
         (["--models", "none.onnx"], "none.onnx: no such file"),
-        (["--models", "t", "--runtimes", "tvm"], "--runtimes tvm: 'tvm' is none of onnx, openvino, torch"),
-        (["--models", "t", "--batch", "0"], "--batch 0: is no list of whole numbers above 0, as 1,2"),
-        (["--models", "t", "--reference", "b"], "--reference b: is none of --models"),
+        (["--models", "t", "--runtimes", "tvm"], "--runtimes tvm: 'tvm' is not one of onnx, openvino, torch"),
+        (["--models", "t", "--batch", "0"], "--batch 0: must be whole numbers above 0, such as 1,2"),
+        (["--models", "t", "--reference", "b"], "--reference b: is not one of --models"),
         (["--pipeline", "none.jpg"], "none.jpg: no such file"),
     ],
 )

@@ -31,13 +31,13 @@ def people(skier, empty_folder):  # noqa: ARG001
 
 @pytest.mark.usefixtures("people")
 def test_networks_are_compared_whatever_interrupts(hevitpose, monkeypatch):
-    from hevitpose.view import run_report
+    from hevitpose.training import loop
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_report, "write_report", interrupted)
+        patch.setattr(loop, "write_report", interrupted)
         status, _, errors = hevitpose(*COMMON, "--models", "t", "--budget", "1")
     assert (status, errors.count("epoch 1/1: 2 of 2"), Path("out/t-seed0.json").exists()) == (130, 1, False)
 
@@ -63,7 +63,8 @@ def test_networks_are_compared_whatever_interrupts(hevitpose, monkeypatch):
     assert (status, "epoch" in errors, json.loads(Path("out/compare.json").read_text())["runs"]) == (0, False, runs)
     status, _, errors = hevitpose(*COMMON, "--models", "t", "--budget", "2")
     assert errors.splitlines()[-1] == (
-        "error: HEViTPose-T, seed 0: out/t-seed0.json: is of a run with epochs = 1, not 2: compare in another folder"
+        "error: HEViTPose-T, seed 0: out/t-seed0/checkpoint.safetensors: was made with epochs = 1, not 2: "
+        "resume with the same recipe"
     )
     status, printed, _ = hevitpose("runs", "out", "--json")
     assert [run["model"] for run in json.loads(printed)["runs"]] == ["shufflenet_v2", "t"]
@@ -73,17 +74,17 @@ def test_networks_are_compared_whatever_interrupts(hevitpose, monkeypatch):
 def test_several_processes_are_refused(hevitpose, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     status, _, errors = hevitpose(*COMMON, "--models", "t", "--budget", "1")
-    assert (status, errors) == (1, "error: torchrun: starts several processes: a comparison has one\n")
+    assert (status, errors) == (1, "error: torchrun: cannot start a comparison, which runs in one process\n")
 
 
 @pytest.mark.usefixtures("people")
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"--recipe": "mpii/t"}, "error: --recipe mpii/t: names a network: those that are compared stand in --models"),
+        ({"--recipe": "mpii/t"}, "error: --recipe mpii/t: names a network: networks are named in --models"),
         ({"--models": "alexnet"}, "error: --models alexnet: no network 'alexnet' (known: t, s, b, "),
         ({"--budget": "long"}, "error: --budget long: is not of the form 90m, 8h or 1d"),
-        ({"--data": "alone.toml"}, "error: alone.toml: has no validation set with a metric to compare by"),
+        ({"--data": "alone.toml"}, "error: alone.toml: has no validation set with a metric"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(hevitpose, changes, line):

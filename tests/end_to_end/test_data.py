@@ -50,7 +50,7 @@ def test_each_fault_is_a_sentence_and_errors_are_status_1(hevitpose, spoilt):
     lines = [line for line in printed.splitlines() if ": " in line]
     places = [f"error: {spoilt}/train.json: annotation 3: ", f"error: {spoilt}/train.json: annotation 4: "]
     sentences = [
-        "image_id 99 is no image of this file; correct it, or add the image",
+        "image_id 99 is not an image of this file; correct it, or add the image",
         "keypoints hold NaN or null; write 0, 0, 0 for a joint that is not labelled",
     ]
     assert lines[:2] == [place + sentence for place, sentence in zip(places, sentences, strict=True)]
@@ -95,27 +95,27 @@ def test_without_mirror_pairs_nothing_is_flipped_and_every_command_says_so(hevit
         content["categories"][0]["keypoints"] = ["a", "b", "c"]
         (mice / file).write_text(json.dumps(content))
     _, printed, _ = hevitpose("data", "check", mice)
-    assert f"warning: {mice}/train.json: category mouse: no mirror pairs: pictures are not flipped; write " in printed
+    assert f"warning: {mice}/train.json: category mouse: no mirror pairs: images are not flipped; write " in printed
     arguments = ["train", "--data", mice, "--epochs", 1, "--size", "32", "--batch-size", 4, "--out", "run"]
-    assert hevitpose(*arguments)[2].startswith("data check: 2 x no pairs, no flips (")
+    assert hevitpose(*arguments)[2].startswith("data check: 2 x no flip pairs (")
     card = json.loads(Path("run/card.json").read_text())
     assert card["scores"]["protocol"] == "boxes of the labels, no flip test"
     evaluation = ["evaluate", "--data", mice, "--model", "run/last.safetensors", "--json"]
-    for more, notes in (([], ["no mirror pairs: pictures are not flipped"]), (["--no-flip-test"], [])):
+    for more, notes in (([], ["no mirror pairs: images are not flipped"]), (["--no-flip-test"], [])):
         result = json.loads(hevitpose(*evaluation, *more)[1])
         assert (result["flip_test"], result["notes"]) == (False, notes)
     predict = ["predict", mice / "images/val/1.png", "--model", "run/last.safetensors", "--flip-test"]
-    assert "note: no mirror pairs: pictures are not flipped\n" in hevitpose(*predict)[2]
+    assert "note: no mirror pairs: images are not flipped\n" in hevitpose(*predict)[2]
     export = ["export", "run/last.safetensors", "--output", "run/flips.onnx", "--check", mice / "images", "--flip-test"]
-    assert hevitpose(*export)[::2] == (1, "error: --flip-test: no mirror pairs: pictures are not flipped\n")
+    assert hevitpose(*export)[::2] == (1, "error: --flip-test: no mirror pairs: images are not flipped\n")
 
 
 def test_training_refuses_errors_before_it_begins(hevitpose, spoilt):
     status, _, errors = hevitpose("train", "--data", spoilt, "--out", "run")
     assert (status, Path("run").exists()) == (1, False)
     assert errors == (
-        f"error: {spoilt}/train.json: annotation 3: image_id 99 is no image of this file; correct it, or add the image "
-        f"(1 more errors: hevitpose data check {spoilt})\n"
+        f"error: {spoilt}/train.json: annotation 3: image_id 99 is not an image of this file; correct it, or add the "
+        f"image (1 more errors: hevitpose data check {spoilt})\n"
     )
 
 
@@ -154,11 +154,24 @@ def test_people_without_a_box_are_shown_and_converted(hevitpose, mice):
 def test_deeplabcut_becomes_coco(hevitpose, mice):
     sheet = mice / "CollectedData_me.csv"
     sheet.write_text("scorer,me,me\nbodyparts,snout,snout\ncoords,x,y\nimages/train/1.png,12,13.5\n")
-    (mice / "1.png").write_bytes((mice / "images" / "train" / "1.png").read_bytes())
     assert hevitpose("data", "convert", sheet, "--output", "dlc.json")[:2] == (0, "dlc.json: 1 of CollectedData_me\n")
     content = json.loads(Path("dlc.json").read_text())
     assert content["annotations"][0]["keypoints"] == [12, 13.5, 2]
-    assert content["images"] == [{"id": 1, "file_name": "mice/1.png", "width": 64, "height": 48}]
+    assert content["images"] == [{"id": 1, "file_name": "mice/images/train/1.png", "width": 64, "height": 48}]
+
+
+def test_what_is_left_out_is_said_and_inputs_are_kept(hevitpose, mice):
+    sheet = mice / "CollectedData_me.csv"
+    sheet.write_text("scorer,me,me\nbodyparts,snout,snout\ncoords,x,y\nimages/train/1.png,12,13.5\nother.png,,\n")
+    _, _, notes = hevitpose("data", "convert", sheet, "--output", "dlc.json")
+    assert notes.startswith("note: 8 of 9 images have no labels (")
+    before = (mice / "train.json").read_bytes()
+    for output in (mice / "train.json", mice / "images" / ".." / "train.json"):
+        status, _, errors = hevitpose("data", "convert", mice / "train.json", "--output", output)
+        assert (status, errors) == (1, f"error: {output}: is one of the inputs: choose another output\n")
+    status, _, errors = hevitpose("data", "show", mice, "--output", mice / "images" / "train" / "1.png")
+    assert (status, errors.endswith("choose another output\n")) == (1, True)
+    assert (mice / "train.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from hevitpose.export.fuse import STEPS, fuse
-from hevitpose.models.baselines import Baseline
+from hevitpose.models.baselines.networks import Baseline
 from hevitpose.models.hevitpose import HEViTPose, hevitpose_b, hevitpose_s, hevitpose_t
 
 SMALL = {"num_keypoints": 5, "channels": (32, 64, 96), "depths": (1, 1, 1)}
@@ -12,10 +12,10 @@ SMALL = {"num_keypoints": 5, "channels": (32, 64, 96), "depths": (1, 1, 1)}
 def difference(model, other, *size_hw):
     """The largest difference of heatmaps whose highest value is 1."""
     torch.manual_seed(1)
-    pictures = torch.randn(2, 3, *size_hw)
+    images = torch.randn(2, 3, *size_hw)
     with torch.no_grad():
-        heatmaps = model(pictures)
-        return ((heatmaps - other(pictures)).abs().max() / heatmaps.abs().max()).item()
+        heatmaps = model(images)
+        return ((heatmaps - other(images)).abs().max() / heatmaps.abs().max()).item()
 
 
 @pytest.mark.parametrize("build", [hevitpose_t, hevitpose_s, hevitpose_b])
@@ -70,8 +70,8 @@ class Strided(nn.Module):
         super().__init__()
         self.conv, self.norm = nn.Conv2d(3, 8, 3, stride=8, padding=1), nn.BatchNorm2d(8)
 
-    def forward(self, pictures):
-        return self.norm(self.conv(pictures))
+    def forward(self, images):
+        return self.norm(self.conv(images))
 
 
 def test_another_backbone_keeps_its_form_under_a_fused_head(as_if_trained):

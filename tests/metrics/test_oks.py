@@ -11,21 +11,22 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.person import Found, Ignored, LabelledPeople, PictureFile
+from hevitpose.core.labels import Ignored, ImageFile, LabelledPeople
+from hevitpose.core.results import Predictions
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
-from hevitpose.files.annotations import read_coco
+from hevitpose.data.coco import read_coco
 from hevitpose.metrics.oks import (
     FIGURES,
     average_precision,
     best_matches,
     keypoint_similarities,
+    oks_nms,
     person_scores,
     sigmas_of,
     similarity,
-    suppress,
 )
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[1] / "known_answers"
 SIGMAS = sigmas_of(COCO17, "")
 
 
@@ -34,7 +35,7 @@ def test_the_known_answer(tmp_path):
     (tmp_path / "truth.json").write_text(json.dumps(truth))
     results = json.loads(gzip.decompress((DATA / "coco_keypoints_predicted.json.gz").read_bytes()))
     people = read_coco(tmp_path / "truth.json", tmp_path, "truth")
-    place = {image_id: k for k, image_id in enumerate(people.picture_ids)}
+    place = {image_id: k for k, image_id in enumerate(people.image_ids)}
     figures = average_precision(
         people,
         np.array([place[result["image_id"]] for result in results]),
@@ -47,9 +48,9 @@ def test_the_known_answer(tmp_path):
 
 
 def made_up(seed, skeleton):
-    """Persons in pictures, and predictions of which some are near them, some are doubles and some are of nobody."""
+    """Persons in images, and predictions: near them, duplicates and false alarms."""
     random = np.random.default_rng(seed)
-    persons, regions, pictures, k = 60, 12, 15, skeleton.num_keypoints
+    persons, regions, images, k = 60, 12, 15, skeleton.num_keypoints
     low = random.uniform(0, 300, (persons, 2))
     boxes = np.hstack([low, low + random.uniform(20, 250, (persons, 2))])
     joints = low[:, None] + random.random((persons, k, 2)) * (boxes[:, 2:] - low)[:, None]
@@ -59,9 +60,9 @@ def made_up(seed, skeleton):
     people = LabelledPeople(
         name="made up",
         skeleton=skeleton,
-        pictures=tuple(PictureFile(f"{n}.png", Path()) for n in range(pictures)),
-        picture_ids=tuple(range(pictures)),
-        picture_of=random.integers(0, pictures, persons),
+        images=tuple(ImageFile(f"{n}.png", Path()) for n in range(images)),
+        image_ids=tuple(range(images)),
+        image_index=random.integers(0, images, persons),
         ids=np.arange(persons),
         boxes=boxes,
         keypoints=joints.round(),
@@ -69,7 +70,7 @@ def made_up(seed, skeleton):
         head_sizes=np.full(persons, np.nan),
         areas=random.uniform(0.3, 0.8, persons) * np.prod(boxes[:, 2:] - low, axis=1),
         ignored=Ignored(
-            random.integers(0, pictures, regions),
+            random.integers(0, images, regions),
             np.hstack([corner, corner + random.uniform(50, 200, (regions, 2))]),
             random.uniform(500, 20000, regions),
             random.random(regions) < 0.5,
@@ -78,18 +79,18 @@ def made_up(seed, skeleton):
     chosen = random.integers(0, persons, 90)
     predicted = joints[chosen] + random.normal(size=(90, k, 2)) * random.uniform(0, 25, (90, 1, 1))
     predicted[:10] += 200
-    return people, people.picture_of[chosen], predicted, random.random(90).round(2)
+    return people, people.image_index[chosen], predicted, random.random(90).round(2)
 
 
-def by_pycocotools(people, picture_of, predicted, scores, sigmas):
+def by_pycocotools(people, image_index, predicted, scores, sigmas):
     annotations = [
         {
             "id": n + 1,
-            "image_id": int(people.picture_of[n]),
+            "image_id": int(people.image_index[n]),
             "category_id": 1,
             "iscrowd": 0,
             "area": people.areas[n],
-            "bbox": [*people.boxes[n, :2] + 0.5, *(people.boxes[n, 2:] - people.boxes[n, :2])],
+            "bbox": [*people.boxes[n, :2], *(people.boxes[n, 2:] - people.boxes[n, :2])],
             "keypoints": np.hstack([people.keypoints[n], people.visibility[n, :, None]]).ravel().tolist(),
             "num_keypoints": int((people.visibility[n] > 0).sum()),
         }
@@ -100,27 +101,27 @@ def by_pycocotools(people, picture_of, predicted, scores, sigmas):
         annotations.append(
             {
                 "id": len(annotations) + 1,
-                "image_id": int(people.ignored.picture_of[n]),
+                "image_id": int(people.ignored.image_index[n]),
                 "category_id": 1,
                 "iscrowd": int(people.ignored.crowds[n]),
                 "area": people.ignored.areas[n],
-                "bbox": [*box[:2] + 0.5, *(box[2:] - box[:2])],
+                "bbox": [*box[:2], *(box[2:] - box[:2])],
                 "keypoints": [0] * 3 * people.skeleton.num_keypoints,
                 "num_keypoints": 0,
             }
         )
     results = [
         {
-            "image_id": int(picture),
+            "image_id": int(image),
             "category_id": 1,
             "score": float(score),
             "keypoints": np.hstack([joints, np.ones((len(joints), 1))]).ravel().tolist(),
         }
-        for picture, joints, score in zip(picture_of, predicted, scores, strict=True)
+        for image, joints, score in zip(image_index, predicted, scores, strict=True)
     ]
     truth = COCO()
     truth.dataset = {
-        "images": [{"id": k} for k in range(len(people.pictures))],
+        "images": [{"id": k} for k in range(len(people.images))],
         "annotations": annotations,
         "categories": [{"id": 1}],
     }
@@ -157,7 +158,7 @@ def test_a_group_without_anybody_is_said_so():
     assert result.figures["ARM"] is None
     assert result.figures["APL"] > 0
     assert result.notes == (
-        "no labelled person has an area of 32 x 32 to 96 x 96 pixels, so that there is no APM and ARM",
+        "no labelled person has an area of 32 x 32 to 96 x 96 pixels, so APM and ARM are undefined",
     )
 
 
@@ -168,10 +169,10 @@ def test_a_missing_area_comes_from_the_box_and_is_said_so():
     without = dataclasses.replace(people, areas=np.where(np.arange(len(people)) % 2, np.nan, 0))
     result = average_precision(without, *predicted, SIGMAS)
     assert result.figures == average_precision(from_boxes, *predicted, SIGMAS).figures
-    assert result.notes == ("60 of 60 persons have no area: 0.53 of their boxes' stands for it",)
+    assert result.notes == ("60 of 60 persons have no area: 0.53 of the box area is used",)
 
 
-def test_nobody_found_is_zero():
+def test_no_prediction_is_zero():
     people, *_ = made_up(0, COCO17)
     nobody = (np.zeros(0, dtype=np.int64), np.zeros((0, 17, 2)), np.zeros(0))
     assert set(average_precision(people, *nobody, SIGMAS).figures.values()) == {0}
@@ -205,15 +206,15 @@ def test_each_keypoint_has_its_mean_similarity_over_those_who_were_found():
     assert np.isnan(keypoint_similarities(people, np.full_like(joints, np.nan), SIGMAS)[0]).all()
 
 
-def test_doubles_are_suppressed():
+def test_duplicates_are_suppressed():
     joints = np.zeros((4, 17, 2))
     joints[1] += 0.1  # a double of the first
     joints[2:] += 500
     joints[3, :, 0] += 40  # near the third, but somebody else
     scores, areas = np.array([0.5, 0.9, 0.7, 0.8]), np.full(4, 1e4)
-    kept, kept_scores = suppress(joints, scores, areas, SIGMAS)
+    kept, kept_scores = oks_nms(joints, scores, areas, SIGMAS)
     assert (kept.tolist(), kept_scores.tolist()) == ([1, 3, 2], [0.9, 0.8, 0.7])
-    kept, kept_scores = suppress(joints, scores, areas, SIGMAS, soft=True)
+    kept, kept_scores = oks_nms(joints, scores, areas, SIGMAS, soft=True)
     assert kept.tolist() == [1, 3, 2, 0]
     near = similarity(joints[3], joints[2:3], 1e4, [1e4], SIGMAS)[0]
     double = similarity(joints[1], joints[:1], 1e4, [1e4], SIGMAS)[0]
@@ -231,11 +232,13 @@ def test_whom_a_prediction_is_of():
     people, _, _, _ = made_up(0, COCO17)
     order = np.random.default_rng(1).permutation(len(people))
     joints = people.keypoints[order]
-    # A double of the first with a lower score, and somebody far from everybody.
+    # A duplicate of the first with a lower score, and a person far from all others.
     joints = np.concatenate([joints, joints[:1], joints[:1] + 5000])
-    picture_of = people.picture_of[[*order, order[0], order[0]]]
+    image_index = people.image_index[[*order, order[0], order[0]]]
     scores = np.concatenate([np.ones(len(people)), [0.5, 0.9]])
-    found = Found(picture_of, people.boxes[[*order, 0, 0]], joints, np.ones(joints.shape[:2]), scores, None, "made up")
+    found = Predictions(
+        image_index, people.boxes[[*order, 0, 0]], joints, np.ones(joints.shape[:2]), scores, None, "made up"
+    )
     matches = best_matches(people, found, SIGMAS)
     assert matches[: len(people)].tolist() == order.tolist()
     assert matches[-1] == -1

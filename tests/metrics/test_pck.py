@@ -7,7 +7,7 @@ import pytest
 from hevitpose.core.skeleton import MPII16, Skeleton
 from hevitpose.metrics.pck import head_size, pck, pckh, torso_size
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[1] / "known_answers"
 EXPECTED = json.loads((DATA / "mpii_hourglass.json").read_text())
 
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from hevitpose.models.baselines.efficientvit import efficientvit_m4
 from hevitpose.models.hevitpose import CGSRAttention, HEViTPose, Residual, hevitpose_b, hevitpose_s, hevitpose_t
 
 BUILDERS = [hevitpose_t, hevitpose_s, hevitpose_b]
@@ -55,6 +56,18 @@ def test_groups_that_do_not_divide_the_channels_are_refused():
 def test_reduced_queries_need_whole_windows():
     with pytest.raises(ValueError, match=r"stage 1: queries reduced by 16 need maps of whole windows, .* of 8$"):
         hevitpose_t(reductions=(16, 8, 4), query_reduction=True)
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [(hevitpose_t, 39921.553), (hevitpose_s, -24450.971), (efficientvit_m4, -78709.143)],
+)
+def test_a_seed_gives_the_weights_that_it_gave_in_version_0_1(build, expected):
+    """In the same order, which that of an optimizer's state in a checkpoint follows."""
+    torch.manual_seed(0)
+    sums = [parameter.detach().double().sum().item() for parameter in build().parameters() if parameter.ndim > 1]
+    places = [place for place, parameter in enumerate(build().parameters()) if parameter.ndim > 1]
+    assert sum(place * total for place, total in zip(places, sums, strict=True)) == pytest.approx(expected, abs=0.01)
 
 
 def test_the_network_begins_as_the_identity_between_patch_embedding_and_downsampling():

@@ -24,8 +24,8 @@ def folder(tmp_path_factory):
 
 def test_a_network_comes_back_as_it_was(folder):
     back = HubNetwork.from_pretrained(folder)
-    model, facts = load_model(find_weights(TRAINABLE, "torch"))
-    assert (back.facts, back.training) == (facts, False)
+    model, config = load_model(find_weights(TRAINABLE, "torch"))
+    assert (back.config, back.training) == (config, False)
     pixels = torch.rand(1, 3, 64, 64)
     assert torch.equal(back(pixels), model.eval()(pixels))
 
@@ -73,12 +73,12 @@ def test_a_file_that_is_no_safetensors_is_refused(folder, monkeypatch, tmp_path)
         return str(folder / filename if filename == "config.json" else pickled)
 
     monkeypatch.setattr(hub_mixin, "hf_hub_download", download)
-    with pytest.raises(InputError, match=r"pytorch_model\.bin: is not safetensors, and nothing else is loaded"):
+    with pytest.raises(InputError, match=r"pytorch_model\.bin: is not safetensors, the only form that is loaded"):
         HubNetwork.from_pretrained("someone/old")
 
 
 def test_a_config_of_something_else_is_one_sentence(folder, tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"facts": {"architecture": "t"}}))
+    (tmp_path / "config.json").write_text(json.dumps({"config": {"architecture": "t"}}))
     (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
     with pytest.raises(InputError, match="not weights of hevitpose"):
         HubNetwork.from_pretrained(tmp_path)

@@ -4,10 +4,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from hevitpose.core.errors import InputError
-from hevitpose.models.baselines import import_timm
-from hevitpose.models.efficientvit import efficientvit_m4
+from hevitpose.models.baselines.efficientvit import efficientvit_m4
+from hevitpose.models.baselines.networks import import_timm
 from hevitpose.models.hevitpose import hevitpose_b, hevitpose_s, hevitpose_t
-from hevitpose.models.imagenet import begin_with_efficientvit
+from hevitpose.models.imagenet import init_from_efficientvit
 
 
 def timms(name, tmp_path):
@@ -39,23 +39,22 @@ def same(ours, theirs, channels, height, width):
 def test_sandwich_halves_and_downsampling_compute_what_timms_do(build, name, tmp_path):
     theirs, path = timms(name, tmp_path)
     ours = build(5).eval()
-    begin_with_efficientvit(ours, path)
+    init_from_efficientvit(ours, path)
     for i, stage in enumerate(ours.stages):
-        blocks, downsampling = list(stage), theirs.stages[i].downsample
         if i:
             channels = theirs.stages[i - 1].blocks[0].dw0.m.conv.in_channels
-            assert same(blocks.pop(0), downsampling, channels, 12, 8)
-        for block, other in zip(blocks, theirs.stages[i].blocks, strict=True):
+            assert same(stage.downsampling, theirs.stages[i].downsample, channels, 12, 8)
+        for block, other in zip(stage.blocks, theirs.stages[i].blocks, strict=True):
             channels = other.dw0.m.conv.in_channels
-            assert same(block[0], nn.Sequential(other.dw0, other.ffn0), channels, 6, 4)
-            assert same(block[2], nn.Sequential(other.dw1, other.ffn1), channels, 6, 4)
+            for layer in ("dw0", "ffn0", "dw1", "ffn1"):
+                assert same(block.get_submodule(layer), other.get_submodule(layer), channels, 6, 4)
 
 
 def test_efficientvit_m4_computes_what_timms_does(tmp_path):
     theirs, path = timms("efficientvit_m4", tmp_path)
     ours = efficientvit_m4(5).eval()
-    begin_with_efficientvit(ours, path)
-    assert ours.stages[0][0][1].branch.biases.std() > 0
+    init_from_efficientvit(ours, path)
+    assert ours.stages[0].blocks[0].mixer.branch.biases.std() > 0
     # Whole windows of 7 x 7, and windows that reach beyond the map.
     for height, width in ((14, 21), (16, 4)):
         assert same(ours.stages[0], theirs.stages[0], 128, height, width)
@@ -65,9 +64,9 @@ def test_efficientvit_m4_computes_what_timms_does(tmp_path):
 def test_what_was_loaded_is_reported(tmp_path):
     _, path = timms("efficientvit_m0", tmp_path)
     attention = "attention of stage 1, attention of stage 2, attention of stage 3"
-    assert begin_with_efficientvit(hevitpose_t(), path) == (
+    assert init_from_efficientvit(hevitpose_t(), path) == (
         "loaded: 1,902,144 parameters (stage 1, stage 2, stage 3)",
-        f"begins anew: 1,307,376 parameters (embedding, {attention}, head)",
+        f"initialized randomly: 1,307,376 parameters (embedding, {attention}, head)",
         f"not used of model.safetensors: 447,292 parameters (head, patch_embed, {attention})",
     )
 
@@ -89,5 +88,5 @@ def test_a_file_that_does_not_fit_changes_nothing(change, reason, tmp_path):
     ours = hevitpose_b()
     before = {name: tensor.clone() for name, tensor in ours.state_dict().items()}
     with pytest.raises(InputError, match=rf"model\.safetensors: .*{reason}"):
-        begin_with_efficientvit(ours, path)
+        init_from_efficientvit(ours, path)
     assert all(torch.equal(tensor, before[name]) for name, tensor in ours.state_dict().items())

@@ -7,7 +7,14 @@ import torch
 from hevitpose.core import geometry
 from hevitpose.core.skeleton import MPII16, Skeleton
 from hevitpose.models.input import normalize
-from hevitpose.training.augment import Augmentation, cover, draw_looks, draw_views, recolor, warp
+from hevitpose.training.augment import (
+    Augmentation,
+    color_jitter,
+    cutout,
+    geometric_augmentation,
+    photometric_augmentation,
+    warp,
+)
 from hevitpose.training.batches import CachedCrops, make_batch
 from hevitpose.training.recipes import Recipe
 
@@ -17,7 +24,7 @@ EVERYONE = np.arange(40)
 
 
 def views_of(people, augmentation, indices=EVERYONE, seed=0, epoch=0):
-    return draw_views(people, indices, (256, 192), 1.25, augmentation, seed, epoch)
+    return geometric_augmentation(people, indices, (256, 192), 1.25, augmentation, seed, epoch)
 
 
 def test_a_view_depends_on_seed_epoch_and_person_alone(mpii_people):
@@ -36,7 +43,7 @@ def test_without_augmentation_a_view_is_the_crop_of_prediction(mpii_people):
 
 
 @pytest.mark.parametrize("augmentation", [Augmentation(), EVERYTHING])
-def test_one_matrix_moves_picture_and_joints(mpii_people, augmentation):
+def test_one_matrix_moves_image_and_joints(mpii_people, augmentation):
     views = views_of(mpii_people, augmentation)
     joints = geometry.transform(views.matrices, mpii_people.keypoints)
     mirrored = np.linalg.det(views.matrices[:, :, :2]) < 0
@@ -127,7 +134,7 @@ def blob(size, at):
 
 
 @pytest.mark.parametrize(("rotation", "mirrored", "scale"), [(0, False, 1), (33, False, 1.3), (-70, True, 0.8)])
-def test_warp_moves_the_picture_as_the_matrix_moves_points(rotation, mirrored, scale):
+def test_warp_moves_the_image_as_the_matrix_moves_points(rotation, mirrored, scale):
     at = np.array([57.3, 41.8])
     crop = np.repeat(blob(96, at)[..., None], 3, axis=2)
     box = geometry.box_from_center((50, 45), (64 / scale, 64 / scale))
@@ -150,42 +157,42 @@ def test_warp_is_black_outside_the_crop_and_exact_on_its_pixels():
 
 
 def test_looks_depend_on_seed_epoch_and_person_alone():
-    everyone = draw_looks(EVERYONE, Augmentation(color=0.3, occlusion=0.5), seed=0, epoch=0)
-    some = draw_looks(np.array([7, 3]), Augmentation(color=0.3, occlusion=0.5), seed=0, epoch=0)
+    everyone = photometric_augmentation(EVERYONE, Augmentation(color_jitter=0.3, cutout=0.5), seed=0, epoch=0)
+    some = photometric_augmentation(np.array([7, 3]), Augmentation(color_jitter=0.3, cutout=0.5), seed=0, epoch=0)
     for name, values in vars(some).items():
         assert (values == getattr(everyone, name)[[7, 3]]).all(), name
     for other in ({"seed": 1, "epoch": 0}, {"seed": 0, "epoch": 1}):
-        different = draw_looks(EVERYONE, Augmentation(color=0.3, occlusion=0.5), **other)
-        assert (different.colors != everyone.colors).all()
+        different = photometric_augmentation(EVERYONE, Augmentation(color_jitter=0.3, cutout=0.5), **other)
+        assert (different.color_factors != everyone.color_factors).all()
 
 
 def test_looks_follow_their_distributions():
-    looks = draw_looks(np.arange(4000), Augmentation(color=0.3, occlusion=0.25), seed=0, epoch=0)
-    assert looks.colors[:, :2].min() == pytest.approx(0.7, abs=1e-3)
-    assert looks.colors[:, :2].max() == pytest.approx(1.3, abs=1e-3)
-    assert np.log2(looks.colors[:, 2]).min() == pytest.approx(-0.3, abs=1e-3)
-    assert np.log2(looks.colors[:, 2]).max() == pytest.approx(0.3, abs=1e-3)
-    sides = looks.covers[:, 2:] - looks.covers[:, :2]
+    looks = photometric_augmentation(np.arange(4000), Augmentation(color_jitter=0.3, cutout=0.25), seed=0, epoch=0)
+    assert looks.color_factors[:, :2].min() == pytest.approx(0.7, abs=1e-3)
+    assert looks.color_factors[:, :2].max() == pytest.approx(1.3, abs=1e-3)
+    assert np.log2(looks.color_factors[:, 2]).min() == pytest.approx(-0.3, abs=1e-3)
+    assert np.log2(looks.color_factors[:, 2]).max() == pytest.approx(0.3, abs=1e-3)
+    sides = looks.cutouts[:, 2:] - looks.cutouts[:, :2]
     covered = sides.any(axis=1)
     assert covered.mean() == pytest.approx(0.25, abs=0.02)
     assert (sides[covered].min(), sides[covered].max()) == pytest.approx((0.1, 0.4), abs=1e-3)
-    assert ((looks.covers >= 0) & (looks.covers <= 1)).all()
-    assert (looks.paints.min(), looks.paints.max()) == pytest.approx((0, 255), abs=1)
+    assert ((looks.cutouts >= 0) & (looks.cutouts <= 1)).all()
+    assert (looks.cutout_colors.min(), looks.cutout_colors.max()) == pytest.approx((0, 255), abs=1)
 
 
 def test_a_share_of_views_is_grey_and_the_others_look_as_before():
-    colored = draw_looks(np.arange(4000), Augmentation(color=0.3), seed=0, epoch=0)
-    looks = draw_looks(np.arange(4000), Augmentation(color=0.3, grey=0.2), seed=0, epoch=0)
-    grey = looks.colors[:, 1] == 0
+    colored = photometric_augmentation(np.arange(4000), Augmentation(color_jitter=0.3), seed=0, epoch=0)
+    looks = photometric_augmentation(np.arange(4000), Augmentation(color_jitter=0.3, grey=0.2), seed=0, epoch=0)
+    grey = looks.color_factors[:, 1] == 0
     assert grey.mean() == pytest.approx(0.2, abs=0.02)
-    assert (looks.colors[~grey] == colored.colors[~grey]).all()
-    assert (looks.colors[:, [0, 2]] == colored.colors[:, [0, 2]]).all()
+    assert (looks.color_factors[~grey] == colored.color_factors[~grey]).all()
+    assert (looks.color_factors[:, [0, 2]] == colored.color_factors[:, [0, 2]]).all()
 
 
 def test_colors_change_as_they_say():
     pixels = torch.tensor([[0.0, 0, 0], [40, 80, 200], [255, 255, 255]]).T.reshape(1, 3, 1, 3).repeat(4, 1, 1, 1)
-    colors = torch.tensor([[1.0, 1, 1], [0.5, 1, 1], [1, 0, 1], [1, 1, 2]])
-    same, dark, grey, gamma = recolor(pixels, colors)[:, :, 0].mT
+    color_factors = torch.tensor([[1.0, 1, 1], [0.5, 1, 1], [1, 0, 1], [1, 1, 2]])
+    same, dark, grey, gamma = color_jitter(pixels, color_factors)[:, :, 0].mT
     assert same.numpy() == pytest.approx(pixels[0, :, 0].mT.numpy(), abs=1e-3)
     assert dark.numpy() == pytest.approx(same.numpy() / 2, abs=1e-3)
     luma = 0.299 * 40 + 0.587 * 80 + 0.114 * 200
@@ -195,11 +202,11 @@ def test_colors_change_as_they_say():
 
 def test_a_cover_paints_its_rectangle_and_an_empty_one_nothing():
     pixels = torch.rand(2, 3, 10, 20)
-    covers = torch.tensor([[0.25, 0.1, 0.5, 0.4], [0.3, 0.3, 0.3, 0.3]])
-    paints = torch.tensor([[1.0, 2, 3], [4, 5, 6]])
+    cutouts = torch.tensor([[0.25, 0.1, 0.5, 0.4], [0.3, 0.3, 0.3, 0.3]])
+    cutout_colors = torch.tensor([[1.0, 2, 3], [4, 5, 6]])
     expected = pixels.clone()
     expected[0, :, 1:4, 5:10] = torch.tensor([1.0, 2, 3]).view(3, 1, 1)
-    assert cover(pixels, covers, paints).equal(expected)
+    assert cutout(pixels, cutouts, cutout_colors).equal(expected)
 
 
 def test_a_batch_is_recolored_and_covered(mpii_people):
@@ -211,15 +218,14 @@ def test_a_batch_is_recolored_and_covered(mpii_people):
         recipe = Recipe(augmentation=dataclasses.replace(NOTHING, **changes))
         return make_batch(mpii_people, crops, EVERYONE, recipe, 0).inputs
 
-    plain, colored, covered = inputs(), inputs(color=0.3), inputs(occlusion=1.0)
-    assert plain.numpy() == pytest.approx(normalize(torch.full((40, 3, 64, 64), 128.0)).numpy(), abs=1e-4)
-    looks = draw_looks(EVERYONE, Augmentation(color=0.3), seed=0, epoch=0)
-    light = 255 * (128 / 255 * looks.colors[:, 0]) ** looks.colors[:, 2]
-    assert colored.numpy() == pytest.approx(
-        normalize(torch.from_numpy(light).view(40, 1, 1, 1).expand(40, 3, 64, 64)).numpy(), abs=1e-3
-    )
+    plain, colored, covered = inputs(), inputs(color_jitter=0.3), inputs(cutout=1.0)
+    assert torch.allclose(plain, normalize(torch.full((40, 3, 64, 64), 128.0)), atol=1e-4)
+    looks = photometric_augmentation(EVERYONE, Augmentation(color_jitter=0.3), seed=0, epoch=0)
+    light = 255 * (128 / 255 * looks.color_factors[:, 0]) ** looks.color_factors[:, 2]
+    expected = normalize(torch.from_numpy(light).float().view(40, 1, 1, 1).expand(40, 3, 64, 64))
+    assert torch.allclose(colored, expected, atol=1e-3)
     crops.pixels[..., 0] = 0
     luma = 128 * (0.587 + 0.114)  # of green and blue
-    assert inputs(grey=1.0).numpy() == pytest.approx(normalize(torch.full((40, 3, 64, 64), luma)).numpy(), abs=1e-3)
+    assert torch.allclose(inputs(grey=1.0), normalize(torch.full((40, 3, 64, 64), luma)), atol=1e-3)
     share = (covered != plain).any(dim=1).float().mean(dim=(1, 2))
     assert 0.005 < share.min() < 0.05 < share.max() < 0.17

@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 
 from hevitpose.core.errors import InputError
-from hevitpose.files.datasets import find_dataset
-from hevitpose.training import budget, distributed
+from hevitpose.data.find import find_dataset
+from hevitpose.training import budget
 from hevitpose.training.budget import parse_budget, parse_time, seconds_of_an_epoch, within_budget
-from hevitpose.training.hardware import Hardware
+from hevitpose.training.fabric import Hardware
 from hevitpose.training.recipes import InputSize, Recipe
 
 HARDWARE = Hardware(device="cpu", precision="fp32")
@@ -48,7 +48,7 @@ def test_as_many_epochs_as_fit_and_those_of_a_run_that_goes_on(monkeypatch, tmp_
 
 def test_all_processes_take_as_many_epochs_as_the_slowest(monkeypatch, tmp_path):
     monkeypatch.setattr(budget, "seconds_of_an_epoch", lambda *_: 300.0)
-    monkeypatch.setattr(distributed, "gathered", lambda seconds: [seconds, 600.0])
+    monkeypatch.setattr(budget, "gather", lambda seconds: [seconds, 600.0])
     assert within_budget(RECIPE, "100m", None, tmp_path, HARDWARE, False, "here").epochs == 9
 
 

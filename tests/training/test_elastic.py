@@ -15,7 +15,7 @@ SCRIPT = """
 import os, sys
 from pathlib import Path
 from hevitpose import Recipe, find_dataset, train
-from hevitpose.training.hardware import Hardware
+from hevitpose.training.fabric import Hardware
 from hevitpose.training.recipes import InputSize
 data, folder = sys.argv[1], Path(sys.argv[2])
 folder.mkdir(parents=True, exist_ok=True)

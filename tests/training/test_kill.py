@@ -12,7 +12,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from hevitpose import Recipe, find_dataset, train
-from hevitpose.training.hardware import Hardware
+from hevitpose.training.fabric import Hardware
 from hevitpose.training.recipes import InputSize
 recipe = Recipe(epochs=12, batch_size=8, input_sizes=(InputSize(32, 32), InputSize(64, 64, 0.5)), warmup_steps=4)
 data, folder = sys.argv[1:]

@@ -7,14 +7,14 @@ from safetensors.torch import load_file
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.heatmap import Codec
-from hevitpose.files.datasets import find_dataset
+from hevitpose.data.find import find_dataset
 from hevitpose.models.weights import load_model
 from hevitpose.training import loop
 from hevitpose.training.augment import Augmentation
-from hevitpose.training.hardware import Hardware
+from hevitpose.training.fabric import Hardware
 from hevitpose.training.loop import train
 from hevitpose.training.recipes import InputSize, Recipe
-from hevitpose.training.run_folder import RunFolder
+from hevitpose.training.run import RunWriter, read_run, read_scores
 
 RECIPE = Recipe(
     epochs=3,
@@ -32,11 +32,11 @@ class Killed(BaseException):
 
 
 def killed_at(epoch, step):
-    def report(what, done, *_):
-        if what.startswith(f"epoch {epoch}/") and done == step:
+    def on_progress(progress):
+        if progress.stage.startswith(f"epoch {epoch}/") and progress.done == step:
             raise Killed
 
-    return report
+    return on_progress
 
 
 @pytest.fixture(scope="module")
@@ -52,28 +52,31 @@ def uninterrupted(dataset, tmp_path_factory):
 
 
 def without_speed(history):
-    return [{key: value for key, value in row.items() if key != "images_per_second"} for row in history]
+    return [dataclasses.replace(row, images_per_second=0) for row in history]
 
 
 def test_a_run_leaves_log_curve_weights_and_recipe(uninterrupted):
     folder, history = uninterrupted
-    assert [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()] == history
+    assert read_run(folder).history == history
     assert (folder / "log.csv").read_text().count("\n") == 4
     assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert any((folder / "tensorboard").iterdir())
     assert json.loads((folder / "recipe.json").read_text())["epochs"] == 3
-    assert [row["size"] for row in history] == ["32x32", "32x32", "64x64"]
-    assert 0 <= history[-1]["seen PCKh@0.5"] <= 100
-    model, facts = load_model(folder / "last.safetensors")
-    assert facts.skeleton.keypoints == ("a", "b", "c", "d", "e", "f")
-    assert facts.input_size == (64, 64)
+    assert [row.size for row in history] == ["32x32", "32x32", "64x64"]
+    assert 0 <= history[-1].scores["seen PCKh@0.5"] <= 100
+    assert read_scores(folder)["seen"].persons == 24
+    assert json.loads((folder / "card.json").read_text())["steps"] % 3 == 0
+    assert {file.name for file in folder.iterdir()} >= {"keypoints.csv", "worst_seen.png", "errors_seen.png"}
+    model, config = load_model(folder / "last.safetensors")
+    assert config.skeleton.keypoints == ("a", "b", "c", "d", "e", "f")
+    assert config.input_size == (64, 64)
     assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 6, 16, 16)
 
 
 @pytest.mark.parametrize(("epoch", "step"), [(1, 1), (2, 2), (2, 3), (3, 1)])
 def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(dataset, uninterrupted, tmp_path, epoch, step):
     with pytest.raises(Killed):
-        train(RECIPE, dataset, tmp_path, HARDWARE, report=killed_at(epoch, step))
+        train(RECIPE, dataset, tmp_path, HARDWARE, on_progress=killed_at(epoch, step))
     history = train(RECIPE, dataset, tmp_path, HARDWARE, resume=True)
     folder, whole_history = uninterrupted
     assert without_speed(history) == without_speed(whole_history)
@@ -89,7 +92,7 @@ def test_a_killed_run_resumes_to_the_same_weights_bit_for_bit(dataset, uninterru
 def test_a_run_that_is_killed_at_an_epochs_end_leaves_the_same_files(
     dataset, uninterrupted, tmp_path, monkeypatch, epoch, written
 ):
-    real, calls = RunFolder.write, []
+    real, calls = RunWriter.write, []
 
     def write(*arguments):
         calls.append(arguments)
@@ -100,7 +103,7 @@ def test_a_run_that_is_killed_at_an_epochs_end_leaves_the_same_files(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(RunFolder, "write", write)
+        patched.setattr(RunWriter, "write", write)
         with pytest.raises(Killed):
             train(RECIPE, dataset, tmp_path, HARDWARE)
     train(RECIPE, dataset, tmp_path, HARDWARE, resume=True)
@@ -108,8 +111,7 @@ def test_a_run_that_is_killed_at_an_epochs_end_leaves_the_same_files(
     for name in ("best.safetensors", "last.safetensors"):
         killed, whole = load_file(tmp_path / name), load_file(folder / name)
         assert all(torch.equal(killed[tensor], whole[tensor]) for tensor in whole), name
-    logs = [[json.loads(line) for line in (f / "log.jsonl").read_text().splitlines()] for f in (tmp_path, folder)]
-    assert without_speed(logs[0]) == without_speed(logs[1])
+    assert without_speed(read_run(tmp_path).history) == without_speed(read_run(folder).history)
 
 
 def test_a_folder_with_a_run_is_not_overwritten(dataset, uninterrupted):
@@ -136,20 +138,18 @@ def test_resuming_with_other_data_is_refused(dots, uninterrupted, tmp_path, peop
     content["annotations"] = content["annotations"][:people]
     (tmp_path / "some.json").write_text(json.dumps(content))
     (tmp_path / "other.toml").write_text(
-        f'[train]\nannotations = "some.json"\npictures = "{dots}"\n'
+        f'[train]\nannotations = "some.json"\nimages = "{dots}"\n'
         f'[validation.seen]\nannotations = "{dots}/dots.json"\nmetric = "{metric}"\n'
     )
     with pytest.raises(InputError, match=f"was made with other {what}"):
         train(RECIPE, find_dataset(str(tmp_path / "other.toml")), folder, HARDWARE, resume=True)
 
 
-def test_resuming_with_other_arithmetic_says_so(dataset, tmp_path, capsys):
+def test_resuming_with_other_arithmetic_says_so(dataset, tmp_path, caplog):
     with pytest.raises(Killed):
-        train(RECIPE, dataset, tmp_path, HARDWARE, report=killed_at(3, 2))
-    train(RECIPE, dataset, tmp_path, dataclasses.replace(HARDWARE, at_once=4), resume=True)
-    said = capsys.readouterr().err.splitlines()
-    assert said[-1] == "persons at once: 4 instead of None, not the same to the last bit"
-    assert set(said[:-1]) == {"device: cpu; float32"}
+        train(RECIPE, dataset, tmp_path, HARDWARE, on_progress=killed_at(3, 2))
+    train(RECIPE, dataset, tmp_path, dataclasses.replace(HARDWARE, micro_batch_size=4), resume=True)
+    assert "4 instead of None, not the same to the last bit" in caplog.messages[-1]
 
 
 def test_a_loss_that_is_no_number_stops_the_run_before_the_weights_move(dataset, tmp_path, monkeypatch):
@@ -162,7 +162,7 @@ def test_a_loss_that_is_no_number_stops_the_run_before_the_weights_move(dataset,
 
     monkeypatch.setattr(loop, "heatmap_loss", loss)
     with pytest.raises(
-        InputError, match=r"the loss is nan, the gradient's norm nan at step 2 of epoch 1 at a rate of 0\.0005 \("
+        InputError, match=r"the loss is nan, the gradient norm nan at step 2 of epoch 1, learning rate 0\.0005: "
     ):
         train(RECIPE, dataset, tmp_path, HARDWARE)
     state = load_file(tmp_path / "checkpoint.safetensors")
@@ -176,7 +176,7 @@ def test_fewer_people_than_a_batch_are_refused(dataset, tmp_path):
 
 def test_patience_without_a_score_is_refused(dataset, tmp_path):
     unscored = dataclasses.replace(dataset, validation=())
-    with pytest.raises(InputError, match="--patience: needs a validation set with a metric"):
+    with pytest.raises(InputError, match="`patience`: needs a validation set with a metric"):
         train(dataclasses.replace(RECIPE, patience=2), unscored, tmp_path, HARDWARE)
 
 
@@ -192,5 +192,5 @@ def test_a_small_set_is_learned_by_heart(dataset, tmp_path):
         augmentation=Augmentation(flip=0, scale=0, rotation=0),
     )
     history = train(recipe, dataset, tmp_path, Hardware(device="cpu"))
-    assert history[-1]["seen PCKh@0.5"] > 95
-    assert history[-1]["loss"] < history[0]["loss"] / 10
+    assert history[-1].scores["seen PCKh@0.5"] > 95
+    assert history[-1].loss < history[0].loss / 10

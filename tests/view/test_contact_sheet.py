@@ -1,19 +1,10 @@
 import numpy as np
 import pytest
-from PIL import Image
 
-from hevitpose.core.person import LabelledPeople, PictureFile
 from hevitpose.core.skeleton import Skeleton
-from hevitpose.view.contact_sheet import CROP_HW, GAP, contact_sheet, people_sheet
-from hevitpose.view.draw import COLORS
+from hevitpose.view.contact_sheet import GAP, contact_sheet
 
 EARS = Skeleton("mouse", ("leftear", "rightear"), (1, 0))
-
-
-def centres(sheet, color):
-    """The middle of the pixels of this colour, x and y, above the key to the colours."""
-    rows, columns = np.nonzero((sheet[: GAP + CROP_HW[0]] == color).all(axis=-1))
-    return columns.mean() - GAP, rows.mean() - GAP
 
 
 def test_crops_stand_in_rows_with_their_captions_below():
@@ -35,29 +26,5 @@ def test_crops_stand_in_rows_with_their_captions_below():
 
 
 def test_a_sheet_needs_a_crop():
-    with pytest.raises(ValueError, match="needs a crop"):
+    with pytest.raises(ValueError, match="at least one crop"):
         contact_sheet([], np.zeros((0, 2, 2)), [], EARS)
-
-
-@pytest.mark.parametrize("flip", [False, True])
-def test_a_mirrored_mouse_keeps_its_left(tmp_path, flip):
-    Image.new("RGB", (100, 100), "white").save(tmp_path / "a.png")
-    mouse = LabelledPeople(
-        name="mouse",
-        skeleton=EARS,
-        pictures=(PictureFile("a.png", tmp_path),),
-        picture_ids=(1,),
-        picture_of=np.array([0]),
-        ids=np.array([3]),
-        boxes=np.array([[9.5, 9.5, 89.5, 89.5]]),
-        keypoints=np.array([[[29.5, 49.5], [69.5, 29.5]]]),
-        visibility=np.array([[2, 2]], dtype=np.int8),
-        head_sizes=np.array([np.nan]),
-        areas=np.array([np.nan]),
-    )
-    sheet = people_sheet(mouse, np.array([0]), flip)
-    middle, step = (CROP_HW[0] - 1) / 2, 20 * CROP_HW[0] / 100
-    # What was its left ear, at the left of the picture, is now at the right and its right ear.
-    left, right = ((-step, 0), (step, -step)) if not flip else ((-step, -step), (step, 0))
-    assert centres(sheet, COLORS["left"]) == pytest.approx((middle + left[0], middle + left[1]), abs=0.6)
-    assert centres(sheet, COLORS["right"]) == pytest.approx((middle + right[0], middle + right[1]), abs=0.6)

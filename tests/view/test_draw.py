@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from hevitpose.core.person import Person, Pose
+from hevitpose.core.results import ImagePoses
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.view.draw import COLORS, draw
 
@@ -9,9 +11,9 @@ SKELETON = Skeleton("three", ("left_hand", "right_hand", "head"), (1, 0, 2), ((0
 
 
 def pose_of(*joints):
-    keypoints = np.array(joints, dtype=float)
-    box = np.array([0.0, 0, 140, 140])
-    return Pose(SKELETON, (200, 150), [Person(keypoints, np.ones(3), box, 1.0, keypoints)])
+    keypoints = np.array(joints, dtype=float)[None]
+    box = np.array([[0.0, 0, 140, 140]])
+    return ImagePoses(SKELETON, (200, 150), box, keypoints, np.ones((1, 3)), np.ones(1), keypoints)
 
 
 def test_keypoints_and_limbs_are_drawn_in_the_colours_of_their_side():
@@ -28,18 +30,18 @@ def test_a_drawing_lies_on_its_joint():
     assert ((light * x).sum(), (light * y).sum()) == pytest.approx((40.25, 60.5), abs=0.25)
 
 
-def test_what_is_absent_is_not_drawn_and_the_picture_stays_as_it_was():
-    picture = np.full((150, 200, 3), 90, dtype=np.uint8)
+def test_what_is_absent_is_not_drawn_and_the_image_stays_as_it_was():
+    image = np.full((150, 200, 3), 90, dtype=np.uint8)
     nowhere = (np.nan, np.nan)
-    assert (draw(picture, pose_of(nowhere, nowhere, nowhere)) == picture).all()
-    assert (draw(picture, pose_of((40, 60), nowhere, (80, 20)))[55:65, 115:125] == 90).all()
-    assert (picture == 90).all()
+    assert (draw(image, pose_of(nowhere, nowhere, nowhere)) == image).all()
+    assert (draw(image, pose_of((40, 60), nowhere, (80, 20)))[55:65, 115:125] == 90).all()
+    assert (image == 90).all()
 
 
-def test_joints_outside_the_picture_do_no_harm():
-    picture = np.full((150, 200, 3), 90, dtype=np.uint8)
-    assert (draw(picture, pose_of((-500, 60), (-450, 90), (-600, 20))) == picture).all()
-    drawn = draw(picture, pose_of((-40, 60), (240, 60), (100, 60)))
+def test_joints_outside_the_image_do_no_harm():
+    image = np.full((150, 200, 3), 90, dtype=np.uint8)
+    assert (draw(image, pose_of((-500, 60), (-450, 90), (-600, 20))) == image).all()
+    drawn = draw(image, pose_of((-40, 60), (240, 60), (100, 60)))
     assert tuple(drawn[60, 0]) == COLORS["left"]
     assert tuple(drawn[60, 199]) == COLORS["right"]
 
@@ -54,3 +56,10 @@ def test_a_person_who_fills_a_large_photo():
 def test_edges_are_smooth():
     drawn = draw(np.full((150, 200, 3), 255, dtype=np.uint8), pose_of((40, 60), (120, 60), (80, 20)))
     assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 10
+
+
+def test_lines_are_as_thick_as_the_person_is_large_and_not_as_the_box_is_loose():
+    tight = pose_of((40, 60), (120, 60), (80, 20))
+    loose = replace(tight, boxes=np.array([[0.0, 0, 2000, 2000]]))
+    image = np.zeros((150, 200, 3), dtype=np.uint8)
+    assert (draw(image, loose) == draw(image, tight)).all()

@@ -1,27 +1,33 @@
 """`hevitpose benchmark`."""
 
-import itertools
 import json
 import os
+import statistics
+import subprocess
 import sys
 import tempfile
-from collections import Counter
-from dataclasses import replace
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
 
+from hevitpose.benchmark.models import ready_file
+from hevitpose.benchmark.pipeline import measure_pipeline
+from hevitpose.benchmark.report import accuracy_over_ms, case_table, pipeline_table
+from hevitpose.benchmark.run import Plan, run_benchmark
+from hevitpose.benchmark.timing import Precision
 from hevitpose.cli.common import need
-from hevitpose.cli.compare import show
 from hevitpose.core.errors import InputError
-from hevitpose.files import atomic
-from hevitpose.inference.network import DEFAULT, TRAINABLE, Runtime
-from hevitpose.view.figures import output_files
-
-if TYPE_CHECKING:
-    from hevitpose.export.measurable import Measurable
+from hevitpose.core.progress import Progress
+from hevitpose.inference.backends import Runtime
+from hevitpose.inference.estimator import PoseEstimator
+from hevitpose.inference.network import DEFAULT, TRAINABLE
+from hevitpose.io import atomic, images
+from hevitpose.io.provenance import provenance
+from hevitpose.view.draw import draw
+from hevitpose.view.plots import output_files, write_figure
 
 EXAMPLES = """
 Examples:\n
@@ -32,187 +38,133 @@ Examples:\n
 """
 
 STARTS = 7
-"""Runs of the whole command, after one that warms the disk."""
+"""Measured runs of the whole predict command."""
 
 
 def benchmark(
     models: Annotated[
         str | None,
-        typer.Option(help="Networks (random weights), weights that ship, files (.onnx .xml .safetensors...)."),
+        typer.Option(help="Networks (random weights), bundled weights, or files (.onnx, .safetensors, .tflite, ...)."),
     ] = None,
     runtimes: Annotated[str, typer.Option(help="onnx, openvino, torch.")] = "onnx",
-    precisions: Annotated[str, typer.Option(help="fp32, bf16; a quantised file stays what it is.")] = "fp32",
-    batch: Annotated[str, typer.Option(help="Crops at a time.")] = "1",
-    threads: Annotated[str | None, typer.Option(help="Within a run; all processor cores by default.")] = None,
+    precisions: Annotated[str, typer.Option(help="fp32, bf16; a quantised file keeps its own.")] = "fp32",
+    batch: Annotated[str, typer.Option(help="Crops per call.")] = "1",
+    threads: Annotated[str | None, typer.Option(help="Threads per call (default: all cores).")] = None,
     size: Annotated[int, typer.Option(min=32, help="Side of the crops, where a file leaves it open.")] = 256,
     reference: Annotated[
-        str | None, typer.Option(help="The one of --models that ratios refer to.", show_default="the first")
+        str | None, typer.Option(help="The model by whose time ratios divide.", show_default="the first")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Of measuring each form.")] = 3.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Measuring time per case.")] = 3.0,
     pipeline: Annotated[
         Path | None, typer.Option(help="Measure the steps of prediction on this photo of one person instead.")
     ] = None,
-    people: Annotated[str, typer.Option(help="--pipeline: so many, the one person shifted.")] = "1,5,20",
+    people: Annotated[str, typer.Option(help="With --pipeline: numbers of people to simulate.")] = "1,5,20",
     accuracy: Annotated[
-        Path, typer.Option(help="--plot: a JSON file of scores, or a folder of them (evaluate, compare).")
+        Path, typer.Option(help="With --plot: JSON file of scores, or a folder of them (evaluate, compare).")
     ] = Path("results/compare"),
-    output: Annotated[Path | None, typer.Option(help="JSON file of all that was measured.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Figure of accuracy over milliseconds, .png or .svg.")] = None,
+    output: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Figure of accuracy over milliseconds to write, .png or .svg.")
+    ] = None,
 ) -> None:
-    """Measure how fast networks run, in turn, each in a process of its own: latency, images/s, memory, ratios.
+    """Benchmark latency, throughput and memory; each configuration runs in its own process, measured round-robin.
 
-    With --pipeline, what each step of prediction takes, from the picture's file to its drawing.
+    With --pipeline: the time of each step of prediction, from the image's file to its drawing.
     """
-    from hevitpose.files.provenance import provenance
-
     if (models is None) == (pipeline is None):
-        raise InputError("--models", "is needed, or else --pipeline, and not both")
-    cores = numbers("--threads", threads or str(os.cpu_count() or 1))
+        raise InputError("`models`", "use either this or `pipeline`")
+    cores = numbers("threads", threads or str(os.cpu_count() or 1))
     for file in filter(None, (output, *(output_files(plot) if plot else []))):
         atomic.refuse_unwritable_file(file)
     if plot:
         need("train")  # for matplotlib
-    failed = False
+    wanted = names("runtimes", runtimes, Runtime)
     if pipeline is not None:
-        result = of_pipeline(pipeline, chosen("--runtimes", runtimes, Runtime), cores[0], numbers("--people", people))
+        result = of_pipeline(pipeline, wanted[0], cores[0], numbers("people", people))
     else:
-        names = [name.strip() for name in (models or "").split(",")]
-        if reference is not None and reference not in names:
-            raise InputError(f"--reference {reference}", "is none of --models")
-        options = chosen("--runtimes", runtimes, Runtime), precisions, numbers("--batch", batch), cores
-        result, failed = of_models(names, *options, size, reference or names[0], seconds)
-    result["provenance"] = provenance()
+        listed = [name.strip() for name in (models or "").split(",")]
+        result = of_models(
+            Plan(
+                listed,
+                reference or listed[0],
+                wanted,
+                names("precisions", precisions, Precision),
+                numbers("batch", batch),
+                cores,
+                size,
+                seconds,
+            )
+        )
+    rows = result.get("rows", [])
     if output is not None:
-        atomic.write(output, json.dumps(result, indent=1) + "\n")
+        atomic.write(output, json.dumps(result | {"provenance": provenance()}, indent=1) + "\n")
     if plot is not None:
-        draw(plot, result.get("rows", []), accuracy)
-    sys.exit(1 if failed else 0)
+        draw_accuracy(plot, rows, accuracy)
+    if pipeline is None and len({row["model"] for row in rows}) < len(listed):
+        sys.exit(1)
 
 
-def of_models(
-    names: list[str],
-    runtimes: list[Runtime],
-    precisions: str,
-    batches: list[int],
-    threads: list[int],
-    side: int,
-    reference: str,
-    seconds: float,
-) -> tuple[dict[str, Any], bool]:
-    """What is written about the networks, and whether one of them could not be measured at all."""
-    from hevitpose.export.measurable import as_it_is
-
-    if not all(as_it_is(name, runtimes) for name in names):
+def of_models(plan: Plan) -> dict[str, Any]:
+    """Measure and print the cases of the plan."""
+    if not all(ready_file(name, plan.runtimes) for name in plan.models):
         need("export")
-    if "openvino" in runtimes:
+    if "openvino" in plan.runtimes:
         need("openvino")
-    from hevitpose.export.measurable import measurable, why_not
-    from hevitpose.inference.benchmark import Form, Measurement, Precision, figures, measure
-    from hevitpose.view.benchmark import table
-
-    left_out: list[str] = []
-    kinds: list[tuple[Runtime, Precision]] = []
-    for runtime, precision in itertools.product(runtimes, chosen("--precisions", precisions, Precision)):
-        if reason := why_not(runtime, precision):
-            left_out.append(f"{precision} in {runtime}: {reason}")
-        else:
-            kinds.append((runtime, precision))
-    rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder, Console(stderr=True).status("") as status:
-        ready = []
-        for name in names:
-            status.update(f"exporting {name}")
-            ready.append(measurable(name, {runtime for runtime, _ in kinds}, side, Path(folder)))
-        stems = Counter(network.model for network in ready)
-        ready = [
-            network if stems[network.model] == 1 else replace(network, model=name, title=name)
-            for network, name in zip(ready, names, strict=True)
-        ]
-        for count, cores in itertools.product(batches, threads):
-            wanted = [
-                (network, Form(str(network.files[runtime]), runtime, precision, count, cores, (side, side)))
-                for network in ready
-                for runtime, precision in kinds
-                if runtime in network.files and not (network.int8 and precision != "fp32")
-            ]
-            measured = measure([form for _, form in wanted], seconds, status.update)
-            references = {
-                (form.runtime, form.precision): found
-                for (network, form), found in zip(wanted, measured, strict=True)
-                if network is ready[names.index(reference)] and isinstance(found, Measurement)
-            }
-            for (network, form), found in zip(wanted, measured, strict=True):
-                if isinstance(found, InputError):
-                    left_out.append(f"{network.title} in {form.runtime}, batch {count}: {found.reason}")
-                    continue
-                base = references.get((form.runtime, form.precision))
-                rows.append(row_of(network, form) | figures(found, count, base))
-    for line in left_out:
-        print(f"left out: {line}", file=sys.stderr)
-    if rows:
-        show(*table(rows), tight=True)
-        print(f"Ratios: a run's time in terms of {reference}'s. Networks given by name have random weights.")
-    missing = {network.model for network in ready} - {row["model"] for row in rows}
-    return {"size": side, "reference": reference, "rows": rows, "left_out": left_out}, bool(missing)
-
-
-def row_of(network: "Measurable", form: Any) -> dict[str, Any]:
-    """What was measured."""
-    return {
-        "model": network.model,
-        "title": network.title,
-        "random": network.random,
-        "parameters": network.parameters,
-        "runtime": form.runtime,
-        "precision": "int8" if network.int8 else form.precision,
-        "batch": form.batch,
-        "threads": form.threads,
-    }
-
-
-def of_pipeline(photo: Path, runtimes: list[Runtime], threads: int, people: list[int]) -> dict[str, Any]:
-    """What is written about the steps of prediction with the weights that `predict` uses; with torch, T's."""
-    from hevitpose.files import pictures
-    from hevitpose.inference.estimator import PoseEstimator
-    from hevitpose.inference.pipeline import ALL, HEATMAPS, NETWORK, command_s, pipeline_ms
-    from hevitpose.view.benchmark import pipeline_table
-    from hevitpose.view.draw import draw
-
-    height, width = pictures.read(photo).shape[:2]
-    weights = TRAINABLE if runtimes[0] == "torch" else DEFAULT
-    estimator = PoseEstimator.from_pretrained(weights, runtime=runtimes[0], threads=threads)
-    rows = []
     with Console(stderr=True).status("") as status:
-        for count in people:
-            status.update(f"{count} people")
-            ms = pipeline_ms(estimator, photo, count, draw, rounds=max(5, 40 // count))
-            others = sum(own for name, own in ms.items() if name not in (ALL, NETWORK))
-            shares = {"others_share": others / ms[NETWORK], "heatmaps_share": ms[HEATMAPS] / ms[NETWORK]}
-            rows.append({"people": count, "ms": ms} | {name: round(share, 4) for name, share in shares.items()})
+
+        def on_progress(at: Progress) -> None:
+            status.update(f"{at.stage} {at.done} of {at.total}")
+
+        result = run_benchmark(plan, on_progress)
+    for line in result["left_out"]:
+        print(f"left out: {line}", file=sys.stderr)
+    if result["rows"]:
+        Console().print(case_table(result["rows"]).grid())
+        print(f"Ratios: time divided by that of {plan.reference}. Networks given by name have random weights.")
+    return result
+
+
+def of_pipeline(photo: Path, runtime: Runtime, threads: int, people: list[int]) -> dict[str, Any]:
+    """Measure and print the steps of prediction with its default weights; with torch, those of HEViTPose-T."""
+    height, width = images.read(photo).shape[:2]
+    weights = TRAINABLE if runtime == "torch" else DEFAULT
+    estimator = PoseEstimator.from_pretrained(weights, runtime=runtime, threads=threads)
+    with Console(stderr=True).status("") as status:
+        rows = measure_pipeline(estimator, photo, people, draw, lambda at: status.update(at.stage))
         status.update("hevitpose predict")
         seconds = command_s(photo, STARTS)
-    show(*pipeline_table(rows), tight=True)
+    Console().print(pipeline_table(rows).grid())
     print(f"hevitpose predict {photo.name}: {seconds:.2f} s from start to end")
     return {
         "weights": weights,
-        "input_size": estimator.network.facts.input_size,
+        "input_size": estimator.network.config.input_size,
         "photo": photo.name,
         "size_wh": [width, height],
-        "runtime": runtimes[0],
+        "runtime": runtime,
         "threads": threads,
         "pipeline": rows,
         "command_s": seconds,
     }
 
 
-def draw(plot: Path, rows: list[dict[str, Any]], accuracy: Path) -> None:
-    """Write the figure, or say why there is none."""
-    from hevitpose.view.benchmark import accuracy_over_ms, missing
-    from hevitpose.view.figures import write_figure
+def command_s(photo: Path, runs: int) -> float:
+    """Median seconds of `hevitpose predict PHOTO` from start to end, after one run that warms the disk cache."""
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "hevitpose", "predict", str(photo), "--output", folder]
+        for _ in range(runs + 1):
+            start = time.perf_counter()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            seconds.append(time.perf_counter() - start)
+    return round(statistics.median(seconds[1:]), 3)
 
+
+def draw_accuracy(plot: Path, rows: list[dict[str, Any]], accuracy: Path) -> None:
+    """Write the figure, or say why there is none."""
     figure = accuracy_over_ms(rows, accuracy)
     if figure is None:
-        print(f"{missing(rows)} in {accuracy}", file=sys.stderr)
+        networks = ", ".join(dict.fromkeys(row["title"] for row in rows))
+        print(f"no figure: {accuracy} holds no score of {networks}", file=sys.stderr)
         return
     for file in output_files(plot):
         write_figure(figure, file)
@@ -220,20 +172,17 @@ def draw(plot: Path, rows: list[dict[str, Any]], accuracy: Path) -> None:
 
 
 def numbers(option: str, text: str) -> list[int]:
-    """The whole numbers above 0 of a list, "1,2". Raises InputError."""
-    try:
-        found = [int(part) for part in text.split(",")]
-    except ValueError:
-        found = []
-    if not found or min(found) < 1:
-        raise InputError(f"{option} {text}", "is no list of whole numbers above 0, as 1,2")
-    return found
+    """The whole numbers above 0 in a list such as "1,2". Raises InputError."""
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise InputError(f"`{option}={text}`", "must be whole numbers above 0, such as 1,2")
+    return [int(part) for part in parts]
 
 
-def chosen(option: str, text: str, literal: Any) -> list[Any]:
-    """The names of a list, "onnx,torch", each one of a Literal's. Raises InputError."""
-    names, known = [name.strip() for name in text.split(",")], get_args(literal)
-    for name in names:
+def names(option: str, text: str, literal: Any) -> list[Any]:
+    """The names in a list such as "onnx,torch", each one of a Literal's. Raises InputError."""
+    parts, known = [name.strip() for name in text.split(",")], get_args(literal)
+    for name in parts:
         if name not in known:
-            raise InputError(f"{option} {text}", f"{name!r} is none of {', '.join(known)}")
-    return names
+            raise InputError(f"`{option}={text}`", f"{name!r} is not one of {', '.join(known)}")
+    return parts

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterable
 from importlib.util import find_spec
 
-from hevitpose.core.errors import InputError
-from hevitpose.files.check import check_sets
-from hevitpose.files.datasets import Split
+from hevitpose.core.errors import InputError, MissingExtraError
+from hevitpose.data.check.rules import check_sets
+from hevitpose.data.datasets import Split
 
 EXTRAS = {
     "train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "matplotlib", "scipy"),
@@ -18,9 +18,9 @@ EXTRAS = {
 
 
 def need(extra: str) -> None:
-    """Raise InputError, with the command that installs it, where an optional part of the package is missing."""
+    """Raise MissingExtraError where an optional part of the package is missing."""
     if not all(find_spec(module) for module in EXTRAS[extra]):
-        raise InputError(extra, f'needs packages that are not installed: pip install "hevitpose[{extra}]"')
+        raise MissingExtraError(extra)
 
 
 def extra_of(module: str) -> str | None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import sys
 from collections import Counter
 from itertools import islice
@@ -11,18 +10,22 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.box import SIMPLE_HEAD
+from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 
-from hevitpose.cli.progress import training_progress
+from hevitpose.cli.progress import show_progress
+from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
-from hevitpose.core.person import LabelledPeople
-from hevitpose.files import pictures
-from hevitpose.files.check import Fault, check_sets
-from hevitpose.files.conversion import write_coco, write_yolo
-from hevitpose.files.datasets import Split, find_splits
-from hevitpose.view.contact_sheet import people_sheet
+from hevitpose.core.geometry import BOX_PADDING
+from hevitpose.core.labels import LabelledPeople
+from hevitpose.data.check.rules import Fault, check_sets
+from hevitpose.data.convert import write_coco, write_yolo
+from hevitpose.data.datasets import Split
+from hevitpose.data.find import find_splits
+from hevitpose.io import atomic, images
+from hevitpose.io.images import Image
+from hevitpose.view.contact_sheet import contact_sheet
+from hevitpose.view.tables import Table
 
 EXAMPLES = """
 Examples:\n
@@ -30,14 +33,13 @@ Examples:\n
   hevitpose data show mice/ --flip --output flipped.png\n
   hevitpose data convert yolo/data.yaml --split train --output mice.json
 """
-LISTED = 10
+MAX_LISTED = 10
 """Faults of one kind that are printed; --json has all."""
 SAMPLES = 24
+CROP_HW = (192, 192)
 
-app = typer.Typer(no_args_is_help=True, help="Look at labelled data, check it, convert it.", epilog=EXAMPLES)
-Data = Annotated[
-    str, typer.Argument(help="Folder, file of labels, TOML file or data.yaml that describes them, or people16.")
-]
+app = typer.Typer(no_args_is_help=True, help="Check, draw and convert labelled data.", epilog=EXAMPLES)
+Data = Annotated[str, typer.Argument(help="Folder, label file, TOML file or data.yaml; or people16.")]
 Root = Annotated[Path | None, typer.Option(help="Folder of the data's files, if not beside the description.")]
 SplitName = Annotated[str | None, typer.Option("--split", help="Only the set of this name (train is the first).")]
 
@@ -46,16 +48,12 @@ SplitName = Annotated[str | None, typer.Option("--split", help="Only the set of 
 def check(
     data: Data,
     root: Root = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Open no picture: what training does first.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Open no image, as the check before training.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all faults as JSON.")] = False,
 ) -> None:
     """Find what would spoil training or evaluation, each fault with its repair; exit status 1 on errors."""
-    with training_progress() as report:
-
-        def told(name: str, done: int, of: int) -> None:
-            report(f"pictures of {name}", done, of, math.nan, math.nan)
-
-        faults = check_sets(find_splits(data, root), not quick, told)
+    with show_progress() as on_progress:
+        faults = check_sets(find_splits(data, root), not quick, on_progress)
     errors = sum(fault.level == "error" for fault in faults)
     if as_json:
         counts = {"errors": errors, "warnings": len(faults) - errors}
@@ -66,22 +64,18 @@ def check(
 
 
 def print_faults(faults: list[Fault]) -> None:
-    """A sentence a fault, and how many there are of each kind."""
+    """A line for each fault, and how many there are of each kind."""
     counts = Counter((fault.level, fault.kind) for fault in faults)
     for (level, kind), count in counts.items():
-        for fault in islice((fault for fault in faults if (fault.level, fault.kind) == (level, kind)), LISTED):
+        for fault in islice((fault for fault in faults if (fault.level, fault.kind) == (level, kind)), MAX_LISTED):
             print(f"{level}: {fault.file}: {fault.reason}")
-        if count > LISTED:
-            print(f"{level}: {kind}: and {count - LISTED} more (--json lists all)")
+        if count > MAX_LISTED:
+            print(f"{level}: {kind}: and {count - MAX_LISTED} more (--json lists all)")
     if not faults:
         print("no faults found")
         return
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("fault", "level", "how many"):
-        table.add_column(name, justify="right" if name == "how many" else "left")
-    for (level, kind), count in counts.items():
-        table.add_row(kind, level, str(count))
-    Console().print(table)
+    rows = [[kind, level, str(count)] for (level, kind), count in counts.items()]
+    Console().print(Table(["fault", "level", "how many"], rows, "llr").grid())
 
 
 @app.command(epilog=EXAMPLES)
@@ -90,13 +84,13 @@ def show(
     output: Annotated[Path, typer.Option(help="The PNG file to write.")] = Path("sheet.png"),
     root: Root = None,
     split: SplitName = None,
-    flip: Annotated[bool, typer.Option("--flip", help="Mirrored, as training and the flip test do it.")] = False,
-    count: Annotated[int, typer.Option(min=1, help="How many people, evenly out of the set.")] = SAMPLES,
+    flip: Annotated[bool, typer.Option("--flip", help="Mirrored, as in training and in the flip test.")] = False,
+    count: Annotated[int, typer.Option(min=1, help="Number of people, evenly spaced in the set.")] = SAMPLES,
 ) -> None:
     """Draw labelled people on one sheet: with --flip, orange must still be the person's own left."""
-    people = read_set(_chosen(find_splits(data, root), data, split)[0])
+    people = read_set(_chosen(find_splits(data, root), data, split)[0], output)
     sheet = people_sheet(people, np.unique(np.linspace(0, len(people) - 1, count).round().astype(np.int64)), flip)
-    pictures.write_png(output, sheet)
+    images.write_png(output, sheet)
     print(f"{output}: {min(count, len(people))} of {len(people)} of {people.name}")
 
 
@@ -107,20 +101,44 @@ def convert(
     root: Root = None,
     split: SplitName = None,
 ) -> None:
-    """Write labels of YOLO-pose, DeepLabCut, MPII or HRNet as COCO keypoints, or any of them as YOLO-pose."""
+    """Write labels of any format (YOLO-pose, DeepLabCut, LabelMe, MPII ...) as COCO keypoints or as YOLO-pose."""
     splits = find_splits(source, root)
     if output.suffix == ".json":
-        sets = [read_set(_chosen(splits, source, split or (None if len(splits) == 1 else ""))[0])]
+        sets = [read_set(_chosen(splits, source, split or (None if len(splits) == 1 else ""))[0], output)]
         write_coco(sets[0], output)
     else:
-        sets = [read_set(one) for one in (splits if split is None else _chosen(splits, source, split))]
+        sets = [read_set(one, output) for one in (splits if split is None else _chosen(splits, source, split))]
         write_yolo(sets, output)
     print(f"{output}: {', '.join(f'{len(people)} of {people.name}' for people in sets)}")
 
 
-def read_set(split: Split) -> LabelledPeople:
-    """Its people, with a box round the joints for those who have none. Raises InputError."""
-    return dataclasses.replace(split, repair=True).read()
+def people_sheet(people: LabelledPeople, persons: NDArray[np.int64], flip: bool = False) -> Image:
+    """The labels of the persons with these indices, captioned with id and image.
+
+    With `flip` the crops are mirrored and every joint is drawn as its mirror partner, as in training. Raises InputError
+    if an image cannot be read.
+    """
+    shown = people.subset(persons)
+    boxes = geometry.crop_box(shown.boxes, BOX_PADDING, CROP_HW[1] / CROP_HW[0])
+    matrices = geometry.crop_matrix(boxes, CROP_HW, 0.0, flip)
+    joints = np.where(shown.labelled[..., None], geometry.transform(matrices, shown.keypoints), np.nan)
+    joints = joints[:, list(shown.skeleton.mirror)] if flip else joints
+    files = [shown.images[k] for k in shown.image_index]
+    crops = [images.cut(images.read(file), matrix, CROP_HW) for file, matrix in zip(files, matrices, strict=True)]
+    captions = [f"{n} {Path(file.name).name}" for n, file in zip(shown.ids, files, strict=True)]
+    return contact_sheet(crops, joints, captions, shown.skeleton)
+
+
+def read_set(split: Split, output: Path) -> LabelledPeople:
+    """Its people, those without a box in one around their joints; what was left out is printed.
+
+    Raises InputError, also where `output` is one of its files.
+    """
+    people = dataclasses.replace(split, repair=True).read()
+    atomic.refuse_input(output, [split.annotations, *(file.folder / file.name for file in people.images)])
+    for _, record, problem in people.findings:
+        print(f"note: {f'{record}: ' if record else ''}{problem}", file=sys.stderr)
+    return people
 
 
 def _chosen(splits: tuple[Split, ...], data: str, name: str | None) -> list[Split]:

@@ -1,34 +1,27 @@
 """`hevitpose evaluate`."""
 
 import json
-import math
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from hevitpose.cli.common import need
-from hevitpose.cli.progress import Report, training_progress
+from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
-from hevitpose.core.person import Found, LabelledPeople
-from hevitpose.core.skeleton import NOT_FLIPPED
-from hevitpose.core.variant import spelled
-from hevitpose.files import atomic
-from hevitpose.files.crops import cut_people
-from hevitpose.files.datasets import Metric, find_split
-from hevitpose.files.detections import read_detections
-from hevitpose.files.mpii import read_pred_mat, write_pred_mat
-from hevitpose.files.predictions import read_predictions, write_predictions
-from hevitpose.files.provenance import provenance
-from hevitpose.inference.analysis import analysis
-from hevitpose.inference.evaluation import Doubles, find_detected, find_labelled, refuse_unmeasurable, without_doubles
-from hevitpose.inference.evaluation import as_json as results_as_json
-from hevitpose.inference.network import DEFAULT, Network, Runtime, keypoints_of, load_network
-from hevitpose.view.evaluation_plot import plot_analysis
-from hevitpose.view.figures import output_files
+from hevitpose.evaluation.evaluate import evaluate as run_evaluation
+from hevitpose.evaluation.evaluate import evaluate_predictions
+from hevitpose.evaluation.results import evaluation_to_json
+from hevitpose.evaluation.score import Evaluation, Nms
+from hevitpose.inference.backends import Runtime
+from hevitpose.inference.network import DEFAULT
+from hevitpose.io import atomic
+from hevitpose.io.provenance import provenance
+from hevitpose.metrics.error_types import KINDS, calibration_error
+from hevitpose.metrics.names import Metric
+from hevitpose.view.plots import output_files, plot_errors
 
 EXAMPLES = """
 Examples:\n
@@ -38,148 +31,101 @@ Examples:\n
   hevitpose evaluate --data mpii_val --root data/people16 --plot errors.png --save-predictions found.json\n
   hevitpose evaluate --data val2017.json --metric oks --predictions found.json
 """
-INPUT_PIXELS_A_CELL = 4
-"""Of the heatmaps of every network here."""
 
 
 def evaluate(
-    data: Annotated[str, typer.Option(help="Validation set (mpii_val, my.toml/val), or a COCO keypoint file.")],
+    data: Annotated[str, typer.Option(help="Validation set (mpii_val, my.toml/val), or a file of labels.")],
     root: Annotated[Path | None, typer.Option(help="Folder of the data's files.")] = None,
-    model: Annotated[
-        str, typer.Option(help="Weights that ship (for torch: hevitpose_t_people16), or a file.")
-    ] = DEFAULT,
-    runtime: Annotated[Runtime | None, typer.Option(help="ONNX Runtime unless the file says otherwise.")] = None,
-    metric: Annotated[Metric | None, typer.Option(help="Instead of the set's own.")] = None,
+    model: Annotated[str, typer.Option(help="Bundled weights or a file (with torch: hevitpose_t_people16).")] = DEFAULT,
+    runtime: Annotated[Runtime | None, typer.Option(help="Runtime (default: the one that the file is for).")] = None,
+    metric: Annotated[Metric | None, typer.Option(help="Metric instead of the set's own.")] = None,
     boxes: Annotated[
-        Path | None, typer.Option(help="Detected boxes (COCO detections) instead of those of the labels, for oks.")
+        Path | None, typer.Option(help="Boxes of a detector (COCO detections) instead of those of the labels, for oks.")
     ] = None,
-    doubles: Annotated[
-        Doubles, typer.Option(help="For oks: of two that are one person by OKS the worse goes, or scores less.")
+    nms: Annotated[
+        Nms,
+        typer.Option(help="Duplicates by OKS, for oks: drop them (hard), lower their scores (soft) or keep them."),
     ] = "hard",
     predictions: Annotated[
-        Path | None, typer.Option(help="Score this file (COCO results, HRNet's pred.mat) instead of running a network.")
+        Path | None, typer.Option(help="Score this file (COCO results, HRNet's pred.mat) instead of a network.")
     ] = None,
     save_predictions: Annotated[
-        Path | None, typer.Option(help="Write what was found as COCO results (.json) or as HRNet's pred.mat (.mat).")
+        Path | None, typer.Option(help="Write the predictions as COCO results (.json) or HRNet's pred.mat (.mat).")
     ] = None,
-    flip_test: Annotated[bool, typer.Option(help="Average with the mirrored picture.")] = True,
+    flip_test: Annotated[bool, typer.Option(help="Average with the mirrored image.")] = True,
     flip_shift: Annotated[
-        int | None, typer.Option(help="Cells to move the mirrored heatmap by, instead of the codec's.")
+        int | None, typer.Option(help="Shift of the mirrored heatmap in cells, instead of the codec's.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1)] = 32,
-    device: Annotated[str, typer.Option(help="Of torch.")] = "cpu",
+    batch_size: Annotated[int, typer.Option(min=1, help="Crops per call of the network.")] = 32,
+    device: Annotated[str, typer.Option(help="Device of the runtime torch.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     output: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw kinds of errors by keypoint and what scores are worth (PNG, SVG).")
+        Path | None, typer.Option(help="Plot kinds of errors by keypoint and the calibration of scores (PNG, SVG).")
     ] = None,
 ) -> None:
-    """Measure a network on labelled people, in the boxes of their labels or of a detector."""
+    """Score a network on labelled people, in the boxes of their labels or of a detector."""
     plots = output_files(plot) if plot else []
     if plots:
         need("train")  # for matplotlib
     for file in filter(None, (output, save_predictions, *plots)):
         atomic.refuse_unwritable_file(file)
-    if boxes and predictions:
-        raise InputError("--boxes", "is not for --predictions, which have their own")
-    if boxes and save_predictions and save_predictions.suffix == ".mat":
-        raise InputError(save_predictions, "pred.mat is of people in the boxes of their labels: write a .json file")
-    split = find_split(data, root)
-    chosen = metric or split.metric
-    if chosen is None:
-        raise InputError(data, f"its metric is not known: --metric {', '.join(get_args(Metric))}")
-    people = split.read()
-    refuse_unmeasurable(people, chosen)
+    if predictions and boxes:
+        raise InputError("`boxes`", "cannot be combined with `predictions`")
     if predictions:
-        read = read_pred_mat if predictions.suffix == ".mat" else read_predictions
-        found, notes = read(predictions, people)
-        facts: dict[str, Any] = {"predictions": str(predictions)}
+        evaluation = evaluate_predictions(
+            predictions, data, metric=metric, root=root, save_predictions=save_predictions
+        )
     else:
-        network = with_shift(load_network(model, runtime, device=device), flip_shift)
-        keypoints_of(network, people)  # refused before anybody is cut
-        flipped = network.facts.flip_test or (flip_test and network.facts.skeleton.flips)
-        if boxes and chosen != "oks":
-            raise InputError("--boxes", f"{chosen} is measured in the boxes of the labels; --metric oks in others too")
-        with training_progress() as report:
-            found, notes = find_people(network, people, boxes, flip_test, batch_size, report)
-        notes += [NOT_FLIPPED] if flip_test and not flipped else []
-        facts = {"model": network.name, "flip_test": flipped, "flip_shift": network.facts.codec.flip_shift}
-        facts["architecture"] = spelled(network.facts.architecture, network.facts.variant)
-        if chosen == "oks":
-            facts["doubles"] = doubles
-            found = found if doubles == "keep" else without_doubles(people, found, network, doubles == "soft")
-    result = facts | results_as_json(people, found, chosen, notes) | analysis(people, found, chosen)
-    result["provenance"] = provenance()
-    text = json.dumps(result, indent=1)
-    print(text) if as_json else print_scores(result)
-    if save_predictions and save_predictions.suffix == ".mat":
-        write_pred_mat(save_predictions, people, found)
-    elif save_predictions:
-        write_predictions(save_predictions, people, found)
+        with show_progress() as on_progress:
+            evaluation = run_evaluation(
+                model,
+                data,
+                metric=metric,
+                root=root,
+                boxes=boxes,
+                nms=nms,
+                flip_test=flip_test,
+                flip_shift=flip_shift,
+                batch_size=batch_size,
+                runtime=runtime,
+                device=device,
+                save_predictions=save_predictions,
+                on_progress=on_progress,
+            )
+    text = json.dumps(evaluation_to_json(evaluation) | {"provenance": provenance()}, indent=1)
+    print(text) if as_json else print_evaluation(evaluation)
     if output:
         atomic.write(output, text + "\n")
     for file in plots:
-        plot_analysis(result, file, title_of(result))
+        if evaluation.errors:
+            plot_errors(evaluation.errors, file, evaluation.title)
 
 
-def find_people(
-    network: Network, people: LabelledPeople, boxes: Path | None, flip_test: bool, batch_size: int, report: Report
-) -> tuple[Found, list[str]]:
-    """People in the boxes of a file, or of the labels without it, and what does not fit."""
-
-    def told(done: int, of: int) -> None:
-        report(people.name, done, of, math.nan, math.nan)
-
-    if boxes:
-        return find_detected(network, people, read_detections(boxes), boxes.name, flip_test, batch_size, told)
-    crops = cut_people(people, network.facts.input_size, network.facts.padding, told)
-    return find_labelled(network, people, crops, flip_test, batch_size), []
-
-
-def with_shift(network: Network, flip_shift: int | None) -> Network:
-    """The network with another shift of the mirrored heatmap. Raises InputError where no cell would be left."""
-    if flip_shift is None:
-        return network
-    if network.facts.flip_test:
-        raise InputError("--flip-shift", f"{network.name} mirrors within its graph, which no option changes")
-    facts, width = network.facts, network.facts.input_size[1] // INPUT_PIXELS_A_CELL
-    if not 0 <= flip_shift < width:
-        raise InputError(f"--flip-shift {flip_shift}", f"must be 0 to {width - 1}: heatmaps are {width} cells wide")
-    return replace(network, facts=replace(facts, codec=replace(facts.codec, flip_shift=flip_shift)))
-
-
-def title_of(result: dict[str, Any]) -> str:
-    """Of whom, on what, in which boxes."""
-    whose = result.get("model") or result["predictions"]
-    flip = "" if "flip_test" not in result else f", {'with' if result['flip_test'] else 'without'} flip test"
-    return f"{whose} on {result['data']}: {result['persons']} persons, boxes: {result['boxes']}{flip}"
-
-
-def print_scores(result: dict[str, Any]) -> None:
-    """The figures of one evaluation, and those of each keypoint."""
-    tables = [Table(title=title_of(result))]
-    scores = result["scores"]
-    whole = {name: values for name, values in scores.items() if "per_keypoint" not in values}
-    of_keypoints = {name: values for name, values in scores.items() if "per_keypoint" in values}
+def print_evaluation(evaluation: Evaluation) -> None:
+    """All scores and those of each keypoint, the error analysis, and the notes."""
+    console = Console()
+    whole = {name: score for name, score in evaluation.scores.items() if score.per_keypoint is None}
+    of_keypoints = {name: score for name, score in evaluation.scores.items() if score.per_keypoint is not None}
     if whole:
-        for name in whole:
-            tables[0].add_column(name, justify="right")
-        tables[0].add_row(*(_figure(each["mean"]) for each in whole.values()))
-        tables.append(Table())
-    tables[-1].add_column("keypoint")
+        table = Table(*whole, title=evaluation.title)
+        table.add_row(*(_text(score.mean) for score in whole.values()))
+        console.print(table)
+    table = Table("keypoint", title=None if whole else evaluation.title)
     for name in ("labelled", *of_keypoints):
-        tables[-1].add_column(name, justify="right")
-    for keypoint, count in result["labelled"].items():
-        figures = (_figure(each["per_keypoint"][keypoint]) for each in of_keypoints.values())
-        tables[-1].add_row(keypoint, str(count), *figures)
-    tables[-1].add_section()
-    tables[-1].add_row("mean", "", *(_figure(each["mean"]) for each in of_keypoints.values()), style="bold")
-    for table in tables:
-        Console().print(table)
-    kinds = ", ".join(f"{name} {share:.1f} %" for name, share in result["errors"]["all"].items() if name != "joints")
-    print(f"joints: {kinds}; a score is off by {result['calibration']['error']:.2f} as a probability")
-    print(*(f"note: {note}" for note in result["notes"]), sep="\n", end="\n" if result["notes"] else "")
+        table.add_column(name, justify="right")
+    for keypoint, count in evaluation.labelled.items():
+        scores = (_text((score.per_keypoint or {})[keypoint]) for score in of_keypoints.values())
+        table.add_row(keypoint, str(count), *scores)
+    table.add_section()
+    table.add_row("mean", "", *(_text(score.mean) for score in of_keypoints.values()), style="bold")
+    console.print(table)
+    if errors := evaluation.errors:
+        shares = ", ".join(f"{kind} {getattr(errors.all_keypoints, kind):.1f} %" for kind in KINDS)
+        print(f"joints: {shares}; expected calibration error {calibration_error(errors.calibration):.2f}")
+    for note in evaluation.notes:
+        print(f"note: {note}")
 
 
-def _figure(value: float | None) -> str:
+def _text(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"

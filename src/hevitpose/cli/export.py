@@ -3,135 +3,122 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from hevitpose.cli.common import need
-from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
-from hevitpose.core.person import LabelledPeople
-from hevitpose.core.skeleton import NOT_FLIPPED, Skeleton
-from hevitpose.files import pictures
-from hevitpose.files.datasets import Metric, find_split, find_splits
-from hevitpose.files.jobs import find_pictures
-from hevitpose.inference.evaluation import refuse_unmeasurable
+from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.skeleton import Skeleton
+from hevitpose.data.find import find_split, find_splits
+from hevitpose.evaluation.score import refuse_unmeasurable
 from hevitpose.inference.network import find_weights
+from hevitpose.metrics.names import Metric
 
 EXAMPLES = """
 Examples:\n
-  hevitpose export runs/train/last.safetensors --check photos/ --output mine.onnx --round int8\n
+  hevitpose export runs/train/last.safetensors --check photos/ --output mine.onnx --precision int8\n
   hevitpose export hevitpose_t_people16 --check photos/ --output flipped.onnx --flip-test\n
-  hevitpose export runs/train/last.safetensors --check photos/ --output mine.xml --format openvino\n
   hevitpose export hevitpose_t_people16 --check photos/ --output t_int8.onnx --int8\n
   .   --calibrate people16 --score lsp_val --root data/people16
 """
 MAX_LOSS = 0.5
-SUFFIX = {"onnx": ".onnx", "openvino": ".xml"}
 
 
 def export(
-    weights: Annotated[str, typer.Argument(help="A .safetensors file of hevitpose, or a name that ships.")],
-    output: Annotated[Path, typer.Option(help="The file to write: .onnx, or .xml (and .bin) with --format openvino.")],
-    check: Annotated[list[Path], typer.Option(help="Pictures, or folders of them, on which to compare the two.")],
-    format: Annotated[Literal["onnx", "openvino"], typer.Option(help="OpenVINO also runs ONNX files.")] = "onnx",
+    weights: Annotated[str, typer.Argument(help="A .safetensors file, or the name of bundled weights.")],
+    output: Annotated[Path, typer.Option(help="The .onnx file to write; OpenVINO reads it, too.")],
+    check: Annotated[list[Path], typer.Option(help="Images, or folders of them, on which to compare file and torch.")],
     flip_test: Annotated[
         bool, typer.Option("--flip-test", help="Average with the mirrored crop, inside the graph.")
     ] = False,
-    round: Annotated[
-        Literal["float16", "int8"] | None,
-        typer.Option(help="Round weights, to a half or a quarter of the size, and compute in float32; docs/int8.md."),
-    ] = None,
+    precision: Annotated[
+        Literal["float32", "float16", "int8"],
+        typer.Option(help="Stored weights: float16 and int8 take a half and a quarter; computation is in float32."),
+    ] = "float32",
     int8: Annotated[
-        bool, typer.Option("--int8", help="Dense convolutions in 8 bits, where the score allows it.")
+        bool, typer.Option("--int8", help="Compute dense convolutions in 8 bits, if the score allows (docs/int8.md).")
     ] = False,
     calibrate: Annotated[
-        str | None,
-        typer.Option(help="For --int8: people whose crops give the ranges of values (a data set, or a file)."),
+        str | None, typer.Option(help="With --int8: data set, or file of labels, that gives the ranges of activations.")
     ] = None,
     score: Annotated[
-        str | None, typer.Option(help="For --int8: validation set for the score in float and in 8 bits.")
+        str | None, typer.Option(help="With --int8: validation set on which float and 8 bits are scored.")
     ] = None,
     max_loss: Annotated[
-        float | None, typer.Option(help="For --int8: points of the score that may be lost.", show_default=str(MAX_LOSS))
+        float | None,
+        typer.Option(help="With --int8: points of the score that may be lost.", show_default=str(MAX_LOSS)),
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of the data's files.")] = None,
 ) -> None:
-    """Write a network in the form in which it predicts: uint8 RGB crops (N, H, W, 3) in; keypoints (N, K, 2) in pixels
-    of the crop, scores (N, K) and heatmaps out.
+    """Write a network as ONNX: uint8 RGB crops (N, H, W, 3) in; keypoints (N, K, 2) in pixels of the crop, scores
+    (N, K) and heatmaps out.
 
-    The file is run on real pictures beside the original first, its weights rounded alike, and not written when they
-    differ. With --int8 it is scored beside the original, and not written when it loses more than --max-loss.
+    The file is compared with torch on real images and not written if they differ. With --int8 it is scored beside the
+    float network and not written if it loses more than --max-loss.
     """
     need("export")
-    if output.suffix != SUFFIX[format]:
-        raise InputError(output, f"--format {format} writes files that end in {SUFFIX[format]}")
-    if format == "openvino":
-        need("openvino")
-    from hevitpose.export.write import export as write_export
-    from hevitpose.models.weights import load_model
-
-    source = find_weights(weights, "torch")
+    find_weights(weights, "torch")
     for option, given in (("--calibrate", calibrate), ("--score", score), ("--max-loss", max_loss)):
         if given is not None and not int8:
             raise InputError(option, "is for --int8")
-    if int8 and round:
-        raise InputError("--round", "is not for --int8")
-    facts = load_model(source)[1]
-    if flip_test and not facts.skeleton.flips:
-        raise InputError("--flip-test", NOT_FLIPPED)
     if int8:
-        people = people_for_int8(calibrate, score, root, facts.skeleton, weights)
-    crops = crops_of(check, facts.input_size)
-    if int8:
-        from hevitpose.export.quantize import export_int8
-
-        cost = export_int8(source, output, crops, *people, MAX_LOSS if max_loss is None else max_loss, flip_test)
-        print(
-            f"{output}: {megabytes(output):.2f} MB, {cost.metric} on {cost.data} ({cost.persons} persons) "
-            f"{cost.int8_score:.2f} in 8 bits, {cost.float_score:.2f} in float; heatmaps differ from torch's by "
-            f"{cost.difference.mean_heatmaps:.4f} in the mean, {cost.difference.joints} joints by "
-            f"{cost.difference.mean_joints_px:.2f} pixels"
+        if precision != "float32":
+            raise InputError("--precision", "is not for --int8")
+        print_int8(
+            weights, output, check, flip_test, calibrate, score, MAX_LOSS if max_loss is None else max_loss, root
         )
         return
-    alike = f" in {round}" if round else ""
-    parity = write_export(source, output, crops, flip_test, round)
+    from hevitpose.export.checked import export_onnx
+
+    parity = export_onnx(weights, output, images=check, flip_test=flip_test, precision=precision)
+    alike = f" with weights in {precision}" if precision != "float32" else ""
     print(
-        f"{output}: {megabytes(output):.2f} MB, heatmaps within {parity.heatmaps:.1e} of torch's{alike}, "
+        f"{output}: {output.stat().st_size / 1e6:.2f} MB, heatmaps within {parity.heatmaps:.1e} of torch's{alike}, "
         f"{parity.joints} joints within {parity.joints_px:.4f} pixels"
     )
 
 
-def megabytes(written: Path) -> float:
-    """Of the file, and of the weights beside it where it is OpenVINO's."""
-    files = {written, written.with_suffix(".bin") if written.suffix == ".xml" else written}
-    return sum(file.stat().st_size for file in files) / 1e6
-
-
-def crops_of(check: list[Path], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """Seven crops of whole pictures."""
-    from hevitpose.export.write import CHECKED_BATCHES
-
-    crops = []
-    for job in find_pictures(check).jobs[: max(CHECKED_BATCHES)]:
-        picture = pictures.read(job.path)
-        box = geometry.crop_box(geometry.box_of_picture(picture.shape[:2]), 1.0, size_hw[1] / size_hw[0])
-        crops.append(pictures.cut(picture, geometry.crop_matrix(box, size_hw), size_hw))
-    while len(crops) < max(CHECKED_BATCHES):  # few pictures: their mirror images and then copies fill the batch
-        crops += [crop[:, ::-1] for crop in crops]
-    return np.stack(crops[: max(CHECKED_BATCHES)])
-
-
-def people_for_int8(
-    calibrate: str | None, score: str | None, root: Path | None, skeleton: Skeleton, weights: str
-) -> tuple[LabelledPeople, LabelledPeople, Metric]:
-    """Those who give the ranges of values, those who are scored, and how. Raises InputError."""
+def print_int8(
+    weights: str,
+    output: Path,
+    check: list[Path],
+    flip_test: bool,
+    calibrate: str | None,
+    score: str | None,
+    max_loss: float,
+    root: Path | None,
+) -> None:
+    """Export with convolutions in 8 bits, and print what that costs; arguments as the command's."""
     if calibrate is None or score is None:
         raise InputError("--int8", "needs people for the ranges of values and for the score: --calibrate, --score")
-    split = find_split(score, root)
-    people = split.read()
-    metric = split.metric or "pck_box"
+    from hevitpose.export.quantize import export_int8
+    from hevitpose.models.weights import load_model
+
+    skeleton = load_model(find_weights(weights, "torch"))[1].skeleton
+    labelled, metric = scored_people(score, root, skeleton, weights)
+    cost = export_int8(
+        weights,
+        output,
+        images=check,
+        calibration=find_splits(calibrate, root)[0].read(),
+        labelled=labelled,
+        metric=metric,
+        max_loss=max_loss,
+        flip_test=flip_test,
+    )
+    print(
+        f"{output}: {output.stat().st_size / 1e6:.2f} MB, {cost.metric} on {cost.data} ({cost.persons} persons) "
+        f"{cost.int8_score:.2f} in 8 bits, {cost.float_score:.2f} in float; heatmaps differ from torch's by "
+        f"{cost.difference.mean_heatmaps:.4f} in the mean, {cost.difference.joints} joints by "
+        f"{cost.difference.mean_joints_px:.2f} pixels"
+    )
+
+
+def scored_people(data: str, root: Path | None, skeleton: Skeleton, weights: str) -> tuple[LabelledPeople, Metric]:
+    """The people of a validation set, and the metric. Raises InputError where the weights have other keypoints."""
+    split = find_split(data, root)
+    people, metric = split.read(), split.metric or "pck_box"
     if people.skeleton.keypoints != skeleton.keypoints:
-        raise InputError(score, f"has other keypoints than {weights}")
+        raise InputError(data, f"has other keypoints than {weights}")
     refuse_unmeasurable(people, metric)
-    return find_splits(calibrate, root)[0].read(), people, metric
+    return people, metric

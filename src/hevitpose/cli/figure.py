@@ -7,14 +7,14 @@ import typer
 from rich.console import Console
 
 from hevitpose.cli.common import need
-from hevitpose.view.figures import output_files, write_figure
-from hevitpose.view.paper_figures import cost_figure, figure_1, figure_4
+from hevitpose.paper.figures import cost_figure, figure_1, figure_4
+from hevitpose.view.plots import output_files, write_figure
 
 EXAMPLES = """
 Examples:\n
   hevitpose figure 1\n
   hevitpose figure 1 --of runs --results results --output runs.png\n
-  hevitpose figure 4 --kernel 7 --stride 4 --kernel 3,3 --stride 2,2 --output overlap.svg\n
+  hevitpose figure 4 --output overlap.svg\n
   hevitpose figure cost --output out/cost
 """
 
@@ -30,40 +30,23 @@ def figure(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="File, .png or .svg; both are written where it has no suffix.", show_default="out/figure_WHICH"
+            help=".png or .svg file to write; both if the name has no suffix.", show_default="out/figure_WHICH"
         ),
     ] = None,
     of: Annotated[
-        Literal["paper", "runs"], typer.Option(help="Figure 1: of the paper's table 1, or of compared runs.")
+        Literal["paper", "runs"], typer.Option(help="Figure 1: the paper's table 1, or runs of hevitpose compare.")
     ] = "paper",
-    results: Annotated[Path, typer.Option(help="Figure 1: folder that holds the runs (hevitpose compare).")] = Path(
-        "results"
-    ),
-    kernel: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Figure 4: an embedding's kernel, 3,3 for two layers; again for each embedding.",
-            show_default="those of table 4",
-        ),
-    ] = None,
-    stride: Annotated[
-        list[str] | None, typer.Option(help="Figure 4: its stride or strides, once for each --kernel.")
-    ] = None,
-    padding: Annotated[
-        list[str] | None,
-        typer.Option(help="Figure 4: its padding, once for each --kernel.", show_default="half the kernel"),
-    ] = None,
-    side: Annotated[int, typer.Option(min=1, max=512, help="Figure 4: side of the picture in pixels.")] = 40,
+    results: Annotated[Path, typer.Option(help="Figure 1: folder that holds the runs.")] = Path("results"),
 ) -> None:
     """Draw a figure of the paper, 3.35 inches wide, as PNG and SVG.
 
-    Figure 4 counts, exactly, the paths from a pixel through the layers. Figure cost counts six networks at six sizes,
-    which takes about a minute.
+    Figure 4 counts the paths from each pixel through the layers of the embeddings of table 4. Figure cost counts six
+    networks at six sizes, which takes about a minute.
     """
     need("train")
     files = output_files(output or Path("out") / f"figure_{which}")
     if which == "4":
-        drawn = figure_4(kernel or [], stride or [], padding or [], side)
+        drawn = figure_4()
     elif which == "1" and of == "paper":
         drawn = figure_1()
     else:

@@ -2,61 +2,193 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from hevitpose.cli.common import need
+from hevitpose.core.architecture import network_spec, parse_network
 from hevitpose.core.errors import InputError
+from hevitpose.core.model_config import model_config_from_metadata
+from hevitpose.inference.backends import onnx_session
+from hevitpose.inference.network import find_weights, weights_folder
+from hevitpose.io.json_files import read_json
+from hevitpose.training.run import read_run
+from hevitpose.view.tables import MISSING, Table
+
+if TYPE_CHECKING:
+    from hevitpose.models.cost import Cost
 
 EXAMPLES = """
 Examples:\n
-  hevitpose info b\n
+  hevitpose info b:groups=2-2-2\n
   hevitpose info t --keypoints 17 --height 256 --width 192 --json\n
-  hevitpose info b:groups=2-2-2
+  hevitpose info runs/train\n
+  hevitpose info runs/train/best.safetensors\n
+  hevitpose info hevitpose_t_people16
 """
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+"""Tensors of a network's state that are not parameters."""
+MAX_HEADER = 100_000_000
+"""Bytes; the limit of the safetensors format."""
+OF_CARD = ("data", "terms", "epoch", "hours", "scores")
+"""What is printed of a card; --json has all."""
 
 
 def info(
-    model: Annotated[str, typer.Argument(help="The network, as hevitpose train takes it: b, b-g222, t:heads=1-2-4.")],
-    keypoints: Annotated[int, typer.Option(min=1, help="Number of keypoints.")] = 16,
-    height: Annotated[int, typer.Option(min=32, help="Of the input.")] = 256,
-    width: Annotated[int, typer.Option(min=32, help="Of the input.")] = 256,
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Network (b, b-g222, t:heads=1-2-4), weight file (.safetensors, .onnx), bundled weights or run folder."
+        ),
+    ],
+    keypoints: Annotated[int, typer.Option(min=1, help="Keypoints of a network given by name.")] = 16,
+    height: Annotated[int, typer.Option(min=32, help="Input height of a network given by name.")] = 256,
+    width: Annotated[int, typer.Option(min=32, help="Input width of a network given by name.")] = 256,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print a network's parameters and operations, part by part.
+    """Describe a network, a weight file or a training run.
 
-    Two countings: the paper's (MMPose's, which does not see attention's projections and products), and all
-    multiply-accumulates.
+    A network's cost is listed part by part in two countings: the paper's (MMPose's, which does not see attention's
+    projections and products), and all multiply-accumulates.
     """
-    need("train")
-    from hevitpose.models.cost import cost, total
-    from hevitpose.models.networks import build_network, title_of
-    from hevitpose.training.recipes import Recipe, with_model
+    path = Path(model)
+    if path.suffix in (".safetensors", ".onnx") or (weights_folder() / f"{model}.onnx").is_file():
+        content = describe_weights(find_weights(model))
+    elif path.is_dir():
+        content = describe_run(path)
+    else:
+        costs, title = network_costs(model, keypoints, (height, width))
+        if as_json:
+            print(json.dumps({name: asdict(part) for name, part in costs.items()}, indent=1))
+        else:
+            print(f"{title}, {keypoints} keypoints, input {height} x {width}")
+            Console().print(cost_table(costs).grid())
+        return
+    if as_json:
+        print(json.dumps(content, indent=1))
+    else:
+        Console().print(entries(model, content).grid())
 
-    recipe = with_model(Recipe(), model, model)
-    title = title_of(recipe.model, recipe.variant)
+
+def describe_weights(path: Path) -> dict[str, Any]:
+    """What a weight file says of itself, and the card beside it. Raises InputError."""
+    if path.suffix == ".onnx":
+        metadata, parameters = onnx_session(path).get_modelmeta().custom_metadata_map, None
+    else:
+        metadata, parameters = read_safetensors_header(path)
+    config = model_config_from_metadata(metadata, path)
+    card = find_card(path)
+    return {
+        "file": str(path),
+        "megabytes": round(path.stat().st_size / 1e6, 2),
+        "network": network_spec(config.architecture, config.variant),
+        "parameters": parameters or (card or {}).get("parameters"),
+        "keypoints": config.skeleton.keypoints,
+        "input_size": config.input_size,
+        "padding": config.padding,
+        "flip_test": config.flip_test,
+        "codec": asdict(config.codec),
+        "card": card,
+    }
+
+
+def read_safetensors_header(path: Path) -> tuple[dict[str, str], int]:
+    """The metadata of a safetensors file and its number of parameters, without torch. Raises InputError."""
     try:
-        parts = cost(build_network(recipe.model, keypoints, recipe.variant), (height, width))
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(size, MAX_HEADER)))
+        metadata = dict(header.pop("__metadata__", {}))
+        return metadata, sum(prod(tensor["shape"]) for name, tensor in header.items() if not name.endswith(BUFFERS))
+    except (OSError, ValueError, AttributeError, LookupError, TypeError) as error:
+        raise InputError(path, f"cannot be read as safetensors ({error})") from error
+
+
+def find_card(weights: Path) -> dict[str, Any] | None:
+    """The card of bundled weights (NAME.json) or of a run's (card.json); None if there is none for this file."""
+    for path in (weights.with_suffix(".json"), weights.parent / "card.json"):
+        card = read_json(path) if path.is_file() else None
+        if isinstance(card, dict) and card.get("name") == weights.stem:
+            return card
+    return None
+
+
+def describe_run(folder: Path) -> dict[str, Any]:
+    """The recipe, progress and best score of a training run. Raises InputError."""
+    run = read_run(folder)
+    best = run.best
+    return {
+        "run": str(folder),
+        "network": ":".join(filter(None, (run.recipe["model"], run.recipe.get("variant")))),
+        "data": run.data.name,
+        "persons": run.data.persons,
+        "epochs": f"{len(run.history)} of {run.recipe['epochs']}",
+        "hours": round(run.hours, 2),
+        "score": run.score,
+        "best": best.scores[run.score] if best and run.score else None,
+        "at epoch": best.epoch if best else None,
+        "recipe": run.recipe,
+    }
+
+
+def entries(title: str, content: Mapping[str, Any]) -> Table:
+    """One row per entry; nested ones are named as `codec.sigma`."""
+    rows: list[list[str]] = []
+
+    def add(prefix: str, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            if name == "card" and value:
+                add("card.", {key: value[key] for key in OF_CARD if key in value})
+            elif isinstance(value, Mapping):
+                add(f"{prefix}{name}.", value)
+            else:
+                rows.append([prefix + name, _text(value)])
+
+    add("", content)
+    return Table(["", title], rows, "ll")
+
+
+def network_costs(text: str, keypoints: int, size_hw: tuple[int, int]) -> tuple[dict[str, "Cost"], str]:
+    """The cost of each part of a network and of all ("total"), and the network's title. Raises InputError."""
+    name, variant, _ = parse_network(text, text)
+    need("train")
+    import torch
+
+    from hevitpose.models.cost import cost, total
+    from hevitpose.models.registry import build_network, title_of
+
+    title = title_of(name, variant)
+    try:
+        with torch.device("meta"):  # shapes are enough
+            model = build_network(name, keypoints, variant)
+        parts = cost(model, size_hw)
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(title, str(error)) from error
-    parts["total"] = total(parts)
-    if as_json:
-        print(json.dumps({name: asdict(part) for name, part in parts.items()}, indent=1))
-        return
-    table = Table(title=f"{title}, {keypoints} keypoints, input {height} x {width}")
-    table.add_column("part")
-    for column in ("parameters (M)", "GFLOPs, the paper's", "GMACs, all"):
-        table.add_column(column, justify="right")
-    for name, part in parts.items():
+    return parts | {"total": total(parts)}, title
+
+
+def cost_table(costs: Mapping[str, "Cost"]) -> Table:
+    """One row per part of the network."""
+    rows = []
+    for name, part in costs.items():
         figures = (part.parameters / 1e6, part.paper_operations / 1e9, part.multiply_accumulates / 1e9)
-        row = [f"{figure:.2f}" if name == "total" else f"{figure:.4f}" for figure in figures]
-        table.add_row(
-            re.sub(r"stages\.(\d)", lambda m: f"stage {int(m[1]) + 1}", name),
-            *row,
-            style="bold" if name == "total" else None,
-        )
-    Console().print(table)
+        digits = 2 if name == "total" else 4
+        stage = re.sub(r"stages\.(\d)", lambda match: f"stage {int(match[1]) + 1}", name)
+        rows.append([stage, *(f"{figure:.{digits}f}" for figure in figures)])
+    return Table(["part", "parameters (M)", "GFLOPs, the paper's", "GMACs, all"], rows)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_text(each)}" for name, each in value.items())
+    return MISSING if value is None else str(value)

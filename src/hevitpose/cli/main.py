@@ -1,5 +1,6 @@
 """The `hevitpose` command: one file a sub-command, one line an error."""
 
+import logging
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -7,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from hevitpose.core.errors import InputError
+from hevitpose.cli.options import with_options, with_todays_names
+from hevitpose.core.errors import HevitposeError
 
 COMMANDS = (
     "predict",
@@ -19,7 +21,7 @@ COMMANDS = (
     "info",
     "table",
     "figure",
-    "replay",
+    "debug-step",
     "runs",
     "submit",
     "data",
@@ -50,22 +52,25 @@ def add_commands(arguments: list[str]) -> None:
     app.registered_commands.clear()
     app.registered_groups.clear()
     for name in arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS:
-        module = import_module(f"hevitpose.cli.{name}")
+        module = import_module(f"hevitpose.cli.{name.replace('-', '_')}")
         if isinstance(group := getattr(module, "app", None), typer.Typer):
             app.add_typer(group, name=name)
         else:
-            app.command(epilog=module.EXAMPLES)(getattr(module, name))
+            app.command(name, epilog=module.EXAMPLES)(getattr(module, name.replace("-", "_")))
 
 
 def main() -> None:
     """Run the command line; an unusable input is one line on standard error and exit status 1."""
+    sys.argv[1:] = with_todays_names(sys.argv[1:])
     add_commands(sys.argv[1:])
     if isinstance(sys.stdout, TextIOWrapper):  # names of files may be no UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("hevitpose").setLevel(logging.INFO)
     try:
         app()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except HevitposeError as error:
+        print(f"error: {with_options(str(error))}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:  # a folder that may not be entered, a name that is too long
         if error.filename is None:

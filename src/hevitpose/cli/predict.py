@@ -1,30 +1,28 @@
 """`hevitpose predict`."""
 
-import json
 import os
 import sys
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
 
-from hevitpose.cli.progress import say, track
+from hevitpose.cli.options import with_options
+from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import xyxy_from_xywh
-from hevitpose.core.person import Detections, Pose
+from hevitpose.core.results import Detections, ImagePoses
 from hevitpose.core.skeleton import NOT_FLIPPED
-from hevitpose.files import atomic, pictures
-from hevitpose.files.annotations import FARTHEST_PIXEL
-from hevitpose.files.detections import NOBODY, meet_picture, read_detections
-from hevitpose.files.jobs import Job, PictureList, find_pictures, image_ids, refuse_overwriting
-from hevitpose.files.results import pose_as_json, poses_as_coco, poses_as_csv
-from hevitpose.inference.estimator import MIN_SCORE, Item, PoseEstimator
-from hevitpose.inference.network import DEFAULT, Runtime
+from hevitpose.data.detections import read_detections
+from hevitpose.inference.backends import Runtime
+from hevitpose.inference.estimator import MIN_PERSON_SCORE, MIN_SCORE, PoseEstimator
+from hevitpose.inference.inputs import ImageInput, ImageInputs, Skipped, find_inputs, image_ids, refuse_overwriting
+from hevitpose.inference.network import DEFAULT
+from hevitpose.inference.predict import detections_of_inputs, predict_files
+from hevitpose.inference.writers import CocoResults, CsvFile, Drawings, Format, JsonFiles, PoseWriter
+from hevitpose.io import atomic
+from hevitpose.view.draw import draw as draw_poses
 
 EXAMPLES = """
 Examples:\n
@@ -35,191 +33,161 @@ Examples:\n
   hevitpose predict photos/ --format csv --output results.csv
 """
 SOME_SKIPPED = 3
-FEW = 2
-"""For so many pictures the network's graph is not optimised first, which takes longer than they do."""
-SUFFIX = {"coco": "json", "csv": "csv"}
+UNOPTIMIZED_UP_TO = 2
+"""Images: optimising the graph takes longer than running it so few times."""
+LARGEST_COORDINATE = 1e6
+VIDEO = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 
 def predict(
-    paths: Annotated[list[Path], typer.Argument(help="Pictures, and folders of pictures.", show_default=False)],
-    output: Annotated[Path, typer.Option(help="Folder for the results; a file with --format coco, csv.")] = Path("out"),
-    draw: Annotated[bool, typer.Option("--draw", help="Also write each picture with its skeletons, as PNG.")] = False,
+    paths: Annotated[list[str], typer.Argument(help="Images, and folders of images.", show_default=False)],
+    output: Annotated[Path, typer.Option(help="Folder for the results; a file for coco and csv.")] = Path("out"),
+    draw: Annotated[bool, typer.Option("--draw", help="Also write each image with its skeletons, as PNG.")] = False,
     box: Annotated[
-        list[str] | None, typer.Option(help="x,y,w,h of a person, in pixels; again for each person.", metavar="X,Y,W,H")
+        list[str] | None, typer.Option(help="Box of a person, in pixels; repeat for each person.", metavar="X,Y,W,H")
     ] = None,
-    boxes: Annotated[Path | None, typer.Option(help="People's boxes, as COCO detections (JSON).")] = None,
-    padding: Annotated[float | None, typer.Option(help="Grows every box; as in training (1.25) by default.")] = None,
-    format: Annotated[
-        Literal["json", "coco", "csv"], typer.Option(help="json: one file a picture. coco, csv: one file in all.")
-    ] = "json",
-    min_score: Annotated[float, typer.Option(min=0, max=1, help="Keypoints that score less are absent.")] = MIN_SCORE,
-    flip_test: Annotated[
-        bool, typer.Option("--flip-test", help="See each person mirrored too: better, slower.")
-    ] = False,
-    model: Annotated[
-        str, typer.Option(help="Weights that ship (for torch: hevitpose_t_people16), or a file.")
-    ] = DEFAULT,
-    runtime: Annotated[Runtime | None, typer.Option(help="ONNX Runtime unless the file says otherwise.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures in memory, and people at a time.")] = 8,
-    threads: Annotated[int | None, typer.Option(min=1, help="All processor cores by default, and at most.")] = None,
+    boxes: Annotated[Path | None, typer.Option(help="Boxes of people, as COCO detections (JSON).")] = None,
+    detector: Annotated[
+        str, typer.Option(help="person: find everybody; whole: one person per image; or a detector's ONNX file.")
+    ] = "auto",
+    max_people: Annotated[int | None, typer.Option(min=1, help="Keep only the best people of an image.")] = None,
+    min_person_score: Annotated[
+        float, typer.Option(min=0, max=1, help="People below this score are left out.")
+    ] = MIN_PERSON_SCORE,
+    padding: Annotated[float | None, typer.Option(help="Factor by which boxes grow (default: as in training).")] = None,
+    format: Annotated[Format, typer.Option(help="json: one file per image; coco, csv: one file for all.")] = "json",
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Keypoints below this score are absent.")] = MIN_SCORE,
+    flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with the mirrored crop: slower.")] = False,
+    model: Annotated[str, typer.Option(help="Bundled weights, or a file (.onnx, .safetensors).")] = DEFAULT,
+    runtime: Annotated[Runtime | None, typer.Option(help="Runtime of the network (default: by the file).")] = None,
+    device: Annotated[str, typer.Option(help="cpu; cuda, coreml or directml with ONNX Runtime.")] = "cpu",
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in memory, and crops per call.")] = 8,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads per inference call (default: all cores).")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print every keypoint.")] = False,
 ) -> None:
-    """Find the keypoints of people in pictures.
+    """Find the people in images and their keypoints.
 
-    Without boxes a picture is taken to show one person: the whole picture is looked at first, then the part round the
-    joints found. Several people need a box each (--box, --boxes).
-
-    A picture that cannot be read is left out, and the exit status is then 1, or 3 where it lies in a folder.
+    An image that cannot be read is skipped; the exit status is then 1, or 3 if it lies in a folder.
     """
     if box and boxes:
         raise InputError("--boxes", "cannot be used together with --box")
     if padding is not None and not 0.1 <= padding <= 10:
         raise InputError(f"--padding {padding}", "must lie between 0.1 and 10")
     folder = output if format == "json" else output.parent
-    if format != "json" and (output.suffix != f".{SUFFIX[format]}" or output.is_dir()):
-        raise InputError(output, f"--format {format} writes one file: --output FILE.{SUFFIX[format]}")
-    found = find_pictures(paths, folder if draw or format == "json" else None)
-    jobs = found.jobs
+    if format != "json" and (output.suffix != (".csv" if format == "csv" else ".json") or output.is_dir()):
+        suffix = "csv" if format == "csv" else "json"
+        raise InputError(output, f"--format {format} writes one file: --output FILE.{suffix}")
+    sources = [as_path(text) for text in paths]
+    found = find_inputs(sources, folder if draw or format == "json" else None)
     if draw or format == "json":
-        refuse_overwriting(paths, jobs, folder, draw)
-    given, ids = _boxes_of(jobs, box, boxes)
+        refuse_overwriting(sources, found.inputs, folder, draw)
+    detections, ids = known_people(found.inputs, box, boxes)
     atomic.refuse_unwritable(folder)
     estimator = PoseEstimator.from_pretrained(
         model,
         runtime=runtime,
         threads=threads and min(threads, os.cpu_count() or 1),
+        device=device,
+        optimize_graph=len(found.inputs) > UNOPTIMIZED_UP_TO,
+        detector=detector,
         min_score=min_score,
+        min_person_score=min_person_score,
+        max_people=max_people,
         padding=padding,
         flip_test=flip_test,
         batch_size=batch_size,
-        quick_start=len(jobs) <= FEW,
     )
-    if flip_test and not estimator.network.facts.skeleton.flips:
-        print(f"note: {NOT_FLIPPED}", file=sys.stderr)
-    failed: list[Job] = []
-    reading: deque[tuple[int, pictures.Picture]] = deque()
-    done: list[Pose] = []
-    done_ids: list[int] = []
-    for nameless in estimator.stream(_read(jobs, given, box, reading, failed)):
-        number, picture = reading.popleft()
-        pose = replace(nameless, file=str(jobs[number].path))
-        done.append(pose)
-        done_ids.append(ids[number])
-        if draw:
-            write_drawing(folder / f"{jobs[number].target}.png", picture, pose)
-        if format == "json":
-            text = json.dumps(pose_as_json(pose, estimator.network.name), indent=1)
-            atomic.write(folder / f"{jobs[number].target}.json", text + "\n")
-    if done and format == "coco":
-        atomic.write(output, json.dumps(poses_as_coco(done, done_ids)) + "\n")
-    if done and format == "csv":
-        atomic.write(output, poses_as_csv(done))
-    report(done, output)
-    report_left_out(found, failed, folder)
-    if any(not job.in_folder for job in failed):
-        sys.exit(1)
-    if failed or found.heic:
-        sys.exit(SOME_SKIPPED)
-
-
-def _boxes_of(jobs: list[Job], box: list[str] | None, boxes: Path | None) -> tuple[list[Detections | None], list[int]]:
-    """The boxes of each picture, None where it is to be taken whole, and its image id."""
-    paths = [job.path for job in jobs]
-    if boxes is None:
-        given = _typed_boxes(box) if box else None
-        return [given] * len(jobs), image_ids(paths, [None] * len(jobs))
-    file = read_detections(boxes)
-    keys = file.match(paths)
-    missing = keys.count(None)
-    if file.of and missing == len(keys):
-        raise InputError(boxes, f"has no box for {paths[0] if len(paths) == 1 else 'any of these pictures'}")
-    if missing:
-        print(f"note: {missing} of {len(keys)} pictures have no box in {boxes}", file=sys.stderr)
-    if file.empty:
-        print(f"note: {file.empty} boxes without width or height in {boxes} were left out", file=sys.stderr)
-    known = [file.image_id(key) for key in keys]
-    return [NOBODY if key is None else file.of[key] for key in keys], image_ids(paths, known)
-
-
-def _typed_boxes(box: list[str]) -> Detections:
-    xyxy = []
-    for text in box:
-        try:
-            values = np.array([float(v) for v in text.split(",")])
-        except ValueError:
-            values = np.zeros(0)
-        if len(values) != 4 or not (abs(values) < FARTHEST_PIXEL).all() or not (values[2:] > 0).all():
-            raise InputError(f"--box {text}", f"must be x,y,w,h in pixels below {FARTHEST_PIXEL:.0f}, w and h above 0")
-        xyxy.append(xyxy_from_xywh(values))
-    return Detections(np.array(xyxy), np.ones(len(xyxy)))
-
-
-def _read(
-    jobs: list[Job],
-    given: list[Detections | None],
-    box: list[str] | None,
-    reading: deque[tuple[int, pictures.Picture]],
-    failed: list[Job],
-) -> Iterator[Item]:
-    """The pictures, each also appended to `reading` with its place; those that cannot be used go to `failed`."""
-    console = Console(stderr=True)
-    for number, job in enumerate(track(jobs, "pictures", console)):
-        try:
-            picture = pictures.read(job.path)
-            people = _on_picture(job, given[number], picture, box, console)
-        except InputError as error:
-            say(console, f"{'warning: skipped ' if job.in_folder else 'error: '}{error}")
-            failed.append(job)
-            continue
-        reading.append((number, picture))
-        yield Item(picture, people)
-
-
-def _on_picture(
-    job: Job, people: Detections | None, picture: pictures.Picture, box: list[str] | None, console: Console
-) -> Detections | None:
-    """The people whose boxes meet the picture; a file's others are told of, one of `box` raises InputError."""
-    if people is None:
-        return None
-    height, width = picture.shape[:2]
-    meets = meet_picture(people.xyxy, (height, width))
-    if meets.all():
-        return people
-    if box:
-        raise InputError(job.path, f"--box {box[meets.argmin()]} lies outside of its {width} x {height} pixels")
-    count = (~meets).sum()
-    say(console, f"warning: {job.path}: skipped boxes outside of its {width} x {height} pixels: {count}")
-    return Detections(people.xyxy[meets], people.scores[meets])
-
-
-def write_drawing(path: Path, picture: pictures.Picture, pose: Pose) -> None:
-    """The picture with its skeletons, as PNG."""
-    from hevitpose.view.draw import draw
-
-    pictures.write_png(path, draw(picture, pose))
-
-
-def report(done: list[Pose], output: Path) -> None:
-    """One picture: its joints. Several: how many people in each. Then where the results are."""
-    if len(done) == 1:
-        (pose,) = done
-        for number, person in enumerate(pose.people, start=1):
-            print(f"{pose.file}: person {number}, score {person.score:.2f}")
-            for name, (x, y), score in zip(pose.skeleton.keypoints, person.keypoints, person.scores, strict=True):
-                place = f"{x:8.1f} {y:8.1f}" if np.isfinite(x) else f"{'absent':>17}"
-                print(f"  {name:16} {place}   {score:.2f}")
-    for pose in done:
-        if len(done) > 1 or not pose.people:
-            print(f"{pose.file}: {len(pose.people)} {'person' if len(pose.people) == 1 else 'people'}")
+    if flip_test and not estimator.network.config.skeleton.flips:
+        note(NOT_FLIPPED)
+    files: dict[Format, PoseWriter] = {
+        "json": JsonFiles(output),
+        "coco": CocoResults(output, ids),
+        "csv": CsvFile(output),
+    }
+    writers = [files[format], *([Drawings(folder, draw_poses)] if draw else [])]
+    skipped, done = Skipped(), 0
+    with show_progress(quiet=len(found.inputs) == 1 or not sys.stderr.isatty()) as on_progress:
+        for _, poses in predict_files(estimator, found.inputs, writers, detections, bool(box), skipped, on_progress):
+            print_people(poses, verbose)
+            done += 1
     if done:
         print(f"results: {output}")
+    sys.exit(report_skipped(found, skipped, folder))
 
 
-def report_left_out(found: PictureList, failed: list[Job], folder: Path) -> None:
-    """How many pictures of the folders have no result, on standard error."""
-    if skipped := sum(job.in_folder for job in failed):
-        total = sum(job.in_folder for job in found.jobs)
-        print(f"{skipped} of {total} pictures in folders were skipped", file=sys.stderr)
+def as_path(text: str) -> Path:
+    """A path of the command line. Raises InputError for what prediction does not read."""
+    if not text:
+        raise InputError("PATHS", "one of them is empty")
+    if "://" in text:
+        raise InputError(text, "is an address: download it first")
+    if Path(text).suffix.lower() in VIDEO or (text.isdecimal() and not Path(text).exists()):
+        raise InputError(text, "videos and cameras are not read yet")
+    return Path(text)
+
+
+def known_people(
+    inputs: list[ImageInput], box: list[str] | None, boxes: Path | None
+) -> tuple[list[Detections | None], list[int]]:
+    """The boxes of each input, None where they are to be found, and its image id."""
+    if boxes is None:
+        given = Detections.from_boxes([parse_box(text) for text in box]) if box else None
+        return [given] * len(inputs), image_ids([each.path for each in inputs], [None] * len(inputs))
+    detections, ids, notes = detections_of_inputs(read_detections(boxes), boxes, inputs)
+    for line in notes:
+        note(line)
+    return detections, ids
+
+
+def parse_box(text: str) -> list[float]:
+    """x1, y1, x2, y2 of "x,y,w,h". Raises InputError."""
+    try:
+        values = np.array([float(v) for v in text.split(",")])
+    except ValueError:
+        values = np.zeros(0)
+    if len(values) != 4 or not (abs(values) < LARGEST_COORDINATE).all() or not (values[2:] > 0).all():
+        limit = f"{LARGEST_COORDINATE:.0f}"
+        raise InputError(f"--box {text}", f"must be x,y,w,h in pixels below {limit}, w and h above 0")
+    box: list[float] = xyxy_from_xywh(values).tolist()
+    return box
+
+
+def print_people(poses: ImagePoses, verbose: bool) -> None:
+    """A line per person, and with `verbose` one per keypoint."""
+    if not len(poses):
+        print(f"{poses.file}: no person found")
+    for number, person in enumerate(poses, start=1):
+        present = int(np.isfinite(person.keypoints[:, 0]).sum())
+        print(
+            f"{poses.file}: person {number}, score {person.score:.2f}, {present} of {len(person.keypoints)} keypoints"
+        )
+        if verbose:
+            for name, (x, y), score in zip(
+                poses.skeleton.keypoints, person.keypoints, person.keypoint_scores, strict=True
+            ):
+                place = f"{x:8.1f} {y:8.1f}" if np.isfinite(x) else f"{'absent':>17}"
+                print(f"  {name:16} {place}   {score:.2f}")
+
+
+def report_skipped(found: ImageInputs, skipped: Skipped, folder: Path) -> int:
+    """Say on standard error what has no result; the exit status."""
+    for each, count in skipped.boxes:
+        print(f"warning: {each.path}: skipped {count} boxes outside of the image", file=sys.stderr)
+    for each, reason in skipped.inputs:
+        print(f"{'warning: skipped ' if each.in_folder else 'error: '}{with_options(reason)}", file=sys.stderr)
+    in_folders = sum(each.in_folder for each, _ in skipped.inputs)
+    if in_folders:
+        total = sum(each.in_folder for each in found.inputs)
+        print(f"{in_folders} of {total} images in folders were skipped", file=sys.stderr)
     if found.heic:
-        print(f"{found.heic} pictures in HEIC were left out: convert them to JPEG", file=sys.stderr)
+        print(f"{found.heic} images in HEIC were left out: convert them to JPEG", file=sys.stderr)
     if found.results:
-        print(f"note: {found.results} pictures in {folder}, the folder of the results, were left out", file=sys.stderr)
+        note(f"{found.results} images in {folder}, the folder of the results, were left out")
+    if in_folders < len(skipped.inputs):
+        return 1
+    return SOME_SKIPPED if skipped.inputs or found.heic else 0
+
+
+def note(text: str) -> None:
+    """A note on standard error."""
+    print(f"note: {text}", file=sys.stderr)

@@ -2,65 +2,67 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
 
-from rich import progress as rich_progress
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 
 SECONDS_BETWEEN_LINES = 60.0
 
-T = TypeVar("T")
-Report = Callable[[str, int, int, float, float], None]
-"""What is done, how much of it, of how much, the loss, the share of the whole run (NaN where there is none)."""
-
 
 @contextmanager
-def training_progress() -> Iterator[Report]:
-    """A `Report` that shows how far a run is and how long it will take."""
+def show_progress(quiet: bool = False) -> Iterator[OnProgress]:
+    """An `on_progress` that shows how far the work is and how long it will take; `quiet` shows nothing."""
     console = Console(stderr=True)
-    if console.is_terminal:
-        with _bars(console) as report:
-            yield report
+    if quiet:
+        yield ignore_progress
+    elif console.is_terminal:
+        with _bars(console) as on_progress:
+            yield on_progress
     else:
         yield _lines(console)
 
 
 @contextmanager
-def _bars(console: Console) -> Iterator[Report]:
+def _bars(console: Console) -> Iterator[OnProgress]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.fields[more]}"), console=console) as progress:
+    with Bars(*columns, TextColumn("{task.fields[more]}"), console=console) as bars:
         tasks: dict[str, TaskID] = {}
-        left = _TimeLeft()
+        time_left = _TimeLeft()
 
-        def report(what: str, done: int, of: int, loss: float, work: float) -> None:
-            kind = what.partition(" ")[0]  # one bar for all epochs, one for all crops
+        def on_progress(at: Progress) -> None:
+            kind = at.stage.partition(" ")[0]  # one bar for all epochs, one for all crops
             if kind not in tasks:
-                tasks[kind] = progress.add_task(what, more="")
-            progress.update(tasks[kind], description=what, total=of, completed=done, more=_more(loss, left(work)))
+                tasks[kind] = bars.add_task(at.stage, more="")
+            more = _loss_and_time(at, time_left)
+            bars.update(tasks[kind], description=at.stage, total=at.total, completed=at.done, more=more)
 
-        yield report
+        yield on_progress
 
 
-def _lines(console: Console) -> Report:
+def _lines(console: Console) -> OnProgress:
     last = -math.inf
-    left = _TimeLeft()
+    time_left = _TimeLeft()
 
-    def report(what: str, done: int, of: int, loss: float, work: float) -> None:
+    def on_progress(at: Progress) -> None:
         nonlocal last
-        more = _more(loss, left(work))
-        if done == of or time.monotonic() - last > SECONDS_BETWEEN_LINES:
+        more = _loss_and_time(at, time_left)
+        if at.done == at.total or time.monotonic() - last > SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            console.print(f"{what}: {done} of {of}{more and ', '}{more}", highlight=False, soft_wrap=True)
+            line = f"{at.stage}: {at.done} of {at.total}{more and ', '}{more}"
+            console.print(line, highlight=False, soft_wrap=True)
 
-    return report
+    return on_progress
 
 
-def _more(loss: float, left: str) -> str:
-    return "" if math.isnan(loss) else f"loss {loss:.6f}{left and ', '}{left}"
+def _loss_and_time(at: Progress, time_left: "_TimeLeft") -> str:
+    left = "" if at.run_share is None else time_left(at.run_share)
+    return "" if at.loss is None else f"loss {at.loss:.6f}{left and ', '}{left}"
 
 
 class _TimeLeft:
@@ -70,8 +72,6 @@ class _TimeLeft:
         self.first: tuple[float, float] | None = None
 
     def __call__(self, work: float) -> str:
-        if math.isnan(work):
-            return ""
         now = time.monotonic()
         if self.first is None:
             self.first = (now, work)
@@ -80,16 +80,3 @@ class _TimeLeft:
             return ""
         seconds = (now - started) / (work - begun_with) * (1 - work)
         return f"{timedelta(seconds=round(seconds))} left"
-
-
-def track(items: Sequence[T], what: str, console: Console | None = None) -> Iterable[T]:
-    """The items, with a bar on a terminal where there are several; lines said on the same console stay above it."""
-    console = console or Console(stderr=True)
-    if len(items) < 2 or not console.is_terminal:
-        return items
-    return rich_progress.track(items, description=what, console=console)
-
-
-def say(console: Console, line: str) -> None:
-    """Print a line as it is, however long."""
-    console.print(line, soft_wrap=True, markup=False, emoji=False, highlight=False)

@@ -5,17 +5,25 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
-from hevitpose.files.runs import RunLog, differences, find_runs
+from hevitpose.training.run import RunLog, differences, find_runs
+from hevitpose.view.tables import MISSING, Table
 
-COLUMNS = ("run", "model", "data", "epochs", "input", "score", "best", "last", "hours")
-NAMES = ("run", "data", "score")
-"""Columns of names, which may be broken where the terminal is narrow; figures may not."""
+COLUMNS = {
+    "run": "{run}",
+    "model": "{model}",
+    "data": "{data}",
+    "epochs": "{epochs}",
+    "input": "{input}",
+    "score": "{score}",
+    "best (epoch)": "{best:.4g} ({at epoch})",
+    "last": "{last:.4g}",
+    "hours": "{hours:.2g}",
+}
+ALIGNMENT = "lllrrlrrr"
 WIDTH_OF_SETTINGS, WIDTH_OF_RUN = 28, 14
-"""Letters of the table of settings that its first column and each run take, about."""
+"""Approximate widths, in characters, of the first and of each other column of the table of settings."""
 EXAMPLES = """
 Examples:\n
   hevitpose runs\n
@@ -24,70 +32,53 @@ Examples:\n
 
 
 def runs(
-    folders: Annotated[
-        list[Path] | None, typer.Argument(help="Runs, or folders that hold runs.", show_default="runs")
-    ] = None,
+    folders: Annotated[list[Path] | None, typer.Argument(help="Runs, or folders of runs.", show_default="runs")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List training runs with their best scores, and the settings in which they differ."""
+    """List training runs with their best scores, and compare their settings."""
     found = find_runs(folders or [Path("runs")])
     rows = [summary(run) for run in found]
     different = differences(found)
     if as_json:
         print(json.dumps({"runs": rows, "differences": different}, indent=1))
         return
-    print_runs(rows)
-    if different:
-        print_settings([str(run.folder) for run in found], different)
+    console = Console()
+    console.print(run_table(rows).grid())
+    together = max(1, (console.width - WIDTH_OF_SETTINGS) // WIDTH_OF_RUN)
+    for start in range(0, len(found) if different else 0, together):
+        shown = slice(start, start + together)
+        values = [[name, *(_setting(name, v) for v in each[shown])] for name, each in different.items()]
+        header = ["setting", *(str(run.folder) for run in found[shown])]
+        console.print(Table(header, values, "l" * len(header)).grid())
 
 
-def summary(run: RunLog) -> dict[str, Any]:
-    """The line of one run."""
-    best, last = run.best or {}, run.history[-1] if run.history else {}
-    name = run.score or ""
+def summary(run: RunLog) -> dict[str, object]:
+    """The row of one run."""
+    best, last, name = run.best, run.history[-1] if run.history else None, run.score or ""
     return {
         "run": str(run.folder),
         "model": ":".join(filter(None, (run.recipe["model"], run.recipe.get("variant")))),
-        "data": run.data["name"],
+        "data": run.data.name,
         "epochs": f"{len(run.history)}/{run.recipe['epochs']}",
-        "input": last.get("size"),
+        "input": last and last.size,
         "score": name,
-        "best": best.get(name),
-        "at epoch": best.get("epoch"),
-        "last": last.get(name),
-        "loss": last.get("loss"),
+        "best": best and best.scores[name],
+        "at epoch": best and best.epoch,
+        "last": last and last.scores.get(name),
+        "loss": last and last.loss,
         "hours": run.hours,
     }
 
 
-def print_runs(rows: list[dict[str, Any]]) -> None:
-    """One row a run."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in COLUMNS:
-        table.add_column(name, overflow="fold", no_wrap=name not in NAMES)
-    for row in rows:
-        best = f"{_text(row['best'])} ({row['at epoch']})" if row["best"] is not None else "-"
-        texts = {name: _text(row[name]) for name in COLUMNS} | {"best": best, "hours": f"{row['hours']:.2g}"}
-        table.add_row(*texts.values())
-    table.caption = "best (at epoch)"
-    Console().print(table)
+def run_table(rows: list[dict[str, Any]]) -> Table:
+    """One row per run."""
+    table = Table.of(rows, COLUMNS, ALIGNMENT)
+    return Table(
+        table.header, [[MISSING if cell == "- (-)" else cell for cell in row] for row in table.rows], ALIGNMENT
+    )
 
 
-def print_settings(runs: list[str], settings: dict[str, list[Any]]) -> None:
-    """One row a setting and one column a run, as many runs below each other as fit."""
-    console = Console()
-    together = max(1, (console.width - WIDTH_OF_SETTINGS) // WIDTH_OF_RUN)
-    for start in range(0, len(runs), together):
-        shown = slice(start, start + together)
-        table = Table("setting", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for run in runs[shown]:
-            table.add_column(run, overflow="fold")
-        for name, values in settings.items():
-            table.add_row(name, *(sizes_text(v) if name == "input_sizes" and v else _text(v) for v in values[shown]))
-        console.print(table)
-
-
-def sizes_text(sizes: list[dict[str, Any]]) -> str:
+def sizes_text(sizes: list[dict[str, object]]) -> str:
     """Input sizes as `--size` takes them.
 
     >>> sizes_text([{"height": 128, "width": 128, "start": 0.0}, {"height": 256, "width": 192, "start": 0.5}])
@@ -100,7 +91,9 @@ def sizes_text(sizes: list[dict[str, Any]]) -> str:
     return ",".join(texts)
 
 
-def _text(value: object) -> str:
+def _setting(name: str, value: Any) -> str:
     if value is None:
-        return "-"
+        return MISSING
+    if name == "input_sizes" and value:
+        return sizes_text(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,17 +1,19 @@
 """`hevitpose submit`."""
 
-import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hevitpose.cli.progress import training_progress
+from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
-from hevitpose.files import atomic, servers
-from hevitpose.files.detections import read_detections
-from hevitpose.inference.evaluation import find_detected, find_piecewise, without_doubles
-from hevitpose.inference.network import DEFAULT, Runtime, keypoints_of, load_network
+from hevitpose.data.detections import read_detections
+from hevitpose.evaluation import submission
+from hevitpose.evaluation.predict import predict_in_detections, predict_piecewise
+from hevitpose.evaluation.score import apply_oks_nms
+from hevitpose.inference.backends import Runtime, RuntimeOptions
+from hevitpose.inference.network import DEFAULT, keypoints_of, load_network
+from hevitpose.io import atomic
 
 EXAMPLES = """
 Examples:\n
@@ -22,39 +24,35 @@ Examples:\n
 
 
 def submit(
-    data: Annotated[Path, typer.Option(help="COCO's file of pictures (.json), or MPII's annotations (.mat).")],
-    output: Annotated[Path, typer.Option(help="The file that the server takes: .zip for COCO, .mat for MPII.")],
-    root: Annotated[Path | None, typer.Option(help="Folder of the pictures, if not that of --data.")] = None,
-    boxes: Annotated[Path | None, typer.Option(help="COCO: detected boxes. MPII has boxes of its own.")] = None,
-    model: Annotated[
-        str, typer.Option(help="Weights that ship (for torch: hevitpose_t_people16), or a file.")
-    ] = DEFAULT,
-    runtime: Annotated[Runtime | None, typer.Option(help="ONNX Runtime unless the file says otherwise.")] = None,
-    flip_test: Annotated[bool, typer.Option(help="Average with the mirrored picture.")] = True,
-    batch_size: Annotated[int, typer.Option(min=1)] = 32,
-    device: Annotated[str, typer.Option(help="Of torch.")] = "cpu",
+    data: Annotated[Path, typer.Option(help="COCO's list of images (.json), or MPII's annotations (.mat).")],
+    output: Annotated[Path, typer.Option(help="File for the server: .zip for COCO, .mat for MPII.")],
+    root: Annotated[Path | None, typer.Option(help="Folder of the images (default: that of --data).")] = None,
+    boxes: Annotated[Path | None, typer.Option(help="Detected boxes, for COCO; MPII has its own.")] = None,
+    model: Annotated[str, typer.Option(help="Bundled weights, or a file (torch: hevitpose_t_people16).")] = DEFAULT,
+    runtime: Annotated[Runtime | None, typer.Option(help="Runtime (default: the one that the file is for).")] = None,
+    flip_test: Annotated[bool, typer.Option(help="Average with the mirrored image.")] = True,
+    batch_size: Annotated[int, typer.Option(min=1, help="Crops per call of the network.")] = 32,
+    device: Annotated[str, typer.Option(help="Device of the runtime torch.")] = "cpu",
 ) -> None:
-    """Write what the evaluation servers of COCO and MPII take, for the people whose labels they keep."""
+    """Write predictions on the test sets of COCO and MPII for their evaluation servers."""
     atomic.refuse_unwritable_file(output)
-    network, folder = load_network(model, runtime, device=device), root or data.parent
+    network, folder = load_network(model, RuntimeOptions(runtime, device=device)), root or data.parent
     notes: list[str] = []
-    with training_progress() as report:
-
-        def told(done: int, of: int) -> None:
-            report(data.stem, done, of, math.nan, math.nan)
-
+    with show_progress() as on_progress:
         if data.suffix == ".mat":
-            test = servers.read_mpii_test(data, folder)
-            found = find_piecewise(network, test.people, flip_test, batch_size, told)
-            servers.write_mpii_test(output, test, found.joints)
+            test = submission.read_mpii_test(data, folder)
+            found = predict_piecewise(network, test.people, flip_test, batch_size, on_progress)
+            submission.write_mpii_test(output, test, found.joints)
         else:
             if boxes is None:
-                raise InputError(data, "has no boxes: name those of a detector with --boxes")
-            people = servers.read_unlabelled_coco(data, folder)
+                raise InputError(data, "has no boxes: name those of a detector with `boxes`")
+            people = submission.read_unlabelled_coco(data, folder)
             keypoints_of(network, people)  # refused before the boxes are read
-            servers.refuse_coco_name(output)
+            submission.refuse_coco_name(output)
             detections = read_detections(boxes)
-            found, notes = find_detected(network, people, detections, boxes.name, flip_test, batch_size, told)
-            found = without_doubles(people, found, network, soft=False)
-            servers.write_coco_zip(output, people, found)
+            found, notes = predict_in_detections(
+                network, people, detections, boxes.name, flip_test, batch_size, on_progress
+            )
+            found = apply_oks_nms(people, found, network.config, soft=False)
+            submission.write_coco_zip(output, people, found)
     print(*(f"note: {note}" for note in notes), f"{output}: {len(found.scores)} people", sep="\n")

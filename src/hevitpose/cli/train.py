@@ -1,6 +1,5 @@
 """`hevitpose train`."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,145 +23,137 @@ Examples:\n
 
 def train(
     data: Annotated[
-        str | None, typer.Option(help="Folder of labelled pictures, TOML file that describes it, or people16.")
+        str | None, typer.Option(help="Folder of labelled images, TOML file that describes it, or people16.")
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="The network, t unless the recipe names one; with changes: t:shared_weights=false."),
+        typer.Option(help="Network, with its settings: t, t:shared_weights=false (default: the recipe's, or t)."),
     ] = None,
     recipe: Annotated[
         str,
         typer.Option(
-            help="The paper's for MPII (mpii, paper) or COCO (coco), MMPose's (mpii-mmpose, coco-mmpose), one for a "
-            "processor (people16); with a network: mpii/hrnet_w32, mpii/b-g222 (docs/training.md)."
+            help="Recipe: the paper's for MPII (mpii, paper) or COCO (coco), MMPose's (mpii-mmpose, coco-mmpose), "
+            "one for CPUs (people16); with a network: mpii/hrnet_w32, mpii/b-g222 (docs/training.md)."
         ),
     ] = "paper",
-    root: Annotated[Path | None, typer.Option(help="Folder of the data's files, if not that of the TOML file.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of the files (default: that of the TOML file).")] = None,
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, weights, log and curve.")] = Path("runs/train"),
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
-    rate: Annotated[float | None, typer.Option(min=1e-12, help="Learning rate instead of the recipe's.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs instead of the recipe's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Batch size instead of the recipe's.")] = None,
+    lr: Annotated[float | None, typer.Option(min=1e-12, help="Learning rate instead of the recipe's.")] = None,
     size: Annotated[
-        str | None, typer.Option(help="Input size: 256, 256x192 (height x width), or in turn 128,192@0.5,256@0.8.")
+        str | None, typer.Option(help="Input size: 256, 256x192 (height x width), or a schedule 128,192@0.5,256@0.8.")
     ] = None,
     codec: Annotated[
         Literal["edges", "msra", "dark", "udp"] | None,
-        typer.Option(help="How joints stand in heatmaps (docs/coordinates.md)."),
+        typer.Option(help="Codec between joints and heatmaps (docs/coordinates.md)."),
     ] = None,
-    sigma: Annotated[float | None, typer.Option(min=0.1, help="Of a joint's Gaussian, in heatmap cells.")] = None,
+    sigma: Annotated[float | None, typer.Option(min=0.1, help="Sigma of a joint's Gaussian, in heatmap cells.")] = None,
     half_body: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Share of views that show the upper or the lower body alone, as photos do."),
+        typer.Option(min=0, max=1, help="Probability of showing the upper or the lower body alone."),
     ] = None,
-    color: Annotated[
+    color_jitter: Annotated[
         float | None,
-        typer.Option(min=0, max=0.9, help="Change of brightness, saturation and gamma, at most: 0.3 is moderate."),
+        typer.Option(min=0, max=0.9, help="Largest change of brightness, saturation and gamma; 0.3 is moderate."),
     ] = None,
-    occlusion: Annotated[
+    cutout: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of views of which a rectangle is painted over.")
     ] = None,
-    grey: Annotated[float | None, typer.Option(min=0, max=1, help="Share of views in black and white.")] = None,
+    grey: Annotated[float | None, typer.Option(min=0, max=1, help="Probability of a black-and-white input.")] = None,
     shift: Annotated[
         float | None,
-        typer.Option(
-            min=0, max=1, help="Share of views whose box is shifted, by up to 0.16 of its size, as detectors err."
-        ),
+        typer.Option(min=0, max=1, help="Probability of shifting the box, by up to 0.16 of its size."),
     ] = None,
-    at_once: Annotated[
-        int | None, typer.Option(min=1, help="Persons in memory at a time; larger batches are accumulated.")
+    micro_batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Persons per forward pass; larger batches are accumulated.")
     ] = None,
-    crops: Annotated[
-        Path | None, typer.Option(help="Folder that keeps the cut people on disk: for sets larger than memory.")
-    ] = None,
+    crops: Annotated[Path | None, typer.Option(help="Folder for cached crops, for sets larger than memory.")] = None,
     patience: Annotated[
         int | None,
-        typer.Option(min=1, help="Stop after so many epochs without a better score of the first validation set."),
+        typer.Option(min=1, help="Stop after this many epochs without a better score on the first validation set."),
     ] = None,
     time_budget: Annotated[
-        str | None, typer.Option(help="As many epochs as fit into 90m or 8h, measured first; instead of --epochs.")
+        str | None, typer.Option(help="Time for the run (90m, 8h) instead of --epochs; the speed is measured first.")
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(help="Begin with trained weights, a file (.safetensors) or hevitpose_t_people16."),
+        typer.Option(help="Trained weights to start from: a file (.safetensors) or hevitpose_t_people16."),
     ] = None,
     imagenet: Annotated[
         Path | None,
         typer.Option(
-            help="Begin with timm's ImageNet weights (.safetensors): efficientvit_m0, m2, m4 for t, s, b; else those "
-            "of the network's backbone."
+            help="ImageNet weights of timm to start from (.safetensors): efficientvit_m0, m2, m4 for t, s, b; else "
+            "those of the network's backbone."
         ),
     ] = None,
     pretrained: Annotated[
-        bool, typer.Option("--pretrained", help="The same, fetched by timm; for networks with a backbone of timm's.")
+        bool,
+        typer.Option("--pretrained", help="Download ImageNet weights with timm, for a timm backbone."),
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Decides first weights, order and augmentation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, order and augmentation.")] = 0,
     device: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="The first GPU, else the processor.")
+        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device; auto is the first GPU, or the CPU.")
     ] = "auto",
     precision: Annotated[
-        Literal["auto", "bf16", "fp32"], typer.Option(help="bfloat16 where the device multiplies it itself.")
+        Literal["auto", "bf16", "fp32"],
+        typer.Option(help="Precision; auto is bfloat16 where the device has it."),
     ] = "auto",
-    compile: Annotated[bool, typer.Option(help="Compile the network first (torch.compile).")] = False,
-    resume: Annotated[bool, typer.Option(help="Go on with the run in --out, if it has begun.")] = False,
+    compile: Annotated[bool, typer.Option(help="Compile the network (torch.compile).")] = False,
+    resume: Annotated[bool, typer.Option(help="Continue the run in --out, if there is one.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Two steps and one evaluation of the recipe on made-up people; no --data.")
+        bool, typer.Option("--dry-run", help="Do two steps and one evaluation on made-up people, without --data.")
     ] = False,
 ) -> None:
     """Train a network on labelled people."""
     need("train")
-    from hevitpose.cli.progress import training_progress
-    from hevitpose.files.datasets import find_dataset
+    from hevitpose.cli.progress import show_progress
+    from hevitpose.data.find import find_dataset
     from hevitpose.training import dry_run as trial
     from hevitpose.training import recipes
     from hevitpose.training.budget import within_budget
-    from hevitpose.training.hardware import Hardware
-    from hevitpose.training.loop import train as run
-    from hevitpose.view.run_report import write_report
+    from hevitpose.training.fabric import Hardware, is_first_process
+    from hevitpose.training.loop import train as run_training
+    from hevitpose.training.run import read_scores
 
-    chosen = recipes.chosen(
+    chosen = recipes.make_recipe(
         recipe,
         model,
         size,
         codec=codec,
         sigma=sigma,
         half_body=half_body,
-        color=color,
-        occlusion=occlusion,
+        color_jitter=color_jitter,
+        cutout=cutout,
         grey=grey,
         shift=shift,
         epochs=epochs,
         batch_size=batch_size,
-        learning_rate=rate,
+        learning_rate=lr,
         patience=patience,
         weights=weights,
         imagenet=str(imagenet) if imagenet else recipes.TIMM if pretrained else None,
         seed=seed,
     )
-    hardware = Hardware(device, precision, compile, at_once, crops)
+    hardware = Hardware(device, precision, compile, micro_batch_size, crops)
     if dry_run == (data is not None):
-        raise InputError("--data", "a dry run makes up its own people" if dry_run else "say what to train on")
+        raise InputError("`data`", "a dry run makes up its own people" if dry_run else "name the data to train on")
     if dry_run or data is None:
         print(f"{recipe}: {trial.dry_run(chosen, recipes.skeleton_of(recipe), hardware)}")
         return
     dataset = find_dataset(data, root)
-    if not _rank():
+    if is_first_process():
         refuse_faults([*filter(None, (dataset.train,)), *dataset.validation], data)
         if not dataset.validation:
             print("no validation set: nothing will be scored", file=sys.stderr)
     if time_budget is not None:
-        chosen = within_budget(chosen, time_budget, dataset, out, hardware, resume, f"--time-budget {time_budget}")
-    with training_progress() as report:
-        history = run(chosen, dataset, out, hardware, resume, report)
-        if _rank():
-            return
-        scores = write_report(out, dataset, report)
-    print(*(f"{name}: {value}" for name, value in history[-1].items()), sep="\n")
-    for name, of_set in scores.items():
-        metric = of_set["metric"]
-        print(f"best weights, {name} {metric}: {of_set['scores'][metric]['mean']}")
+        chosen = within_budget(chosen, time_budget, dataset, out, hardware, resume, f"`time_budget={time_budget}`")
+    with show_progress() as on_progress:
+        history = run_training(chosen, dataset, out, hardware, resume, on_progress)
+    if not is_first_process():
+        return
+    for name, value in history[-1].to_json().items():
+        print(f"{name}: {value}")
+    for name, evaluation in read_scores(out).items():
+        print(f"best weights, {name} {evaluation.metric}: {evaluation.main}")
     print(f"everything is in {out} (docs/training.md)")
-
-
-def _rank() -> int:
-    """Of the processes of torchrun only the first one, 0, speaks."""
-    return int(os.environ.get("RANK", "0"))

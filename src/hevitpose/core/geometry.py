@@ -1,17 +1,18 @@
-"""Boxes, and the one affine between picture, crop and heatmap.
+"""Boxes, and the one affine between image, crop and heatmap.
 
-The alignment rule of the whole library: (x, y) = (0, 0) is the centre of the top left pixel, so that a picture W wide
+The alignment rule of the whole library: (x, y) = (0, 0) is the centre of the top left pixel, so that an image W wide
 reaches from x = -0.5 to W - 0.5, and so do a crop and a heatmap, each in units of its own pixels. Edges meet edges:
 
-    picture   | 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 |     x        = (x_cell + 0.5) * stride - 0.5
+    image   | 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 |     x        = (x_cell + 0.5) * stride - 0.5
     heatmap   |       0       |       1       |     x_cell   = (x + 0.5) / stride - 0.5
 
 Mirroring is then W - 1 - x at every resolution, and a flip test needs no shift. For weights that were trained otherwise
 crop and heatmap can also meet at their first pixels (x_cell = x / stride: SimpleBaseline, HRNet) or at the centres of
 the first and the last pixel (x_cell = x * (w - 1) / (W - 1): UDP).
 
-Boxes are (x1, y1, x2, y2), the edges in these units: the box of a whole picture is (-0.5, -0.5, W - 0.5, H - 0.5).
-COCO measures boxes from the picture's corner, so that xywh there is shifted by half a pixel here.
+Boxes are (x1, y1, x2, y2) measured from the corner of the image, as in COCO, torchvision and supervision: the box of a
+whole image is (0, 0, W, H). So the centre of the top left pixel, the keypoint (0, 0), lies at (0.5, 0.5) of a box. This
+half pixel is added and subtracted in this module only (`corner_frame`, `crop_matrix`).
 
 Every function takes arrays with any leading axes and returns new ones.
 """
@@ -22,30 +23,52 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+BOX_PADDING = 1.25
+"""A person's box is grown by this before it is cropped, in training and in prediction (HRNet, MMPose)."""
+STRIDE = 4
+"""Input pixels per heatmap cell, for every network here."""
+INPUT_MULTIPLE = 32
+"""Both sides of an input are multiples of this: 16 for the stages, and whole windows of the spatial reductions."""
 Alignment = Literal["edges", "first pixels", "pixel centers"]
 
 
 def xyxy_from_xywh(boxes_xywh: ArrayLike) -> Floats:
-    """COCO boxes (..., 4) of corner, width and height to boxes by their edges.
+    """COCO's boxes (..., 4) of corner, width and height as boxes of two corners.
 
-    >>> xyxy_from_xywh([0, 0, 100, 50])
-    array([-0.5, -0.5, 99.5, 49.5])
+    >>> xyxy_from_xywh([10, 20, 100, 50])
+    array([ 10.,  20., 110.,  70.])
     """
     boxes = np.asarray(boxes_xywh, dtype=np.float64)
-    corner = boxes[..., :2] - 0.5
-    return np.concatenate([corner, corner + boxes[..., 2:]], axis=-1)
+    return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
 
 
 def xywh_from_xyxy(boxes: ArrayLike) -> Floats:
     """The inverse of `xyxy_from_xywh`."""
     boxes = np.asarray(boxes, dtype=np.float64)
-    return np.concatenate([boxes[..., :2] + 0.5, boxes[..., 2:] - boxes[..., :2]], axis=-1)
+    return np.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
 
 
-def box_of_picture(size_hw: tuple[int, int]) -> Floats:
-    """The box (4,) that is the whole picture."""
+def corner_frame(points: ArrayLike) -> Floats:
+    """Keypoints (..., 2), which count from the centre of the first pixel, as boxes count: from its corner."""
+    return np.asarray(points, dtype=np.float64) + 0.5
+
+
+def image_box(size_hw: tuple[int, int]) -> Floats:
+    """The box (4,) of the whole image."""
     height, width = size_hw
-    return np.array([-0.5, -0.5, width - 0.5, height - 0.5])
+    return np.array([0.0, 0.0, width, height])
+
+
+def keypoint_extent(points: ArrayLike) -> Floats:
+    """The smallest box (4,) that holds the keypoints (K, 2)."""
+    points = corner_frame(points)
+    return np.concatenate([points.min(axis=0), points.max(axis=0)])
+
+
+def in_box(points: ArrayLike, boxes: ArrayLike) -> NDArray[np.bool_]:
+    """Which keypoints (..., K, 2) lie in their box (..., 4), its edges included: (..., K)."""
+    points, boxes = corner_frame(points), np.asarray(boxes, dtype=np.float64)[..., None, :]
+    return np.asarray(((points >= boxes[..., :2]) & (points <= boxes[..., 2:])).all(axis=-1))
 
 
 def box_from_center(centers: ArrayLike, sizes_wh: ArrayLike) -> Floats:
@@ -67,9 +90,9 @@ def crop_box(boxes: ArrayLike, padding: float, aspect: float) -> Floats:
 def crop_matrix(
     boxes: ArrayLike, size_hw: tuple[int, int], rotation_deg: ArrayLike = 0.0, mirrored: ArrayLike = False
 ) -> Floats:
-    """Affine matrices (..., 2, 3) from picture pixels to the pixels of a crop of `size_hw`.
+    """Affine matrices (..., 2, 3) from image pixels to the pixels of a crop of `size_hw`.
 
-    The box (..., 4), of the crop's aspect, fills the crop. `rotation_deg` turns the picture's content clockwise about
+    The box (..., 4), of the crop's aspect, fills the crop. `rotation_deg` turns the image's content clockwise about
     the box's centre; `mirrored` exchanges left and right after that.
     """
     boxes = np.asarray(boxes, dtype=np.float64)
@@ -79,7 +102,7 @@ def crop_matrix(
     sign = np.where(mirrored, -1.0, 1.0)
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     linear = np.stack([np.stack([sign * cos, -sign * sin], -1), np.stack([sin, cos], -1)], axis=-2)
-    center = (boxes[..., :2] + boxes[..., 2:]) / 2
+    center = (boxes[..., :2] + boxes[..., 2:]) / 2 - 0.5  # as pixels count
     crop_center = np.array([(width - 1) / 2, (height - 1) / 2])
     offset = crop_center - (linear @ center[..., None])[..., 0]
     return np.concatenate([linear, offset[..., None]], axis=-1)

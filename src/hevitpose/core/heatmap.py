@@ -102,7 +102,7 @@ def decode_cells(heatmaps: NDArray[np.floating], refine: Refinement = "quarter")
 
 
 def mirror(heatmaps: NDArray[np.floating], partners: Sequence[int]) -> NDArray[np.floating]:
-    """Heatmaps (..., K, h, w) of the mirrored picture as those of the picture, and the other way round."""
+    """Heatmaps (..., K, h, w) of the mirrored image as those of the image, and the other way round."""
     mirrored: NDArray[np.floating] = heatmaps[..., list(partners), :, ::-1]
     return mirrored
 

@@ -1,21 +1,19 @@
-"""Decoding inside the graph: what core/heatmap.py and core/geometry.py do to heatmaps, as ONNX nodes."""
+"""ONNX nodes that decode heatmaps as core/heatmap.py and core/geometry.py do."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from onnx import TensorProto
 
+from hevitpose.core.geometry import STRIDE
 from hevitpose.core.heatmap import BLUR_REACH, BLUR_SIGMA, Codec
 from hevitpose.export.graph import Graph
 
-STRIDE = 4
-"""Pixels of the crop in a heatmap's cell, for every network here."""
-
 
 def decode(graph: Graph, heatmaps: str, codec: Codec) -> tuple[str, str]:
-    """Joints (N, K, 2) in pixels of the crop (4h, 4w) and scores (N, K) in [0, 1] of heatmaps (N, K, h, w)."""
+    """Joints (N, K, 2) in pixels of the crop (4h, 4w) and scores (N, K) in [0, 1] from heatmaps (N, K, h, w)."""
     of_rows = graph.op("ReduceMax", heatmaps, graph.integers(3), keepdims=0)
-    y = graph.op("ArgMax", of_rows, axis=2, keepdims=1)  # of several highest cells the first, as NumPy's argmax
+    y = graph.op("ArgMax", of_rows, axis=2, keepdims=1)  # the first of several highest cells, as NumPy's argmax
     x = graph.op("ArgMax", graph.op("GatherND", heatmaps, y, batch_dims=2), axis=2, keepdims=1)
     peak = graph.op("Concat", x, y, axis=2)
     sides = graph.op("Gather", graph.op("Shape", heatmaps), graph.integers(3, 2))  # w, h
@@ -32,7 +30,7 @@ def decode(graph: Graph, heatmaps: str, codec: Codec) -> tuple[str, str]:
 
 
 def flip_average(graph: Graph, heatmaps: str, of_mirrored: str, partners: Sequence[int], codec: Codec) -> str:
-    """The flip test, `Codec.flip_average`."""
+    """The average of the flip test (N, K, h, w), as `Codec.flip_average`."""
     partners_of = graph.op("Gather", of_mirrored, graph.integers(*partners), axis=1)
     back = mirror(graph, partners_of, axis=3)
     if shift := codec.flip_shift:
@@ -43,13 +41,13 @@ def flip_average(graph: Graph, heatmaps: str, of_mirrored: str, partners: Sequen
 
 
 def mirror(graph: Graph, x: str, axis: int) -> str:
-    """The same array with one axis the other way round."""
+    """The array with one axis reversed."""
     last, before_first = graph.integers(-1), graph.integers(np.iinfo(np.int64).min)
     return graph.op("Slice", x, last, before_first, graph.integers(axis), graph.integers(-1))
 
 
 def _pixels(graph: Graph, cells: str, sides: str, codec: Codec) -> str:
-    """Cells (N, K, 2) to pixels of the crop (core/geometry.py)."""
+    """Cells (N, K, 2) to pixels of the crop."""
     if codec.alignment == "pixel centers":
         cells_across = graph.op("Cast", sides, to=TensorProto.FLOAT)
         gaps = graph.op("Sub", cells_across, graph.constant(1.0))
@@ -60,7 +58,7 @@ def _pixels(graph: Graph, cells: str, sides: str, codec: Codec) -> str:
 
 
 def _quarter(graph: Graph, heatmaps: str, x: str, y: str) -> str:
-    """A quarter towards the higher neighbour (N, K, 2)."""
+    """The offset (N, K, 2) of a quarter cell towards the higher neighbour."""
     slopes = np.zeros((3, 3, 2))
     slopes[[2, 0], 1, 0] = slopes[1, [2, 0], 1] = 1, -1
     around = graph.op("Reshape", _around(graph, heatmaps, x, y, 1), graph.integers(0, 0, 9))
@@ -69,7 +67,7 @@ def _quarter(graph: Graph, heatmaps: str, x: str, y: str) -> str:
 
 
 def _dark(graph: Graph, heatmaps: str, x: str, y: str) -> str:
-    """Newton's step (N, K, 2) to the maximum of the smoothed map's logarithm; 0 where there is none."""
+    """Newton's step (N, K, 2) to the maximum of the smoothed map's logarithm; 0 where it has none."""
     gaussian = np.exp(-(np.arange(-BLUR_REACH, BLUR_REACH + 1) ** 2) / (2 * BLUR_SIGMA**2))
     blur = np.stack([np.pad(gaussian, (row, 4 - row)) for row in range(5)])
     windows = _around(graph, heatmaps, x, y, BLUR_REACH + 2)
@@ -91,7 +89,7 @@ def _dark(graph: Graph, heatmaps: str, x: str, y: str) -> str:
 
 
 def _derivatives() -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """What the 5 x 5 values round a peak, x before y, are multiplied by for d/dx, d/dy, dxx, dyy and dxy (25, 5)."""
+    """Weights (25, 5) of the 5 x 5 cells around a peak, x before y, in d/dx, d/dy, dxx, dyy and dxy."""
     taps = np.zeros((5, 5, 5))
     taps[[3, 1], 2, 0] = taps[2, [3, 1], 1] = 1 / 2, -1 / 2
     taps[[4, 2, 0], 2, 2] = taps[2, [4, 2, 0], 3] = 1 / 4, -1 / 2, 1 / 4

@@ -1,9 +1,9 @@
-"""Modules of torch as ONNX nodes.
+"""ONNX nodes of torch modules.
 
-torch's own exporter takes minutes over a network of many small operations, and its graph has half as many nodes again.
-A module that is no torch module writes its nodes itself (`Emits`), beside its `forward`.
+Modules of our own that inference adds write their nodes themselves (`Emits`), next to their `forward`.
 """
 
+from collections.abc import Iterable
 from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hevitpose.export.graph import Graph
-from hevitpose.models.hevitpose import Residual, SqueezeExcite
+from hevitpose.models.hevitpose import Block, Downsampling, Residual, SqueezeExcite
 
 
 @runtime_checkable
 class Emits(Protocol):
-    """A module with an `emit` that says the same as its `forward`."""
+    """A module whose `emit` writes the nodes of its `forward`."""
 
     def emit(self, graph: Graph, x: str) -> str: ...
 
 
 def emit(graph: Graph, module: nn.Module, x: str) -> str:
-    """The nodes of a module, given the value `x`; the value that it returns. Raises TypeError where none are known."""
+    """Add the nodes of a module that takes the value `x`, and return its output. Raises TypeError for other modules."""
     match module:
         case Emits():
             return module.emit(graph, x)
-        case nn.Sequential():
-            return sequence(graph, module, x)
+        case nn.Sequential() | Block() | Downsampling():
+            return sequence(graph, module.children(), x)
         case nn.Conv1d() | nn.Conv2d() | nn.ConvTranspose2d():
             return convolution(graph, module, x)
         case nn.BatchNorm2d():
@@ -46,8 +46,8 @@ def emit(graph: Graph, module: nn.Module, x: str) -> str:
     raise TypeError(f"no ONNX nodes are known for {type(module).__name__}")
 
 
-def sequence(graph: Graph, modules: nn.Sequential, x: str) -> str:
-    """Module after module; zeros round a map are padding of the convolution that follows."""
+def sequence(graph: Graph, modules: Iterable[nn.Module], x: str) -> str:
+    """Modules in sequence; zero padding becomes that of the convolution after it."""
     pads = None
     for module in modules:
         if isinstance(module, nn.ZeroPad2d):
@@ -63,12 +63,12 @@ def sequence(graph: Graph, modules: nn.Sequential, x: str) -> str:
 def convolution(
     graph: Graph, conv: nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d, x: str, pads: list[int] | None = None
 ) -> str:
-    """A convolution, with `pads` (top, left, bottom, right) instead of its own padding."""
+    """A convolution; `pads` (top, left, bottom, right) replace its own padding."""
     scale = dict(conv.named_buffers()).get("weight_scale")
     weight = cast("NDArray[np.float32]", conv.weight.numpy())
     of_groups = weight.reshape(conv.groups, -1, *weight.shape[1:])
     if graph.compact and conv.groups > 1 and scale is None and (of_groups == of_groups[0]).all():
-        # In a file that is to be small, weights that all groups share are stored once.
+        # A compact file stores weights that all groups share once.
         parameters = [graph.op("Concat", *[graph.weight(of_groups[0])] * conv.groups, axis=0)]
     else:
         parameters = [graph.weight(weight, None if scale is None else scale.numpy())]
@@ -80,5 +80,5 @@ def convolution(
 
 
 def array(graph: Graph, tensor: Tensor) -> str:
-    """A constant of a tensor's numbers."""
+    """A tensor as a constant."""
     return graph.constant(tensor.detach().numpy())

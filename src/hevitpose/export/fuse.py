@@ -1,7 +1,7 @@
-"""A trained network in the form in which it predicts: the same function in fewer and faster operations.
+"""Fusion of a trained network for inference: the same function in fewer and faster operations.
 
-Each step rewrites one kind of part; benchmarks/fusion.py measures each alone. A weight that is folded is the one that
-was trained times a scale, which its module keeps as `weight_scale`: a file can then store what was trained.
+Each step rewrites one kind of layer; benchmarks/fusion.py measures each alone. A folded weight is the trained one times
+a scale, which its module keeps as `weight_scale`, so that a file can store the trained one.
 """
 
 import copy
@@ -11,12 +11,12 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from hevitpose.export.forms import Affine, ChannelMajorAttention, Upsampling
+from hevitpose.export.fused_modules import Affine, ChannelMajorAttention, Upsampling
 from hevitpose.models.hevitpose import CGSRAttention, Residual
 
 
 def fuse(model: nn.Module) -> nn.Module:
-    """A copy of the network, in evaluation mode, as it predicts. What no step knows stays as it is."""
+    """A fused copy of the network, in evaluation mode. Layers that no step recognizes stay unchanged."""
     fused = copy.deepcopy(model).eval().requires_grad_(False)
     for step in STEPS.values():
         step(fused)
@@ -24,7 +24,7 @@ def fuse(model: nn.Module) -> nn.Module:
 
 
 def split_transposed_convolutions(model: nn.Module) -> None:
-    """Each transposed convolution of a sequence, with those after it that look at one place at a time, by phases."""
+    """Split each transposed convolution, with the pointwise layers after it, into phases (`Upsampling`)."""
     for sequence in sequences(model):
         layers = list(sequence)
         for i in reversed(range(len(layers))):
@@ -36,7 +36,7 @@ def split_transposed_convolutions(model: nn.Module) -> None:
 
 
 def absorb_identities(model: nn.Module) -> None:
-    """The input that is added to a depthwise convolution, as a tap of its kernel."""
+    """Make the residual input of a depthwise convolution a tap of its kernel."""
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             match list(child.branch.children()) if isinstance(child, Residual) else []:
@@ -48,14 +48,14 @@ def absorb_identities(model: nn.Module) -> None:
 
 
 def make_attention_channel_major(model: nn.Module) -> None:
-    """CGSR-MHA without transpositions."""
+    """Replace CGSR-MHA by its form without transpositions (`ChannelMajorAttention`)."""
     for module in model.modules():
         if isinstance(module, Residual) and isinstance(module.branch, CGSRAttention):
             module.branch = ChannelMajorAttention(module.branch)
 
 
 def fold_batch_norms(model: nn.Module) -> None:
-    """Each convolution of a sequence with the batch norm after it; elsewhere a batch norm becomes scale and shift."""
+    """Fold batch norms into the convolutions before them; other batch norms become a scale and shift."""
     for sequence in sequences(model):
         for i in reversed(range(len(sequence) - 1)):
             conv, norm = sequence[i], sequence[i + 1]
@@ -74,11 +74,11 @@ STEPS: dict[str, Callable[[nn.Module], None]] = {
     "attention channel-major": make_attention_channel_major,
     "batch norms folded": fold_batch_norms,
 }
-"""In this order: each looks for what those after it change."""
+"""In the order in which they are applied: each looks for layers that later ones change."""
 
 
 def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """A convolution that includes the batch norm after it."""
+    """A convolution with the batch norm after it folded in."""
     folded = copy.deepcopy(conv)
     scale, shift = scale_and_shift(norm)
     folded.bias = nn.Parameter(shift if conv.bias is None else shift + conv.bias * scale, requires_grad=False)
@@ -88,7 +88,7 @@ def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
 
 
 def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """What a batch norm does to each channel (C,) when it predicts."""
+    """Scale (C,) and shift (C,) of a batch norm in evaluation mode."""
     scale = norm.weight / (cast("Tensor", norm.running_var) + norm.eps).sqrt()
     return scale, norm.bias - cast("Tensor", norm.running_mean) * scale
 
@@ -98,7 +98,7 @@ def sequences(model: nn.Module) -> list[nn.Sequential]:
 
 
 def doubles(deconv: nn.ConvTranspose2d) -> bool:
-    """Whether it is one that `Upsampling` can stand for."""
+    """Whether `Upsampling` can replace it."""
     shape = (deconv.kernel_size, deconv.stride, deconv.padding, deconv.output_padding, deconv.dilation, deconv.groups)
     return shape == ((4, 4), (2, 2), (1, 1), (0, 0), (1, 1), 1)
 

@@ -1,4 +1,4 @@
-"""An ONNX graph while it is being built."""
+"""A builder of ONNX graphs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,13 +8,16 @@ import onnx
 from numpy.typing import ArrayLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from hevitpose.models.weights import LARGE
+from hevitpose.models.weights import MIN_ROUNDED_SIZE
 
 OPSET = 18
 
 
 class Graph:
-    """Nodes and constants. Each of its functions returns the name of the value that it adds."""
+    """The nodes and constants of a graph. Methods that add a value return its name.
+
+    `compact` stores large weights as float16 or int8 where that loses nothing.
+    """
 
     def __init__(self, compact: bool = True) -> None:
         self.compact = compact
@@ -23,7 +26,7 @@ class Graph:
         self._names: dict[tuple[Any, ...], str] = {}
 
     def constant(self, value: ArrayLike, dtype: type[np.generic] = np.float32) -> str:
-        """A constant array; the same array twice is one."""
+        """A constant array; equal arrays are stored once."""
         array = np.asarray(value, dtype=dtype)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._names:
@@ -35,15 +38,16 @@ class Graph:
         return self.constant(values, np.int64)
 
     def weight(self, weight: NDArray[np.float32], scale: NDArray[np.float32] | None = None) -> str:
-        """A weight; with `compact` a large one whose numbers were rounded, before its scale, is stored as they were.
+        """A weight, which may be the product of a rounded weight and a `scale` of the same number of axes.
 
-        A runtime casts and scales it once, when it loads the file, unless it is told to run the graph as it is.
+        With `compact`, a large weight is stored as the float16 or int8 values that it was rounded to. Runtimes cast and
+        scale it once, when they load the file, unless their graph optimization is off.
         """
-        if not self.compact or weight.size < LARGE:
+        if not self.compact or weight.size < MIN_ROUNDED_SIZE:
             return self.constant(weight)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             trained = weight if scale is None else np.where(scale == 0, 0, weight / scale)
-            of_channels = as_int8(weight)  # those of a batch norm scale the steps
+            of_channels = as_int8(weight)  # the scale of a batch norm is part of the steps
             rounded = of_channels or as_int8(trained) or as_half(trained)
         if rounded is None:
             return self.constant(weight)
@@ -54,18 +58,21 @@ class Graph:
         return stored
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """A node of one output."""
+        """Add a node with one output."""
         return self.ops(kind, *inputs, outputs=1, **attributes)[0]
 
     def ops(self, kind: str, *inputs: str, outputs: int, **attributes: Any) -> list[str]:
-        """A node of several outputs."""
+        """Add a node with several outputs."""
         name = f"{kind.lower()}_{len(self.nodes)}"
         names = [name] if outputs == 1 else [f"{name}_{i}" for i in range(outputs)]
         self.nodes.append(helper.make_node(kind, list(inputs), names, name, **attributes))
         return names
 
     def splice(self, nodes: Sequence[onnx.NodeProto], names: Mapping[str, str]) -> dict[str, str]:
-        """Nodes of another graph, its inputs and constants called `names` here; what all its values are called."""
+        """Add the nodes of another graph, given the `names` here of its inputs and constants.
+
+        Returns the names here of all its values.
+        """
         known = {"": "", **names}
         for node in nodes:
             known |= {output: f"spliced_{output}" for output in node.output}
@@ -78,7 +85,7 @@ class Graph:
         return known
 
     def rename(self, value: str, name: str) -> None:
-        """Give a value its name."""
+        """Rename a value."""
         for node in self.nodes:
             for names in (node.input, node.output):
                 names[:] = [name if each == value else each for each in names]
@@ -86,27 +93,26 @@ class Graph:
     def model(
         self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto], name: str
     ) -> onnx.ModelProto:
-        """The graph as a file holds it. Raises onnx.checker.ValidationError."""
+        """The graph as an ONNX model. Raises onnx.checker.ValidationError."""
         constants = [numpy_helper.from_array(array, name) for name, array in self.constants.items()]
         graph = helper.make_graph(self.nodes, name, inputs, outputs, constants)
         model = helper.make_model(graph, producer_name="hevitpose", opset_imports=[helper.make_opsetid("", OPSET)])
-        model.ir_version = 8  # the one of opset 18: a newer one would shut out runtimes for nothing
+        model.ir_version = 8  # that of opset 18; a newer one would only exclude older runtimes
         onnx.checker.check_model(model, full_check=True)
         return model
 
 
 def as_half(weight: NDArray[np.float32]) -> tuple[NDArray[np.float16], None] | None:
-    """The float16 numbers of which a weight consists, without steps; None where it does not."""
+    """The float16 values of a weight that was rounded to them, and no steps; None for other weights."""
     half = weight.astype(np.float16)
     return (half, None) if np.allclose(half, weight, rtol=1e-6, atol=1e-9) else None
 
 
 def as_int8(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
-    """The whole numbers from -127 to 127, and the step of each output channel (o, 1, ...), of which a weight (o, ...)
-    is the product; None where it is not.
+    """Integers from -127 to 127 and a step for each output channel (o, 1, ...) whose product is the weight (o, ...).
 
-    A part of a rounded weight may lack its channel's largest number, so that the step is that of any number of steps.
-    Of a projection that torch's exporter has turned, (i, o), the steps are of its columns.
+    None for a weight that was not rounded so. A part of a rounded weight may lack its channel's largest value, so that
+    every possible step is tried. In projections that torch's exporter has transposed, (i, o), each column has a step.
     """
     found = _of_rows(weight)
     if found is None and weight.ndim == 2 and (turned := _of_rows(weight.T)):
@@ -115,7 +121,7 @@ def as_int8(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.f
 
 
 def _of_rows(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
-    if weight.ndim < 2 or weight[0].size < 9:  # of the few numbers of a channel many are some step apart
+    if weight.ndim < 2 or weight[0].size < 9:  # a channel of few values fits some step by chance
         return None
     numbers = np.zeros(weight.shape, dtype=np.int8)
     steps = np.ones((len(weight), *[1] * (weight.ndim - 1)), dtype=np.float32)

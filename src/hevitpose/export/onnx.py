@@ -1,4 +1,4 @@
-"""A network as one graph: 8-bit crops in; joints in pixels of the crop, their scores, and heatmaps out."""
+"""A network as one ONNX graph: 8-bit crops in; joints in pixels of the crop, their scores, and heatmaps out."""
 
 import json
 from importlib.metadata import version
@@ -7,7 +7,7 @@ import onnx
 from onnx import TensorProto, helper
 from torch import nn
 
-from hevitpose.core.facts import KEY, Facts
+from hevitpose.core.model_config import KEY, ModelConfig
 from hevitpose.export.decode import decode, flip_average, mirror
 from hevitpose.export.emit import emit
 from hevitpose.export.graph import Graph
@@ -18,23 +18,23 @@ from hevitpose.models.input import MEAN, STD
 OUTPUTS = ("keypoints", "scores", "heatmaps")
 
 
-def to_onnx(model: nn.Module, facts: Facts, compact: bool = True) -> onnx.ModelProto:
-    """The graph of a fused network, for any batch and sides that are multiples of 32, its facts in the metadata.
+def to_onnx(model: nn.Module, config: ModelConfig, compact: bool = True) -> onnx.ModelProto:
+    """The graph of a fused network, for any batch and sides that are multiples of 32, with its config in the metadata.
 
-    `compact`: weights that lose nothing by it are stored as float16 or int8.
+    `compact` stores weights that were rounded to float16 or int8 as such.
     """
-    graph, k = Graph(compact), facts.skeleton.num_keypoints
+    graph, k = Graph(compact), config.skeleton.num_keypoints
     pixels = graph.op("Transpose", "crops", perm=[0, 3, 1, 2])
-    if facts.flip_test:
+    if config.flip_test:
         pixels = graph.op("Concat", pixels, mirror(graph, pixels, axis=3), axis=0)
     mean, deviation = (graph.constant([[[255 * value]] for value in values]) for values in (MEAN, STD))
     numbers = graph.op("Cast", pixels, to=TensorProto.FLOAT)
     normal = graph.op("Div", graph.op("Sub", numbers, mean), deviation)
     heatmaps = network(graph, model, normal)
-    if facts.flip_test:
+    if config.flip_test:
         heatmaps, of_mirrored = graph.ops("Split", heatmaps, outputs=2, axis=0, num_outputs=2)
-        heatmaps = flip_average(graph, heatmaps, of_mirrored, facts.skeleton.mirror, facts.codec)
-    keypoints, scores = decode(graph, heatmaps, facts.codec)
+        heatmaps = flip_average(graph, heatmaps, of_mirrored, config.skeleton.mirror, config.codec)
+    keypoints, scores = decode(graph, heatmaps, config.codec)
     for value, name in zip((keypoints, scores, heatmaps), OUTPUTS, strict=True):
         graph.rename(value, name)
     shapes: list[list[int | str]] = [[2], [], ["height / 4", "width / 4"]]
@@ -44,15 +44,15 @@ def to_onnx(model: nn.Module, facts: Facts, compact: bool = True) -> onnx.ModelP
             helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", k, *rest])
             for name, rest in zip(OUTPUTS, shapes, strict=True)
         ],
-        name=facts.architecture,
+        name=config.architecture,
     )
-    add_metadata(proto, KEY, json.dumps(facts.to_json()))
+    add_metadata(proto, KEY, json.dumps(config.to_json()))
     add_metadata(proto, f"{KEY}.version", version("hevitpose"))
     return proto
 
 
 def network(graph: Graph, model: nn.Module, x: str) -> str:
-    """The heatmaps of a network, from normalised RGB (N, 3, H, W)."""
+    """Add the nodes of a network that takes normalised RGB `x` (N, 3, H, W), and return its heatmaps."""
     if not isinstance(model, HEViTPose):
         return trace(graph, model, x)
     for part in (model.embedding, *model.stages, model.head):

@@ -1,9 +1,11 @@
-"""Dense convolutions in 8 bits; the file is written only when what that costs is measured and small."""
+"""Export with dense convolutions in 8 bits, written only if the file scores nearly as well as the float network."""
 
 import json
 import logging
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +16,21 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.person import LabelledPeople
+from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.model_config import ModelConfig
+from hevitpose.data.crops import cut_people
+from hevitpose.evaluation.predict import predict_in_label_boxes
+from hevitpose.evaluation.score import Evaluation, score
+from hevitpose.export.checked import Parity, compare, crops_of, onnx_path, opened, reference, with_flip_test
 from hevitpose.export.fuse import fuse
 from hevitpose.export.onnx import add_metadata, to_onnx
-from hevitpose.export.write import Parity, compare, loader, publish, reference, writer
-from hevitpose.files.crops import cut_people
-from hevitpose.files.datasets import Metric
-from hevitpose.inference.evaluation import find_labelled, score
-from hevitpose.inference.network import load_network
-from hevitpose.models.weights import LARGE, load_model
+from hevitpose.inference.inputs import Source
+from hevitpose.inference.network import find_weights, load_network
+from hevitpose.io import atomic
+from hevitpose.metrics.names import Metric
+from hevitpose.models.weights import MIN_ROUNDED_SIZE, load_model
 
-NARROWEST = 64
+MIN_CHANNELS = 64
 """Convolutions of fewer channels, in or out, stay float."""
 CALIBRATION_CROPS = 64
 MAX_LOSS = 0.5
@@ -45,7 +51,7 @@ OPTIONS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Int8:
-    """What 8 bits cost: the `difference` from torch, and the two scores in percent on so many `persons` of `data`."""
+    """What 8 bits cost: the `difference` from torch, and both scores in percent on the `persons` of `data`."""
 
     difference: Parity
     calibration: str
@@ -59,71 +65,89 @@ class Int8:
 
 
 def export_int8(
-    weights: Path,
-    path: Path,
-    crops: NDArray[np.uint8],
+    weights: str | PathLike[str],
+    output: str | PathLike[str],
+    *,
+    images: Iterable[Source],
     calibration: LabelledPeople,
     labelled: LabelledPeople,
     metric: Metric,
     max_loss: float = MAX_LOSS,
     flip_test: bool = False,
 ) -> Int8:
-    """Write the network of a safetensors file as `path` (.onnx or .xml), its dense convolutions in 8 bits.
+    """Write a network as ONNX with its dense convolutions in 8 bits, and return what that costs.
 
-    Ranges of values are averages over crops of `calibration`. The file and the same graph in float32 are scored on
-    `labelled`, with the flip test, and compared on `crops` (7 or more, H, W, 3). Raises InputError, and writes nothing,
-    where more than `max_loss` points are lost.
+    Args:
+        weights: A .safetensors file, or the name of bundled weights.
+        output: The .onnx file to write.
+        images: Images, or folders of them, on which the file is compared with torch.
+        calibration: People; the ranges of activations are averages over 64 of their crops.
+        labelled: People on whom the file and the same graph in float32 are scored, with the flip test.
+        metric: Metric of that score.
+        max_loss: Points of the score that may be lost.
+        flip_test: Average with the mirrored crop, inside the graph.
+
+    Raises InputError, and writes nothing, where more is lost or an input is unusable.
     """
-    model, facts = load_model(weights)
-    facts = replace(facts, flip_test=flip_test)
-    exact = to_onnx(fuse(model), facts, compact=False)
+    path = onnx_path(output)
+    model, config = load_model(find_weights(weights, "torch"))
+    config = with_flip_test(config, flip_test)
+    crops = crops_of(images, config.input_size)
+    exact = to_onnx(fuse(model), config, compact=False)
     nodes = in_eight_bits(exact)
     if not nodes:
-        raise InputError(path, f"not written: no convolution has the {NARROWEST} channels that 8 bits are worth")
-    chosen = calibration.subset(spread(len(calibration), CALIBRATION_CROPS))
-    proto = quantized(exact, cut_people(chosen, facts.input_size, facts.padding).pixels, nodes)
-    seen = cut_people(labelled, facts.input_size, facts.padding)
-    with tempfile.TemporaryDirectory() as drafts, tempfile.TemporaryDirectory() as floats:
-        scores = []
-        for folder, graph in ((floats, exact), (drafts, proto)):
-            draft = Path(folder, path.name)
-            writer(path)(graph, draft)
-            found = find_labelled(load_network(draft), labelled, seen, True, BATCH)
-            scores.append(score(labelled, found, metric))
-        exact_score, int8_score = (round(each.main, 3) for each in scores)
-        lost = exact_score - int8_score
-        if not lost <= max_loss:
-            of = f"{scores[0].metric} on {labelled.name}"
-            raise InputError(path, f"not written: 8 bits cost {lost:.2f} points of {of}, more than {max_loss:g}")
-        difference = compare(loader(path)(draft)[0], reference(model.eval(), facts), facts, crops)
-        cost = Int8(
-            difference,
-            calibration.name,
-            len(chosen),
-            labelled.name,
-            scores[0].metric,
-            scores[0].persons,
-            exact_score,
-            int8_score,
+        raise InputError(
+            path, f"not written: no convolution has the {MIN_CHANNELS} channels that 8 bits need to pay off"
         )
-        add_metadata(proto, INT8, json.dumps(asdict(cost)))
-        writer(path)(proto, draft)
-        publish(Path(drafts), path)
+    chosen = calibration.subset(spread(len(calibration), CALIBRATION_CROPS))
+    proto = quantized(exact, cut_people(chosen, config.input_size, config.padding).pixels, nodes)
+    evaluations = scores_of((exact, proto), labelled, metric, config)
+    exact_score, int8_score = (round(each.main, 3) for each in evaluations)
+    if not exact_score - int8_score <= max_loss:
+        lost = f"{exact_score - int8_score:.2f} points of {evaluations[0].metric} on {labelled.name}"
+        raise InputError(path, f"not written: 8 bits cost {lost}, more than {max_loss:g}")
+    cost = Int8(
+        compare(opened(proto), reference(model.eval(), config), config, crops),
+        calibration.name,
+        len(chosen),
+        labelled.name,
+        evaluations[0].metric,
+        evaluations[0].persons,
+        exact_score,
+        int8_score,
+    )
+    add_metadata(proto, INT8, json.dumps(asdict(cost)))
+    atomic.write(path, proto.SerializeToString())
     return cost
 
 
+def scores_of(
+    graphs: Iterable[onnx.ModelProto], labelled: LabelledPeople, metric: Metric, config: ModelConfig
+) -> list[Evaluation]:
+    """Each graph's scores in the boxes of the labels, with the flip test."""
+    crops = cut_people(labelled, config.input_size, config.padding)
+    evaluations = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, graph in enumerate(graphs):
+            draft = Path(folder, f"{number}.onnx")
+            onnx.save(graph, draft)
+            found = predict_in_label_boxes(load_network(draft), labelled, crops, True, BATCH)
+            evaluations.append(score(labelled, found, metric))
+    return evaluations
+
+
 def spread(count: int, wanted: int) -> NDArray[np.int64]:
-    """At most so many indices, evenly spread."""
+    """At most `wanted` of `count` indices, evenly spaced."""
     return np.unique(np.linspace(0, count - 1, min(count, wanted)).astype(np.int64))
 
 
 def quantized(exact: onnx.ModelProto, crops: NDArray[np.uint8], nodes: list[str], **options: Any) -> onnx.ModelProto:
-    """The graph with these nodes in 8 bits, ranges averaged over `crops`, other weights in float16.
+    """The graph with these nodes in 8 bits, ranges averaged over `crops` (N, H, W, 3), other weights in float16.
 
-    Activations are unsigned, weights symmetric, each output channel with its own scale. Weights have 7 bits: without
-    VNNI a processor adds products in pairs of 16 bits, which overflow where both factors have 8 (projections of tokens
-    then err six times as much); where nothing overflows the eighth bit gains nothing. `options`: instead of those
-    here, as `quantize_static` of ONNX Runtime has them.
+    Activations are unsigned; weights are symmetric with a scale for each output channel. Weights have 7 bits: without
+    VNNI, processors add products in pairs of 16 bits, which overflow where both factors have 8 (errors of token
+    projections grow sixfold); where nothing overflows, the eighth bit gains nothing. `options` override those of
+    ONNX Runtime's `quantize_static`.
     """
     with tempfile.TemporaryDirectory() as folder:
         source, draft = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
@@ -140,12 +164,11 @@ def quantized(exact: onnx.ModelProto, crops: NDArray[np.uint8], nodes: list[str]
 
 
 def in_eight_bits(proto: onnx.ModelProto) -> list[str]:
-    """The nodes that gain by 8 bits: wide dense convolutions of maps, depthwise ones between them, ReLUs behind both.
+    """The nodes that gain from 8 bits: wide dense convolutions of maps, depthwise ones between them, ReLUs behind both.
 
-    Float stays what gains nothing, as benchmarks/int8.py measures: attention, whose small products stand between norms
-    and softmax (those cannot be in 8 bits, and turning tokens to and fro costs what products gain), depthwise
-    convolutions between residual sums, and the stem. So does the last convolution: its outputs are the heatmaps, of
-    which 8 bits leave 256 values.
+    The rest gains nothing (benchmarks/int8.py) and stays float: the stem, depthwise convolutions between residual sums
+    and attention, where converting to and from norms and softmax costs what the small products gain. The last
+    convolution stays float as well: 8 bits would leave its heatmaps 256 values.
     """
     shapes = {tensor.name: tensor.dims for tensor in proto.graph.initializer}
     nodes: list[str] = []
@@ -153,7 +176,7 @@ def in_eight_bits(proto: onnx.ModelProto) -> list[str]:
     for node in proto.graph.node:
         if node.op_type == "Conv":
             outputs, inputs, *kernel = shapes[node.input[1]]
-            wide = min(outputs, inputs) >= NARROWEST
+            wide = min(outputs, inputs) >= MIN_CHANNELS
             if len(kernel) == 2 and (wide or (inputs == 1 and node.input[0] in activated)):
                 nodes.append(node.name)
                 convolved.add(node.output[0])
@@ -164,7 +187,7 @@ def in_eight_bits(proto: onnx.ModelProto) -> list[str]:
 
 
 class Batches:
-    """Crops one by one, as the calibration of ONNX Runtime reads them."""
+    """Crops one by one, in the form that ONNX Runtime's calibration reads."""
 
     def __init__(self, crops: NDArray[np.uint8]) -> None:
         self.rest = iter(crops)
@@ -175,9 +198,9 @@ class Batches:
 
 
 def store_as_half(proto: onnx.ModelProto) -> None:
-    """Large float32 constants as float16, which a runtime casts once: less is lost by it than by 8 bits elsewhere."""
+    """Store large float32 constants as float16, which a runtime casts once; this loses less than 8 bits elsewhere."""
     for i, tensor in reversed(list(enumerate(proto.graph.initializer))):
-        if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= LARGE:
+        if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= MIN_ROUNDED_SIZE:
             half = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), f"{tensor.name}_half")
             cast = helper.make_node("Cast", [half.name], [tensor.name], f"{tensor.name}_cast", to=TensorProto.FLOAT)
             proto.graph.node.insert(0, cast)

@@ -1,4 +1,4 @@
-"""A network of torch modules of others, followed by torch's own exporter."""
+"""ONNX nodes of any other network, by torch's exporter."""
 
 from typing import cast
 
@@ -7,16 +7,18 @@ from onnx import numpy_helper
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import nn
 
+from hevitpose.core.geometry import INPUT_MULTIPLE
 from hevitpose.export.graph import OPSET, Graph
-from hevitpose.models.hevitpose import SIZE_DIVISOR
 
 TRACED_SIZE = (192, 256)
-"""No map of the network is 1 wide at this size: a 1 would be taken for a constant, and the graph for this size only."""
+"""Large enough that no map is 1 wide, which torch would take for a constant and fix the graph's size."""
 
 
 def trace(graph: Graph, model: nn.Module, x: str) -> str:
-    """The nodes of a network in evaluation mode, given normalised RGB (N, 3, H, W); its heatmaps."""
-    sides = [SIZE_DIVISOR * torch.export.Dim(f"{name}_{SIZE_DIVISOR}", min=1, max=64) for name in ("height", "width")]
+    """Add the nodes of a network that takes normalised RGB `x` (N, 3, H, W), and return its heatmaps."""
+    sides = [
+        INPUT_MULTIPLE * torch.export.Dim(f"{name}_{INPUT_MULTIPLE}", min=1, max=64) for name in ("height", "width")
+    ]
     program = cast(
         "torch.onnx.ONNXProgram",
         torch.onnx.export(
@@ -24,7 +26,7 @@ def trace(graph: Graph, model: nn.Module, x: str) -> str:
             (torch.zeros(2, 3, *TRACED_SIZE),),
             dynamo=True,
             opset_version=OPSET,
-            input_names=["pictures"],
+            input_names=["images"],
             output_names=["heatmaps"],
             dynamic_shapes=[{0: torch.export.Dim("batch", min=1), 2: sides[0], 3: sides[1]}],
             verbose=False,
@@ -33,7 +35,7 @@ def trace(graph: Graph, model: nn.Module, x: str) -> str:
     ClearMetadataAndDocStringPass()(program.model)
     inner = program.model_proto.graph
     scales = {name: scale.numpy() for name, scale in model.named_buffers()}
-    names = {"pictures": x}
+    names = {"images": x}
     for tensor in inner.initializer:
         array, scale = numpy_helper.to_array(tensor), scales.get(f"{tensor.name}_scale")
         is_weight = array.dtype == "float32"

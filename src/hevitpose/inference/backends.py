@@ -1,118 +1,199 @@
-"""What runs a network: ONNX Runtime, OpenVINO or torch, behind one signature, each imported where it is used."""
+"""What runs a network: ONNX Runtime, OpenVINO or torch, each imported where it is used.
 
+The objects here can be pickled (they open their file again), used after a fork, and called by several threads at once.
+"""
+
+import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hevitpose.core.errors import InputError
-from hevitpose.core.facts import KEY, Facts, facts_from_metadata
+from hevitpose.core.errors import DeviceError, InputError, MissingExtraError
 from hevitpose.core.geometry import Floats
+from hevitpose.core.model_config import KEY
 
 if TYPE_CHECKING:
     import onnxruntime
     import openvino
     import torch
 
-Backend = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""RGB crops (N, H, W, 3) to heatmaps (N, K, h, w)."""
-Decoded = Callable[[NDArray[np.uint8]], tuple[Floats, Floats]]
-"""RGB crops (N, H, W, 3) to joints (N, K, 2) in crop pixels and scores (N, K), which a file's graph finds itself."""
-Run = Callable[[NDArray[np.uint8], Sequence[str]], list[NDArray[np.float32]]]
-"""RGB crops (N, H, W, 3) to the named outputs of a file: keypoints (N, K, 2), scores (N, K), heatmaps."""
+Runtime = Literal["onnx", "openvino", "torch"]
 OpenVINOPrecision = Literal["f32", "bf16"]
+HeatmapFn = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""RGB crops (N, H, W, 3) to heatmaps (N, K, h, w)."""
+KeypointFn = Callable[[NDArray[np.uint8]], tuple[Floats, Floats]]
+"""RGB crops (N, H, W, 3) to joints (N, K, 2) in crop pixels and scores (N, K)."""
 FRONTENDS = {".onnx": "onnx", ".xml": "ir", ".tflite": "tflite", ".pb": "tf"}
 """OpenVINO's readers, by suffix."""
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+"""ONNX Runtime's execution providers, by device."""
 
 
-def open_onnx(path: Path, threads: int | None = None, quick_start: bool = False) -> tuple[Run, Facts]:
-    """What an ONNX file that hevitpose exported gives, by ONNX Runtime. Raises InputError.
+@dataclass(frozen=True)
+class RuntimeOptions:
+    """How a network is run.
 
-    `threads`: within one call; all cores by default. With `quick_start` the graph is run as it is: loaded in a third
-    of the time, it takes half as long again for a crop, which pays for a few of them.
+    `runtime`: None takes the first that reads the file. `threads`: per call, None for all cores. `device`: "cpu", or
+    "cuda", "coreml" and "directml" in ONNX Runtime, or any of torch's. `optimize_graph=False`: ONNX Runtime loads the
+    file in a third of the time and needs half as long again per crop, which pays for an image or two.
     """
-    run, metadata = load_onnx(path, threads, quick_start)
-    return run, facts_from_metadata(metadata, path)
+
+    runtime: Runtime | None = None
+    threads: int | None = None
+    device: str = "cpu"
+    optimize_graph: bool = True
+
+    def __post_init__(self) -> None:
+        if self.runtime not in (None, "onnx", "openvino", "torch"):
+            raise InputError(f"`runtime={self.runtime}`", "must be onnx, openvino or torch")
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"`threads={self.threads}`", "must be 1 or more")
 
 
-def open_openvino(path: Path, threads: int | None = None) -> tuple[Run, Facts]:
-    """What an ONNX file or OpenVINO's .xml that hevitpose exported gives, by OpenVINO. Raises InputError."""
-    run, metadata = load_openvino(path, threads)
-    return run, facts_from_metadata(metadata, path)
+DEFAULT_OPTIONS = RuntimeOptions()
 
 
-def heatmaps_of(run: Run) -> Backend:
-    """The heatmaps alone."""
-    return lambda crops: run(crops, ["heatmaps"])[0]
+class Graph:
+    """A file in a runtime: called with RGB crops (N, H, W, 3) and names of outputs, it gives these outputs.
+
+    Subclasses open the file. The runtime's objects are opened again after pickling and in a forked process, whose
+    threads they do not have.
+    """
+
+    def __init__(self, path: Path, options: RuntimeOptions = DEFAULT_OPTIONS) -> None:
+        self.path, self.options = path, options
+        self._process = os.getpid()
+        self.metadata: Mapping[str, str] = self.open()
+
+    def __call__(self, crops: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[np.float32]]:
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self.open()
+        return self.run(np.ascontiguousarray(crops), names)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "options": self.options}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]  # the constructor opens the file
+
+    def open(self) -> Mapping[str, str]:
+        """Load the file and return its metadata. Raises InputError."""
+        raise NotImplementedError
+
+    def run(self, crops: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[np.float32]]:
+        """The named outputs."""
+        raise NotImplementedError
 
 
-def decoded_of(run: Run) -> Decoded:
-    """What the graph itself makes of its heatmaps; it does so whether asked or not."""
+class OnnxGraph(Graph):
+    """An ONNX file in ONNX Runtime, whose sessions may be called by many threads."""
 
-    def decoded(crops: NDArray[np.uint8]) -> tuple[Floats, Floats]:
-        joints, scores = run(crops, ["keypoints", "scores"])
-        return joints.astype(np.float64), scores.astype(np.float64)
+    def open(self) -> Mapping[str, str]:
+        self.session = onnx_session(self.path, self.options)
+        self.input_name = self.session.get_inputs()[0].name
+        return dict(self.session.get_modelmeta().custom_metadata_map)
 
-    return decoded
-
-
-def load_onnx(path: Path, threads: int | None = None, quick_start: bool = False) -> tuple[Run, Mapping[str, str]]:
-    """What ONNX Runtime makes of a file, and the file's metadata. Raises InputError where it cannot load it."""
-    session = onnx_session(path, threads, quick_start)
-    crops_name = session.get_inputs()[0].name
-
-    def run(crops: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[np.float32]]:
-        outputs: list[NDArray[np.float32]] = session.run(names, {crops_name: np.ascontiguousarray(crops)})
+    def run(self, crops: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[np.float32]]:
+        outputs: list[NDArray[np.float32]] = self.session.run(names, {self.input_name: crops})
         return outputs
 
-    return run, session.get_modelmeta().custom_metadata_map
 
+class OpenVINOGraph(Graph):
+    """An ONNX file or OpenVINO's .xml in OpenVINO, in float32; each thread has a request of its own."""
 
-def onnx_session(path: Path, threads: int | None = None, quick_start: bool = False) -> "onnxruntime.InferenceSession":
-    """A file in ONNX Runtime, on the processor. Raises InputError where it cannot load it."""
-    import onnxruntime
+    def open(self) -> Mapping[str, str]:
+        if self.options.device != "cpu":
+            raise DeviceError(f"`device={self.options.device}`", "OpenVINO runs on the processor here")
+        self.compiled, metadata = compile_openvino(self.path, self.options.threads)
+        self.requests = threading.local()
+        return metadata
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    if quick_start:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors have no public root
-        raise InputError(path, f"cannot be loaded as a network ({str(error).splitlines()[0]})") from error
-
-
-def load_openvino(path: Path, threads: int | None = None) -> tuple[Run, Mapping[str, str]]:
-    """What OpenVINO makes of a file, in float32, and the facts in the file's metadata.
-
-    Raises InputError where it cannot load it, or is not installed.
-    """
-    compiled, metadata = compile_openvino(path, threads)
-    request = compiled.create_infer_request()
-
-    def run(crops: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[np.float32]]:
-        outputs = request.infer({0: np.ascontiguousarray(crops)})
+    def run(self, crops: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[np.float32]]:
+        if not hasattr(self.requests, "own"):
+            self.requests.own = self.compiled.create_infer_request()
+        outputs = self.requests.own.infer({0: crops})
         return [outputs[name].copy() for name in names]
 
-    return run, metadata
+
+class Heatmaps:
+    """The heatmaps of a graph: a `HeatmapFn`."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self.graph(crops, ["heatmaps"])[0]
+
+
+class Keypoints:
+    """The keypoints that a graph decodes itself: a `KeypointFn`."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def __call__(self, crops: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+        joints, scores = self.graph(crops, ["keypoints", "scores"])
+        return joints.astype(np.float64), scores.astype(np.float64)
+
+
+class TorchHeatmaps:
+    """A torch network in evaluation mode, on the device where it is: a `HeatmapFn`."""
+
+    def __init__(self, model: "torch.nn.Module") -> None:
+        self.model = model
+
+    def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        import torch
+
+        from hevitpose.models.input import normalize
+
+        device = next(self.model.parameters()).device
+        with torch.inference_mode():
+            pixels = torch.from_numpy(np.ascontiguousarray(crops)).to(device).permute(0, 3, 1, 2)
+            heatmaps: NDArray[np.float32] = self.model(normalize(pixels)).float().cpu().numpy()
+        return heatmaps
+
+
+def onnx_session(path: Path, options: RuntimeOptions = DEFAULT_OPTIONS) -> "onnxruntime.InferenceSession":
+    """A file in ONNX Runtime. Raises InputError where it cannot be loaded, DeviceError where the device is absent."""
+    import onnxruntime
+
+    provider = PROVIDERS.get(options.device)
+    if provider not in onnxruntime.get_available_providers():
+        known = [device for device, name in PROVIDERS.items() if name in onnxruntime.get_available_providers()]
+        raise DeviceError(f"`device={options.device}`", f"this ONNX Runtime has {', '.join(known)}")
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 3
+    if options.threads is not None:
+        settings.intra_op_num_threads = options.threads
+    if not options.optimize_graph:
+        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        return onnxruntime.InferenceSession(path, settings, providers=[provider])
+    except Exception as error:  # ONNX Runtime's errors have no public root
+        raise InputError(path, f"cannot be loaded as a network ({str(error).splitlines()[0]})") from error
 
 
 def compile_openvino(
     path: Path, threads: int | None = None, precision: OpenVINOPrecision = "f32"
 ) -> tuple["openvino.CompiledModel", Mapping[str, str]]:
-    """A file in OpenVINO, on the processor, and the facts in its metadata.
-
-    Raises InputError where it cannot load it, or is not installed.
-    """
+    """A file in OpenVINO, on the processor, and its config as metadata. Raises InputError or MissingExtraError."""
     try:
         import openvino
         from openvino.frontend import FrontEndManager
     except ImportError as error:
-        raise InputError("openvino", 'is not installed: pip install "hevitpose[openvino]"') from error
+        raise MissingExtraError("openvino") from error
     settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = str(threads)
@@ -124,37 +205,3 @@ def compile_openvino(
         raise InputError(path, f"cannot be loaded as a network ({str(error).strip().splitlines()[-1]})") from error
     place = ["framework", KEY]  # where OpenVINO puts the metadata of an ONNX file
     return compiled, {KEY: model.get_rt_info(place).astype(str)} if model.has_rt_info(place) else {}
-
-
-def open_torch(path: Path, threads: int | None = None, device: str = "cpu") -> tuple[Backend, Facts]:
-    """The network of a safetensors file that hevitpose wrote, on `device`. Raises InputError."""
-    import torch
-
-    from hevitpose.models.weights import load_model
-
-    if threads is not None:
-        torch.set_num_threads(threads)
-    model, facts = load_model(path)
-    try:
-        model = model.eval().to(device)
-    except (RuntimeError, AssertionError) as error:  # AssertionError where torch was built without CUDA
-        reason = str(error).splitlines()[0]
-        raise InputError(f"--device {device}", f"there is none that can be used ({reason})") from error
-    return torch_backend(model), facts
-
-
-def torch_backend(model: "torch.nn.Module") -> Backend:
-    """A torch network, in evaluation mode, on the device where it is."""
-    import torch
-
-    from hevitpose.models.input import normalize
-
-    device = next(model.parameters()).device
-
-    def run(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            pixels = torch.from_numpy(np.ascontiguousarray(crops)).to(device).permute(0, 3, 1, 2)
-            heatmaps: NDArray[np.float32] = model(normalize(pixels)).float().cpu().numpy()
-        return heatmaps
-
-    return run

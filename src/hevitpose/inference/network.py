@@ -1,4 +1,4 @@
-"""A network ready to run, from a file or by the name of one that ships."""
+"""A network ready to run, from a file or by the name of bundled weights."""
 
 import hashlib
 import json
@@ -6,99 +6,121 @@ from dataclasses import dataclass
 from importlib import resources
 from os import PathLike
 from pathlib import Path
-from typing import Literal
 
-from hevitpose.core.errors import InputError
-from hevitpose.core.facts import Facts
-from hevitpose.core.person import LabelledPeople
-from hevitpose.core.skeleton import places_by_name
-from hevitpose.inference.backends import Backend, Decoded, decoded_of, heatmaps_of, open_onnx, open_openvino, open_torch
+from hevitpose.core.errors import DeviceError, InputError
+from hevitpose.core.keypoint_names import match_names
+from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.model_config import ModelConfig, model_config_from_metadata
+from hevitpose.inference.backends import (
+    DEFAULT_OPTIONS,
+    Graph,
+    HeatmapFn,
+    Heatmaps,
+    KeypointFn,
+    Keypoints,
+    OnnxGraph,
+    OpenVINOGraph,
+    Runtime,
+    RuntimeOptions,
+    TorchHeatmaps,
+)
 
-Runtime = Literal["onnx", "openvino", "torch"]
 SUFFIXES: dict[Runtime, tuple[str, ...]] = {
     "onnx": (".onnx",),
     "openvino": (".xml", ".onnx"),
     "torch": (".safetensors",),
 }
-"""Of the files that a runtime runs. A file that several run is run by the first of them unless told otherwise."""
+"""The files that a runtime reads. The first runtime that reads a file runs it unless another one is asked for."""
 DEFAULT = "hevitpose_t_fast_people16"
-"""Of the weights that ship, those that are best at photos, and fastest (docs/results.md, "Boxes"); as ONNX only."""
+"""The bundled weights that are best on photos, and fastest (docs/results.md); as ONNX only."""
+PERSON_DETECTOR = "person_detector"
+"""The bundled detector."""
 TRAINABLE = "hevitpose_t_people16"
-"""Of the weights that ship, those that torch runs, and that training and export begin with."""
+"""The bundled weights that torch runs, and that training and export start from."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """The network of a weight file, and what the file says of itself; `decoded` where its graph decodes heatmaps."""
+    """A network and the config of its weight file; `keypoint_fn` where its graph decodes heatmaps itself."""
 
     name: str
-    backend: Backend
-    facts: Facts
-    decoded: Decoded | None = None
+    heatmap_fn: HeatmapFn
+    config: ModelConfig
+    keypoint_fn: KeypointFn | None = None
 
 
-def load_network(
-    name: str | PathLike[str],
-    runtime: Runtime | None = None,
-    threads: int | None = None,
-    device: str = "cpu",
-    quick_start: bool = False,
-) -> Network:
-    """The network of a file (.onnx, .xml, .safetensors) or of a shipped name, which ONNX Runtime runs by default.
+def load_network(name: str | PathLike[str], options: RuntimeOptions = DEFAULT_OPTIONS) -> Network:
+    """The network of a file (.onnx, .xml, .safetensors) or of bundled weights, which ONNX Runtime runs by default.
 
-    `threads`: within one call, all cores by default; `device`: of torch; `quick_start`: of ONNX Runtime (`open_onnx`).
-    Raises InputError where the file is missing, broken, of another runtime or not written by hevitpose, or where the
-    runtime is not installed.
+    Raises InputError where the file is missing, broken, of another runtime or not written by hevitpose, DeviceError and
+    MissingExtraError where device or runtime are missing.
     """
-    path = find_weights(name, runtime)
-    match runtime or next(each for each, suffixes in SUFFIXES.items() if path.suffix in suffixes):
-        case "onnx":
-            run, facts = open_onnx(path, threads, quick_start)
-        case "openvino":
-            run, facts = open_openvino(path, threads)
-        case "torch":
-            return Network(path.stem, *open_torch(path, threads, device))
-    return Network(path.stem, heatmaps_of(run), facts, decoded_of(run))
+    path = find_weights(name, options.runtime)
+    runtime = options.runtime or next(each for each, suffixes in SUFFIXES.items() if path.suffix in suffixes)
+    if runtime == "torch":
+        return _load_torch(path, options)
+    graph: Graph = OnnxGraph(path, options) if runtime == "onnx" else OpenVINOGraph(path, options)
+    return Network(path.stem, Heatmaps(graph), model_config_from_metadata(graph.metadata, path), Keypoints(graph))
+
+
+def _load_torch(path: Path, options: RuntimeOptions) -> Network:
+    import torch
+
+    from hevitpose.models.weights import load_model
+
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    model, config = load_model(path)
+    try:
+        model = model.eval().to(options.device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError where torch was built without CUDA
+        raise DeviceError(f"`device={options.device}`", f"cannot be used ({str(error).splitlines()[0]})") from error
+    return Network(path.stem, TorchHeatmaps(model), config)
 
 
 def keypoints_of(network: Network, people: LabelledPeople) -> list[int]:
-    """Where the people's keypoints are among the network's own, by name. Raises InputError where one is not."""
+    """The index in the network's output of each of the people's keypoints. Raises InputError where one is missing."""
     keypoints = people.skeleton.keypoints
-    rows = places_by_name(keypoints, network.facts.skeleton.keypoints)
+    rows = match_names(keypoints, network.config.skeleton.keypoints)
     if missing := [name for name, row in zip(keypoints, rows, strict=True) if row is None]:
-        raise InputError(network.name, f"does not find {', '.join(missing)}, of the keypoints of {people.name}")
+        raise InputError(network.name, f"does not predict {', '.join(missing)}, keypoints of {people.name}")
     return [row for row in rows if row is not None]
 
 
 def find_weights(name: str | PathLike[str], runtime: Runtime | None = None) -> Path:
-    """The weight file of this name or path; one that ships must be the one that its card names.
+    """The weight file of this name or path; bundled files must be those that their card names.
 
-    Raises InputError where there is none, or not for that runtime, or where it is not that of the card.
+    Raises InputError where there is none, where the runtime does not read it, or where a bundled file was changed.
     """
     path = Path(name)
     if any(path.suffix in suffixes for suffixes in SUFFIXES.values()):
         if runtime is not None and path.suffix not in SUFFIXES[runtime]:
-            raise InputError(path, f"is not a file for the runtime {runtime} ({', '.join(SUFFIXES[runtime])})")
+            raise InputError(path, f"{runtime} does not read this file ({', '.join(SUFFIXES[runtime])})")
         if not path.is_file():
             raise InputError(path, "no such file")
         return path
     path = weights_folder() / f"{name}{SUFFIXES[runtime or 'onnx'][-1]}"
     if not path.is_file():
-        if path.stem in shipped():
-            others = ", ".join(shipped(path.suffix))
-            raise InputError(name, f"ships as ONNX only, not for the runtime {runtime}; {others} ships for it")
-        known = ", ".join(shipped())
-        raise InputError(name, f"neither a weight file (.onnx, .xml, .safetensors) nor a name that ships ({known})")
+        if path.stem in list_models():
+            others = ", ".join(list_models(path.suffix))
+            raise InputError(name, f"is bundled as ONNX only, which {runtime} does not read; it reads {others}")
+        known = ", ".join(list_models())
+        raise InputError(name, f"neither a weight file (.onnx, .xml, .safetensors) nor bundled weights ({known})")
     card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     if hashlib.sha256(path.read_bytes()).hexdigest() != card["sha256"][path.name]:
         raise InputError(path, "is not the file that its card names: install hevitpose again")
     return path
 
 
-def shipped(suffix: str = ".onnx") -> list[str]:
-    """The names of the weights that ship in this form; as ONNX all do."""
-    return sorted(file.stem for file in weights_folder().glob(f"*{suffix}"))
+def list_models(suffix: str = ".onnx") -> list[str]:
+    """The names of the bundled keypoint networks that have a file of this form; all have ONNX.
+
+    >>> list_models()
+    ['hevitpose_t_fast_people16', 'hevitpose_t_people16']
+    """
+    return sorted(file.stem for file in weights_folder().glob(f"*{suffix}") if file.stem != PERSON_DETECTOR)
 
 
 def weights_folder() -> Path:
+    """The folder of the bundled weights."""
     return Path(str(resources.files("hevitpose"))) / "weights"

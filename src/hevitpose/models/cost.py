@@ -1,7 +1,7 @@
-"""Parameters and operations of a network, counted on its modules while it runs (on shapes alone, nothing is computed).
+"""Parameters and operations of a network, counted during a forward pass on shapes alone (the "meta" device).
 
-Two countings stand side by side. The paper's is MMPose 0.29's `get_flops.py`: it sees what is called as a module, so
-the attention (its projections and both products) is missing. The full one is every multiply-accumulate.
+Two counts stand side by side. The paper's is that of MMPose 0.29's `get_flops.py`, which sees only what is called as a
+module and so misses the attention (its projections and both products). The full one has every multiply-accumulate.
 """
 
 import copy
@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a part of a network: parameters, operations by the paper's counting, all multiply-accumulates."""
+    """The cost of a part of a network: parameters, operations as the paper counts them, all multiply-accumulates."""
 
     parameters: int
     paper_operations: int
@@ -32,7 +32,12 @@ class Cost:
 
 
 def cost(model: nn.Module, size_hw: tuple[int, int] = (256, 256)) -> dict[str, Cost]:
-    """The cost of each part of the network (of its children; of a list's members) for one input of `size_hw`."""
+    """The cost of each child of the network, or of each member of a module list, for one input of `size_hw`.
+
+    >>> from hevitpose.models.hevitpose import hevitpose_t
+    >>> round(total(cost(hevitpose_t())).paper_operations / 1e9, 2)
+    1.75
+    """
     model = copy.deepcopy(model).to("meta").eval()
     parts = dict(_parts(model))
     operations = dict.fromkeys(parts, 0)
@@ -73,19 +78,19 @@ def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return parts
 
 
-# By the class's name, so that timm is not imported for it.
+# By class name, which does not import timm.
 IN_ATTENTION = {
     "hevitpose.models.hevitpose.GroupAttention": ("query", "key_value", "output"),
-    "hevitpose.models.pvt.SpatialReductionAttention": ("query", "key_value", "output"),
+    "hevitpose.models.baselines.pvt.SpatialReductionAttention": ("query", "key_value", "output"),
     "timm.models.pvt_v2.Attention": ("q", "kv", "proj"),
 }
-"""Projections of attention that is torch's own in the paper's framework, and so calls no modules there."""
+"""Projections that the paper's framework does not call as modules, since it uses torch's own attention."""
 
 CONVOLUTIONS = {
-    "hevitpose.models.pvt.FeedForward": ("0", "2"),
+    "hevitpose.models.baselines.pvt.FeedForward": ("0", "2"),
     "timm.models.pvt_v2.MlpWithDepthwiseConv": ("fc1", "fc2"),
 }
-"""Linear layers that are 1 x 1 convolutions in the paper's framework, whose biases are counted."""
+"""Linear layers that are 1 x 1 convolutions in the paper's framework, which counts their biases."""
 
 
 def _named(part: nn.Module, names: Mapping[str, tuple[str, ...]]) -> set[nn.Module]:
@@ -107,7 +112,7 @@ def _adder(operations: dict[str, int], name: str, with_bias: bool) -> Callable[[
 
 
 def _paper_operations(module: nn.Module, given: Tensor, output: Tensor) -> int:
-    """The rule of mmcv's counter for one call of one module; 0 for what it has no rule for."""
+    """Operations of one call of a module by the rules of mmcv's counter; 0 where it has no rule."""
     match module:
         case nn.Conv2d() | nn.ConvTranspose2d():
             # A transposed convolution is counted over the positions of its input.

@@ -1,4 +1,4 @@
-"""Trained networks on the Hugging Face Hub, by its own mixin."""
+"""Trained networks on the Hugging Face Hub, through its own mixin."""
 
 import json
 from os import PathLike
@@ -9,10 +9,10 @@ from huggingface_hub import ModelCard, PyTorchModelHubMixin, constants
 from torch import Tensor, nn
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import KEY, facts_from_metadata
-from hevitpose.files.texts import read_json
+from hevitpose.core.model_config import KEY, model_config_from_metadata
+from hevitpose.io.json_files import read_json
 from hevitpose.models import weights
-from hevitpose.models.networks import build_network, title_of
+from hevitpose.models.registry import build_network, title_of
 
 README = """---
 {{ card_data }}
@@ -45,47 +45,50 @@ class HubNetwork(
     paper_url="https://arxiv.org/abs/2311.13615",
     model_card_template=README,
 ):
-    """A network with what its weight file says of itself; `model.safetensors` on the Hub is such a file too.
+    """A network and the config of its weight file; `model.safetensors` on the Hub is such a file, too.
 
-    `save_pretrained`, `push_to_hub` and `from_pretrained` are the mixin's. What is not safetensors is never loaded.
+    `save_pretrained`, `push_to_hub` and `from_pretrained` are the mixin's. Only safetensors files are loaded.
 
         HubNetwork.from_file("runs/mine/best.safetensors").push_to_hub("me/my-pose")
         HubNetwork.from_pretrained("me/my-pose").save("my-pose.safetensors")
     """
 
-    def __init__(self, facts: dict[str, Any], terms: str = "not stated") -> None:
-        """`facts` as `Facts.to_json` gives them, `terms` of the training data. Raises InputError."""
+    def __init__(self, config: dict[str, Any], terms: str = "not stated") -> None:
+        """A random network. `config` is as `ModelConfig.to_json` gives it; `terms` are the training data's.
+
+        Raises InputError where the config is not one of hevitpose.
+        """
         super().__init__()
-        self.facts, self.terms = facts_from_metadata({KEY: json.dumps(facts)}, "config.json"), terms
-        self.network = build_network(self.facts.architecture, self.facts.skeleton.num_keypoints, self.facts.variant)
+        self.config, self.terms = model_config_from_metadata({KEY: json.dumps(config)}, "config.json"), terms
+        self.network = build_network(self.config.architecture, self.config.skeleton.num_keypoints, self.config.variant)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Heatmaps (N, K, H / 4, W / 4) of normalised pictures (N, 3, H, W)."""
+        """Normalised RGB (N, 3, H, W) to heatmaps (N, K, H/4, W/4)."""
         heatmaps: Tensor = self.network(pixels)
         return heatmaps
 
     @classmethod
     def from_file(cls, path: str | PathLike[str]) -> Self:
-        """The network of a weight file (.safetensors), with the terms of the card beside it. Raises InputError."""
+        """The network of a .safetensors file, with the terms of the card beside it. Raises InputError."""
         source = Path(path)
-        network, facts = weights.load_model(source)
+        network, config = weights.load_model(source)
         cards = [path for path in (source.with_suffix(".json"), source.with_name("card.json")) if path.is_file()]
         card = read_json(cards[0]) if cards else None
         terms = card.get("terms") if isinstance(card, dict) else None
-        hub_network = cls(facts.to_json(), terms or "not stated")
+        hub_network = cls(config.to_json(), terms or "not stated")
         hub_network.network = network
         return hub_network.eval()
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the weight file that every command takes."""
-        weights.save_model(Path(path), self.network.state_dict(), self.facts)
+        """Write a .safetensors file that all commands accept."""
+        weights.save_model(Path(path), self.network.state_dict(), self.config)
 
     def generate_model_card(self, *_: Any, **more: Any) -> ModelCard:
-        """The README of a repository; `more` goes into its template."""
-        height, width = self.facts.input_size
+        """The README of a repository; `more` overrides values of its template."""
+        height, width = self.config.input_size
         said = {
-            "title": title_of(self.facts.architecture, self.facts.variant),
-            "keypoints": self.facts.skeleton.num_keypoints,
+            "title": title_of(self.config.architecture, self.config.variant),
+            "keypoints": self.config.skeleton.num_keypoints,
             "size": f"{height} x {width}",
             "terms": self.terms,
         }
@@ -102,4 +105,4 @@ class HubNetwork(
 
     @classmethod
     def _load_as_pickle(cls, model: Any, model_file: str, map_location: str, strict: bool) -> Any:  # noqa: ARG003 - the mixin's
-        raise InputError(model_file, "is not safetensors, and nothing else is loaded")
+        raise InputError(model_file, "is not safetensors, the only form that is loaded")

@@ -1,60 +1,54 @@
-"""Beginning with what EfficientViT has learned on ImageNet (Liu et al., CVPR 2023; weights as timm publishes them).
+"""ImageNet weights of EfficientViT (Liu et al., CVPR 2023), as timm publishes them.
 
-HEViTPose-T, S and B have the widths, depths, sandwich halves and downsampling of EfficientViT-M0, M2 and M4. Patch
-embedding, attention and head differ and begin anew. EfficientViT-M4 under the paper's head keeps its attention too, but
-for the position biases of the last stage: at the 224 pixels of its training a window there was the whole map, 4 x 4.
+HEViTPose-T, S and B share the widths, depths, sandwich halves and downsampling of EfficientViT-M0, M2 and M4. Patch
+embedding, attention and head differ and stay initialized randomly. EfficientViT-M4 with the paper's head also keeps
+its attention, except for the position biases of the last stage: at the 224 pixels of its training, a window there was
+the whole 4 x 4 map.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hevitpose.core.errors import InputError
-from hevitpose.models.efficientvit import KERNELS, EfficientViTPose
+from hevitpose.models.baselines.efficientvit import EfficientViTPose
 from hevitpose.models.hevitpose import HEViTPose
 from hevitpose.models.weights import load
 
-# Names of layers here and in timm's network.
-CONV_BN = {"0": "conv", "1": "bn"}
-FEED_FORWARD = {"0": "pw1.conv", "1": "pw1.bn", "3": "pw2.conv", "4": "pw2.bn"}
-BOTTLENECK = {
-    "0": "conv1.conv",
-    "1": "conv1.bn",
-    "3": "conv2.conv",
-    "4": "conv2.bn",
-    "6.squeeze": "se.fc1",
-    "6.excite": "se.fc2",
-    "7": "conv3.conv",
-    "8": "conv3.bn",
-}
-ATTENTION = {
-    "projection.1": "proj.1.conv",
-    "projection.2": "proj.1.bn",
-    **{
-        f"heads.{h}.query_key_value.{ours}": f"qkvs.{h}.{o}" for h in range(len(KERNELS)) for ours, o in CONV_BN.items()
-    },
-    **{
-        f"heads.{h}.query_convolution.{ours}": f"dws.{h}.{o}"
-        for h in range(len(KERNELS))
-        for ours, o in CONV_BN.items()
-    },
-}
+TIMM_NAMES = (
+    (r"downsampling\.(dw|ffn)([01])", lambda m: f"downsample.res{int(m[2]) + 1}.{('dw', 'ffn').index(m[1])}"),
+    (r"downsampling\.bottleneck\.expand", "downsample.patchmerge.conv1"),
+    (r"downsampling\.bottleneck\.depthwise", "downsample.patchmerge.conv2"),
+    (r"downsampling\.bottleneck\.squeeze_excite\.squeeze", "downsample.patchmerge.se.fc1"),
+    (r"downsampling\.bottleneck\.squeeze_excite\.excite", "downsample.patchmerge.se.fc2"),
+    (r"downsampling\.bottleneck\.project", "downsample.patchmerge.conv3"),
+    (r"mixer\.branch", "mixer.m.attn"),
+    (r"heads\.(\d)\.query_key_value", r"qkvs.\1"),
+    (r"heads\.(\d)\.query_convolution", r"dws.\1"),
+    (r"projection", "proj.1"),
+    (r"\bbiases", "attention_biases"),
+    (r"\bbranch\b", "m"),
+    (r"\bexpand\b", "pw1"),
+    (r"\bproject\b", "pw2"),
+    (r"\bnorm\b", "bn"),
+)
+"""What to replace in a name here to get timm's, in this order."""
 
 BATCH_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
-def begin_with_efficientvit(network: HEViTPose | EfficientViTPose, path: Path) -> tuple[str, ...]:
-    """Fill the network with what fits of a safetensors file of timm's efficientvit_m0 (T), m2 (S) or m4 (B).
+def init_from_efficientvit(network: HEViTPose | EfficientViTPose, path: Path) -> tuple[str, ...]:
+    """Fill the network from a safetensors file of timm's efficientvit_m0 (for T), m2 (S) or m4 (B), where it fits.
 
-    Returns what was loaded, what begins anew and what was not used, one line each. Raises InputError where the file is
-    unreadable, of another kind or of another size; the network is then as it was.
+    Returns one line each on what was loaded, what stays random and what was not used. Raises InputError where the file
+    is unreadable, of another kind or of another size; the network is then unchanged.
     """
     theirs, _ = load(path)
     ours = network.state_dict()
-    names = dict(_tensors(network))
+    names = {name: timm_name(name) for name in ours if _is_shared(name, network)}
     for name in [name for name in names if name.endswith(".biases")]:
         if names[name] in theirs and theirs[names[name]].shape != ours[name].shape:
             del names[name]
@@ -70,48 +64,30 @@ def begin_with_efficientvit(network: HEViTPose | EfficientViTPose, path: Path) -
     used = set(names.values())
     return (
         f"loaded: {_summary({name: ours[name] for name in names})}",
-        f"begins anew: {_summary({name: tensor for name, tensor in ours.items() if name not in names})}",
+        f"initialized randomly: {_summary({name: tensor for name, tensor in ours.items() if name not in names})}",
         f"not used of {path.name}: {_summary({name: t for name, t in theirs.items() if name not in used})}",
     )
 
 
-def _tensors(network: HEViTPose | EfficientViTPose) -> Iterator[tuple[str, str]]:
-    """Names of tensors here and in timm's network."""
-    parts = list(_parts(network))
-    layers = {f"{ours}.{layer}": f"{theirs}.{other}" for ours, theirs, names in parts for layer, other in names.items()}
-    for name in network.state_dict():
-        layer, _, tensor = name.rpartition(".")
-        if layer in layers and tensor != "num_batches_tracked":
-            yield name, f"{layers[layer]}.{tensor}"
-    for ours, theirs, names in parts:
-        if names is ATTENTION:
-            yield f"{ours}.biases", f"{theirs}.attention_biases"
+def timm_name(name: str) -> str:
+    """The name in timm's EfficientViT of a tensor here.
+
+    >>> timm_name("stages.1.downsampling.ffn1.branch.project.norm.bias")
+    'stages.1.downsample.res2.1.m.pw2.bn.bias'
+    """
+    for pattern, replacement in TIMM_NAMES:
+        name = re.sub(pattern, replacement, name)
+    return name
 
 
-def _parts(network: HEViTPose | EfficientViTPose) -> Iterator[tuple[str, str, Mapping[str, str]]]:
-    """Names of parts here and in timm's network, and the names of their layers."""
-    for i, blocks in enumerate(network.stages):
-        stage, theirs = f"stages.{i}", f"stages.{i}.downsample"
-        first = min(i, 1)  # every stage but the first begins with downsampling
-        if first:
-            yield from _sandwich_half(f"{stage}.0.0", f"{theirs}.res1.0", f"{theirs}.res1.1")
-            yield f"{stage}.0.1", f"{theirs}.patchmerge", BOTTLENECK
-            yield from _sandwich_half(f"{stage}.0.2", f"{theirs}.res2.0", f"{theirs}.res2.1")
-        for k in range(first, len(cast("nn.Sequential", blocks))):
-            block, theirs = f"{stage}.{k}", f"{stage}.blocks.{k - first}"
-            yield from _sandwich_half(f"{block}.0", f"{theirs}.dw0", f"{theirs}.ffn0")
-            if isinstance(network, EfficientViTPose):
-                yield f"{block}.1.branch", f"{theirs}.mixer.m.attn", ATTENTION
-            yield from _sandwich_half(f"{block}.2", f"{theirs}.dw1", f"{theirs}.ffn1")
-
-
-def _sandwich_half(ours: str, depthwise: str, feed_forward: str) -> Iterator[tuple[str, str, Mapping[str, str]]]:
-    yield f"{ours}.0.branch", f"{depthwise}.m", CONV_BN
-    yield f"{ours}.1.branch", f"{feed_forward}.m", FEED_FORWARD
+def _is_shared(name: str, network: HEViTPose | EfficientViTPose) -> bool:
+    """Whether EfficientViT has this tensor, too; counters of batches are not copied."""
+    shared_mixer = isinstance(network, EfficientViTPose) or ".mixer." not in name
+    return name.startswith("stages.") and shared_mixer and not name.endswith("num_batches_tracked")
 
 
 def _summary(tensors: Mapping[str, Tensor]) -> str:
-    """How many parameters, and of which parts."""
+    """The number of parameters and the parts that they belong to."""
     parameters = {name: t for name, t in tensors.items() if name.rpartition(".")[2] not in BATCH_STATISTICS}
     parts = ", ".join(dict.fromkeys(_part(name) for name in parameters))
     return f"{sum(tensor.numel() for tensor in parameters.values()):,} parameters ({parts})"
@@ -121,5 +97,4 @@ def _part(name: str) -> str:
     first, *rest = name.split(".")
     if first != "stages":
         return first
-    attention = rest[2:4] == ["1", "branch"] or "mixer" in rest
-    return f"{'attention of ' if attention else ''}stage {int(rest[0]) + 1}"
+    return f"{'attention of ' if 'mixer' in rest else ''}stage {int(rest[0]) + 1}"

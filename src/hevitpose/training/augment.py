@@ -1,4 +1,4 @@
-"""Random views of a person, drawn from (seed, epoch, person): one matrix moves the picture and the joints."""
+"""Augmentation, decided by (seed, epoch, person): one matrix moves both the image and the joints."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ from torch.nn import functional as F
 
 from hevitpose.core import geometry
 from hevitpose.core.geometry import Floats
-from hevitpose.core.person import LabelledPeople
+from hevitpose.core.labels import LabelledPeople
 
 HALF_BODY_PADDING = 1.5
-"""A half-body box is the extent of its joints grown by this, round their mean (HRNet, MMPose)."""
+"""A half-body box is the extent of its joints grown by this around their mean (HRNet, MMPose)."""
 UPPER_BODY = 0.691
 """The share of half bodies that are upper ones: HRNet and MMPose ask whether a standard normal number is below 0.5."""
 COVERED = (0.1, 0.4)
-"""The sides of what covers a part of the view, least and most, as shares of the view's."""
+"""Smallest and largest side of a cutout, as a share of the input's."""
 LUMA = (0.299, 0.587, 0.114)
 """The weights of red, green and blue in grey (ITU-R BT.601)."""
 
@@ -30,9 +30,9 @@ class Augmentation:
     Half-body needs more than `half_body_joints` labelled joints. COCO's recipe sets half_body=0.3, shift=0.16,
     shift_probability=0.3.
 
-    Brightness and saturation are multiplied by 1 - `color` to 1 + `color`, and gamma is 2^-`color` to 2^`color`; with a
-    probability of `occlusion` a rectangle of one colour covers a part of the view, and what is under it is still to be
-    found. A share `grey` of the views is black and white.
+    Color jitter multiplies brightness and saturation by 1 - `color_jitter` to 1 + `color_jitter` and draws gamma from
+    2^-`color_jitter` to 2^`color_jitter`. With probability `cutout` a rectangle of one color hides part of the input;
+    the joints under it keep their targets. With probability `grey` the input is black and white.
     """
 
     flip: float = 0.5
@@ -43,14 +43,14 @@ class Augmentation:
     half_body_joints: int = 8
     shift: float = 0.0
     shift_probability: float = 0.0
-    color: float = 0.0
-    occlusion: float = 0.0
+    color_jitter: float = 0.0
+    cutout: float = 0.0
     grey: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
-class Views:
-    """`matrices` (N, 2, 3) from picture to input pixels, `joints` (N, K, 2) in input pixels, `labelled` (N, K)."""
+class GeometricSample:
+    """`matrices` (N, 2, 3) from image to input pixels, `joints` (N, K, 2) in input pixels, `labelled` (N, K)."""
 
     matrices: Floats
     joints: Floats
@@ -58,19 +58,19 @@ class Views:
 
 
 @dataclass(frozen=True, eq=False)
-class Looks:
-    """What happens to the pixels of (N,) views.
+class PhotometricSample:
+    """Changes of the pixels of N crops.
 
-    `colors` (N, 3) are brightness, saturation and gamma, 1 where nothing changes; `covers` (N, 4) rectangles x0, y0,
-    x1, y1 as shares of the view, empty where there is none, in `paints` (N, 3) RGB of 0 to 255.
+    `color_factors` (N, 3) are brightness, saturation and gamma, 1 for no change. `cutouts` (N, 4) are rectangles
+    x0, y0, x1, y1 as shares of the input, empty where there is none; `cutout_colors` (N, 3) are RGB, 0 to 255.
     """
 
-    colors: Floats
-    covers: Floats
-    paints: Floats
+    color_factors: Floats
+    cutouts: Floats
+    cutout_colors: Floats
 
 
-def draw_views(
+def geometric_augmentation(
     people: LabelledPeople,
     indices: NDArray[np.int64],
     size_hw: tuple[int, int],
@@ -78,10 +78,19 @@ def draw_views(
     augmentation: Augmentation,
     seed: int,
     epoch: int,
-) -> Views:
-    """One random view of each of the persons `indices` (N,); the same for the same seed, epoch and person.
+) -> GeometricSample:
+    """A random crop of each of the persons `indices` (N,), the same for the same seed, epoch and person.
 
-    Nobody is mirrored whose skeleton does not say what becomes of its keypoints (`Skeleton.flips`).
+    Skeletons without mirror partners are not mirrored (`Skeleton.flips`).
+
+    Args:
+        people: the data set.
+        indices: persons (N,).
+        size_hw: of the network's input.
+        padding: of a person's box.
+        augmentation: what is drawn.
+        seed: of the run.
+        epoch: counted from 0.
     """
     uniform, normal = _draws(indices, seed, epoch)
     aspect = size_hw[1] / size_hw[0]
@@ -104,19 +113,21 @@ def draw_views(
     partners = list(people.skeleton.mirror)
     joints = np.where(mirrored[:, None, None], joints[:, partners], joints)
     labelled = np.where(mirrored[:, None], labelled[:, partners], labelled)
-    return Views(matrices, joints, labelled)
+    return GeometricSample(matrices, joints, labelled)
 
 
-def draw_looks(indices: NDArray[np.int64], augmentation: Augmentation, seed: int, epoch: int) -> Looks:
-    """Random colours and covers of each of the persons `indices` (N,); the same for the same seed, epoch and person."""
+def photometric_augmentation(
+    indices: NDArray[np.int64], augmentation: Augmentation, seed: int, epoch: int
+) -> PhotometricSample:
+    """Random color factors and cutouts for the persons `indices` (N,), decided by seed, epoch and person."""
     uniform = np.array([_generator(seed, 2, epoch, index).random(12) for index in indices])
-    change = augmentation.color * (2 * uniform[:, :3] - 1)
-    colors = np.column_stack([1 + change[:, :2], 2 ** change[:, 2]])
-    colors[uniform[:, 11] < augmentation.grey, 1] = 0
+    change = augmentation.color_jitter * (2 * uniform[:, :3] - 1)
+    color_factors = np.column_stack([1 + change[:, :2], 2 ** change[:, 2]])
+    color_factors[uniform[:, 11] < augmentation.grey, 1] = 0
     least, most = COVERED
-    sides = (least + (most - least) * uniform[:, 3:5]) * (uniform[:, 5:6] < augmentation.occlusion)
+    sides = (least + (most - least) * uniform[:, 3:5]) * (uniform[:, 5:6] < augmentation.cutout)
     corners = uniform[:, 6:8] * (1 - sides)
-    return Looks(colors, np.hstack([corners, corners + sides]), 255 * uniform[:, 8:11])
+    return PhotometricSample(color_factors, np.hstack([corners, corners + sides]), 255 * uniform[:, 8:11])
 
 
 def _draws(indices: NDArray[np.int64], seed: int, epoch: int) -> tuple[Floats, Floats]:
@@ -129,14 +140,14 @@ def _draws(indices: NDArray[np.int64], seed: int, epoch: int) -> tuple[Floats, F
 
 
 def _generator(seed: int, use: int, epoch: int, index: int) -> np.random.Generator:
-    """Philox counts from the seed, the epoch and the person; use 1 is the order of an epoch (`batches.permutation`)."""
+    """A generator for this seed, epoch and person; use 1 is the order of an epoch (`batches.permutation`)."""
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, use, epoch, int(index)]))
 
 
 def _half_body_boxes(
     people: LabelledPeople, indices: NDArray[np.int64], augmentation: Augmentation, chance: Floats, which: Floats
 ) -> Floats:
-    """Boxes (N, 4) round the upper or the lower body of the persons whose `chance` says so, NaN for the others."""
+    """Boxes (N, 4) around the upper or lower body, if `chance` says so; NaN for the other persons."""
     boxes = np.full((len(indices), 4), np.nan)
     labelled = people.labelled[indices]
     wanted = (chance < augmentation.half_body) & (labelled.sum(axis=1) > augmentation.half_body_joints)
@@ -150,7 +161,9 @@ def _half_body_boxes(
         points = people.keypoints[indices[row], joints]
         low, high = points.min(axis=0), points.max(axis=0)
         if len(points) >= 3 and (high > low).all():
-            boxes[row] = geometry.box_from_center(points.mean(axis=0), HALF_BODY_PADDING * (high - low))
+            boxes[row] = geometry.box_from_center(
+                geometry.corner_frame(points.mean(axis=0)), HALF_BODY_PADDING * (high - low)
+            )
     return boxes
 
 
@@ -171,18 +184,18 @@ def warp(pixels: Tensor, to_pixels: Tensor, size_hw: tuple[int, int]) -> Tensor:
     )
 
 
-def recolor(pixels: Tensor, colors: Tensor) -> Tensor:
-    """RGB of 0 to 255 (N, 3, H, W) with other brightness, saturation and gamma, `colors` (N, 3); black stays black."""
-    brightness, saturation, gamma = colors[:, :, None, None, None].unbind(1)
+def color_jitter(pixels: Tensor, color_factors: Tensor) -> Tensor:
+    """RGB of 0 to 255 (N, 3, H, W) with changed brightness, saturation and gamma (N, 3); black stays black."""
+    brightness, saturation, gamma = color_factors[:, :, None, None, None].unbind(1)
     grey = (pixels * pixels.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
     pixels = brightness * (grey + saturation * (pixels - grey))
     return 255 * (pixels / 255).clamp(0, 1) ** gamma
 
 
-def cover(pixels: Tensor, covers: Tensor, paints: Tensor) -> Tensor:
-    """Pictures (N, 3, H, W) with rectangles, `covers` (N, 4) and `paints` (N, 3) as in `Looks`, painted over."""
+def cutout(pixels: Tensor, cutouts: Tensor, cutout_colors: Tensor) -> Tensor:
+    """Images (N, 3, H, W) with rectangles painted over; see `PhotometricSample`."""
     height, width = pixels.shape[2:]
     x, y = ((torch.arange(side, device=pixels.device) + 0.5) / side for side in (width, height))
-    left, top, right, bottom = covers[:, :, None].unbind(1)
+    left, top, right, bottom = cutouts[:, :, None].unbind(1)
     columns, rows = (left <= x) & (x < right), (top <= y) & (y < bottom)
-    return torch.where(rows[:, None, :, None] & columns[:, None, None, :], paints[:, :, None, None], pixels)
+    return torch.where(rows[:, None, :, None] & columns[:, None, None, :], cutout_colors[:, :, None, None], pixels)

@@ -1,7 +1,6 @@
-"""From a data set's people to batches on the device: cut once, warped anew in every epoch."""
+"""From a data set's people to batches on the device: cut once, warped in every epoch."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,45 +10,38 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hevitpose.core import geometry
-from hevitpose.core.geometry import Floats
-from hevitpose.core.person import LabelledPeople
-from hevitpose.files.crops import cut_people
+from hevitpose.core.geometry import STRIDE, Floats
+from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.progress import OnProgress, ignore_progress
+from hevitpose.data.crops import Crops, cut_people_at
 from hevitpose.models.input import normalize
-from hevitpose.training.augment import cover, draw_looks, draw_views, recolor, warp
+from hevitpose.training.augment import color_jitter, cutout, geometric_augmentation, photometric_augmentation, warp
 from hevitpose.training.recipes import Recipe
 from hevitpose.training.targets import heatmap_targets
 
-STRIDE = 4
-"""Input pixels a heatmap cell."""
 CACHE_MARGIN = 1.5
-"""Cached crops show this much more than the padded box, for augmentation to move in, at the input's resolution."""
+"""Cached crops are larger than the padded box by this factor, at the input's resolution: room for augmentation."""
 SHARE_OF_DEVICE = 0.6
-"""Crops that would fill more of an accelerator's free memory than this stay in the host's."""
-
-Report = Callable[[str, int, int, float, float], None]
-"""Told what is done, how much of it, of how much, the loss so far, and the run's share of work that is done.
-
-The last two are NaN where nothing is trained.
-"""
+"""Crops that would fill a larger share of the GPU's free memory stay on the host."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`inputs` (N, 3, H, W), `targets` (N, K, H/4, W/4) and the `weights` (N, K) of the joints, on the device."""
+    """`inputs` (N, 3, H, W), `targets` (N, K, H/4, W/4) and `weights` (N, K) of the joints, on the device."""
 
     inputs: Tensor
     targets: Tensor
     weights: Tensor
 
-    def parts(self, size: int) -> list["Batch"]:
-        """The batch in parts of `size` persons, for accumulation."""
+    def split(self, size: int) -> list["Batch"]:
+        """Micro-batches of `size` persons."""
         tensors = (torch.split(tensor, size) for tensor in (self.inputs, self.targets, self.weights))
         return [Batch(*part) for part in zip(*tensors, strict=True)]
 
 
 @dataclass(frozen=True)
 class CachedCrops:
-    """Every person's crop, for inputs of `size_hw`: `pixels` (N, h, w, 3), `matrices` (N, 2, 3) from the picture."""
+    """Every person's crop, for inputs of `size_hw`: `pixels` (N, h, w, 3), `matrices` (N, 2, 3) from image to crop."""
 
     pixels: Tensor
     matrices: Floats
@@ -57,50 +49,49 @@ class CachedCrops:
     device: torch.device
 
     @classmethod
-    def of(
-        cls,
-        people: LabelledPeople,
-        size_hw: tuple[int, int],
-        padding: float,
-        device: torch.device,
-        folder: Path | None,
-        report: Report,
-    ) -> "CachedCrops":
-        """Cut all persons for inputs of `size_hw`; with `folder` into a file there that is mapped into memory."""
-        cached_hw = (round(size_hw[0] * CACHE_MARGIN), round(size_hw[1] * CACHE_MARGIN))
-        crops = cut_people(people, cached_hw, padding * CACHE_MARGIN, counting(report, people.name), folder)
+    def of(cls, crops: Crops, size_hw: tuple[int, int], device: torch.device) -> "CachedCrops":
+        """The crops of `cut_for_training` for one size, on the device if they fit."""
         pixels = torch.from_numpy(crops.pixels)
         if device.type == "cuda" and pixels.nbytes < SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]:
             pixels = pixels.to(device)
         return cls(pixels, crops.matrices, size_hw, device)
 
 
+def cut_for_training(
+    people: LabelledPeople,
+    sizes_hw: Sequence[tuple[int, int]],
+    padding: float,
+    folder: Path | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> dict[tuple[int, int], Crops]:
+    """Crops of all persons, with `CACHE_MARGIN`, for inputs of each size; with `folder`, mapped files there."""
+    cached_hw = {(round(h * CACHE_MARGIN), round(w * CACHE_MARGIN)): (h, w) for h, w in sizes_hw}
+    crops = cut_people_at(list(cached_hw), people, padding * CACHE_MARGIN, on_progress, folder)
+    return {size_hw: crops[larger] for larger, size_hw in cached_hw.items()}
+
+
 def make_batch(
-    people: LabelledPeople, crops: CachedCrops, chosen: NDArray[np.int64], recipe: Recipe, epoch: int
+    people: LabelledPeople, crops: CachedCrops, persons: NDArray[np.int64], recipe: Recipe, epoch: int
 ) -> Batch:
-    """The persons `chosen`, as this epoch sees them."""
-    device, size_hw = crops.device, crops.size_hw
+    """The batch of these persons (indices into `people`), augmented for this epoch."""
+    device, size_hw, augmentation = crops.device, crops.size_hw, recipe.augmentation
     heatmap_hw = (size_hw[0] // STRIDE, size_hw[1] // STRIDE)
-    views = draw_views(people, chosen, size_hw, recipe.padding, recipe.augmentation, recipe.seed, epoch)
-    to_crop = geometry.compose(crops.matrices[chosen], geometry.inverse(views.matrices))
-    pixels = crops.pixels[torch.from_numpy(chosen).to(crops.pixels.device)].to(device)
-    shown = warp(pixels, torch.from_numpy(to_crop).float().to(device), size_hw)
-    if recipe.augmentation.color or recipe.augmentation.occlusion or recipe.augmentation.grey:
-        looks = draw_looks(chosen, recipe.augmentation, recipe.seed, epoch)
-        colors, covers, paints = (
-            torch.from_numpy(part).float().to(device) for part in (looks.colors, looks.covers, looks.paints)
+    views = geometric_augmentation(people, persons, size_hw, recipe.padding, augmentation, recipe.seed, epoch)
+    to_crop = geometry.compose(crops.matrices[persons], geometry.inverse(views.matrices))
+    pixels = crops.pixels[torch.from_numpy(persons).to(crops.pixels.device)].to(device)
+    inputs = warp(pixels, torch.from_numpy(to_crop).float().to(device), size_hw)
+    if augmentation.color_jitter or augmentation.cutout or augmentation.grey:
+        drawn = photometric_augmentation(persons, augmentation, recipe.seed, epoch)
+        color_factors, cutouts, cutout_colors = (
+            torch.from_numpy(part).float().to(device)
+            for part in (drawn.color_factors, drawn.cutouts, drawn.cutout_colors)
         )
-        shown = cover(recolor(shown, colors), covers, paints)
+        inputs = cutout(color_jitter(inputs, color_factors), cutouts, cutout_colors)
     cells = torch.from_numpy(recipe.codec.cells(views.joints, size_hw, heatmap_hw)).float().to(device)
     labelled = torch.from_numpy(views.labelled).to(device)
-    return Batch(normalize(shown), *heatmap_targets(cells, labelled, heatmap_hw, recipe.codec.sigma))
+    return Batch(normalize(inputs), *heatmap_targets(cells, labelled, heatmap_hw, recipe.codec.sigma))
 
 
 def permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The order of this epoch, whatever ran before it."""
+    """The order of `count` persons in this epoch."""
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, 1, epoch, 0])).permutation(count)
-
-
-def counting(report: Report, name: str) -> Callable[[int, int], None]:
-    """Progress of cutting crops as a `Report`."""
-    return lambda done, of: report(f"crops of {name}", done, of, math.nan, math.nan)

@@ -1,4 +1,4 @@
-"""How many epochs fit into a given time."""
+"""The number of epochs that fit into a given time."""
 
 import re
 import time
@@ -8,23 +8,23 @@ from pathlib import Path
 import numpy as np
 
 from hevitpose.core.errors import InputError
-from hevitpose.files.datasets import Dataset
-from hevitpose.files.runs import RECIPE
-from hevitpose.files.texts import read_json
-from hevitpose.training import distributed
-from hevitpose.training.batches import CachedCrops, make_batch
-from hevitpose.training.hardware import Hardware, make_fabric
+from hevitpose.core.progress import ignore_progress
+from hevitpose.data.datasets import Dataset
+from hevitpose.io.json_files import read_json
+from hevitpose.training.batches import CachedCrops, cut_for_training, make_batch
+from hevitpose.training.fabric import Hardware, gather, make_fabric
 from hevitpose.training.loop import forward_backward, refuse_batch, set_up
 from hevitpose.training.recipes import Recipe
+from hevitpose.training.run import RECIPE
 
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
 WARM_UP, MEASURED = 3, 4
 RESERVE = 0.9
-"""Of the time is planned with: reading, validation and checkpoints need the rest."""
+"""The share of the time for steps: reading, validation and checkpoints need the rest."""
 
 
 def parse_budget(text: str, source: str) -> int | None:
-    """The epochs of "3", None for a time such as "90m". Raises InputError, about `source`, on another form."""
+    """The epochs of "3", None for a time such as "90m". Raises InputError, about `source`, for other text."""
     if not text.isdecimal():
         parse_time(text, source)
         return None
@@ -34,7 +34,7 @@ def parse_budget(text: str, source: str) -> int | None:
 
 
 def parse_time(text: str, source: str) -> float:
-    """Seconds of "90m", "8h" or "1.5d". Raises InputError, about `source`, on another form."""
+    """Seconds of "90m", "8h" or "1.5d". Raises InputError, about `source`, for other text."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([mhd])", text.strip())
     if not match or not float(match[1]):
         raise InputError(source, "is not of the form 90m, 8h or 1d")
@@ -50,15 +50,24 @@ def within_budget(
     resume: bool,
     source: str,
 ) -> Recipe:
-    """The recipe with as many epochs as fit; a run that is resumed keeps those that it began with.
+    """The recipe with as many epochs as fit; a resumed run keeps its number of epochs.
 
-    Raises InputError, about `source`, where not even one epoch fits.
+    Args:
+        recipe: the recipe, with any number of epochs.
+        text: the time, such as "90m".
+        dataset: the data set to train on.
+        folder: the folder of the run.
+        hardware: where it will be computed.
+        resume: continue the run in `folder` if there is one.
+        source: what errors are about.
+
+    Raises InputError if not even one epoch fits.
     """
     seconds = parse_time(text, source)
     begun = folder / RECIPE
     if resume and begun.is_file():
         return replace(recipe, epochs=read_json(begun)["epochs"])
-    epoch = max(distributed.gathered(seconds_of_an_epoch(recipe, dataset, folder, hardware)))
+    epoch = max(gather(seconds_of_an_epoch(recipe, dataset, folder, hardware)))
     epochs = int(RESERVE * seconds / epoch)
     if not epochs:
         raise InputError(source, f"is too short: one epoch takes about {epoch / 60:.0f} minutes")
@@ -66,18 +75,19 @@ def within_budget(
 
 
 def seconds_of_an_epoch(recipe: Recipe, dataset: Dataset, folder: Path, hardware: Hardware) -> float:
-    """Measured on a few steps at each input size, and averaged over the run's epochs. Leaves nothing behind."""
+    """Measured on a few steps at each input size, averaged over the run's epochs. Leaves nothing behind."""
     if dataset.train is None:
         raise InputError(dataset.name, "has no [train] table")
-    everybody = dataset.train.read()
+    everybody = dataset.train.people
     few = everybody.subset(np.arange(min(recipe.batch_size, len(everybody))))
     fabric = make_fabric(hardware)
     refuse_batch(recipe, len(everybody), fabric.world_size, dataset.name)
     mine = np.arange(fabric.global_rank, len(few), fabric.world_size)
-    run, state = set_up(recipe, hardware, few, [], folder, fabric, lambda *_: None, True)
+    run, state = set_up(recipe, hardware, few, [], folder, fabric, ignore_progress, True)
     times: dict[tuple[int, int], float] = {}
-    for size_hw in dict.fromkeys(recipe.input_size(epoch) for epoch in range(recipe.epochs)):
-        crops = CachedCrops.of(few, size_hw, recipe.padding, fabric.device, None, run.report)
+    sizes = list(dict.fromkeys(recipe.input_size(epoch) for epoch in range(recipe.epochs)))
+    for size_hw, cut in cut_for_training(few, sizes, recipe.padding).items():
+        crops = CachedCrops.of(cut, size_hw, fabric.device)
         for step in range(WARM_UP + MEASURED):
             if step == WARM_UP:
                 started = time.perf_counter()

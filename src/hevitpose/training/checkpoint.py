@@ -1,11 +1,10 @@
 """The whole state of a run in one file, from which it continues as if it had never stopped."""
 
 import json
-import sys
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,17 +13,20 @@ from torch.optim import Optimizer
 from hevitpose.core.errors import InputError
 from hevitpose.models import weights
 from hevitpose.training.recipes import Recipe, difference
+from hevitpose.training.run import Epoch, epoch_from_json
 
-FILE = "checkpoint.safetensors"
+LOGGER = logging.getLogger(__name__)
 DATA = ("training people", "validation sets")
-"""Conditions of a run without which it would not be the same run."""
+"""Conditions without which it would not be the same run."""
+OLD_CONDITIONS = {"persons at once": "micro_batch_size"}
+"""Names of conditions in version 0.1, which are still read."""
 
 
 @dataclass
-class Progress:
-    """Where a run stands: `step` of `epoch`, the loss and the time of that epoch's steps, and one row an epoch done.
+class RunPosition:
+    """How far a run is: `step` of `epoch`, loss and seconds of that epoch's steps, and a row per finished epoch.
 
-    `best` is the best score so far of the set that the run is judged by, reached in `best_epoch`.
+    `best` is the best score of the first validation set so far, reached in `best_epoch`.
     """
 
     epoch: int = 0
@@ -33,46 +35,47 @@ class Progress:
     seconds: float = 0.0
     best: float | None = None
     best_epoch: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Epoch] = field(default_factory=list)
 
 
 @dataclass
 class State:
-    """Everything that a step changes. `averaged` is the moving average of the network, which is what ships."""
+    """Everything that a step changes. `averaged` is the moving average of the network, which is what is saved."""
 
     network: nn.Module
     averaged: nn.Module
     optimizer: Optimizer
-    progress: Progress
+    position: RunPosition
 
 
 def save(path: Path, state: State, recipe: Recipe, conditions: Mapping[str, str]) -> None:
-    """Write the checkpoint, whole or not at all."""
+    """Write the checkpoint, complete or not at all."""
     tensors: dict[str, Tensor] = {}
     for prefix, module in (("model", state.network), ("averaged", state.averaged)):
         tensors |= {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}
     for index, moments in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
-    texts = {"progress": vars(state.progress), "recipe": recipe.as_json(), "conditions": dict(conditions)}
+    position = vars(state.position) | {"history": [epoch.to_json() for epoch in state.position.history]}
+    texts = {"progress": position, "recipe": recipe.as_json(), "conditions": dict(conditions)}
     weights.save(path, tensors, {name: json.dumps(text) for name, text in texts.items()})
 
 
 def load(path: Path, state: State, recipe: Recipe, conditions: Mapping[str, str]) -> None:
-    """Fill the state, and say on standard error what keeps the run from going on bit for bit.
+    """Fill the state; log what keeps the run from continuing bit for bit.
 
-    Raises InputError where the file is damaged or was made with another recipe or other data.
+    Raises InputError if the file is damaged, or was made with another recipe or other data.
     """
     tensors, metadata = weights.load(path)
     if not {"progress", "recipe", "conditions"} <= metadata.keys():
-        raise InputError(path, "is no checkpoint of a training run")
+        raise InputError(path, "not a checkpoint of a training run")
     if other := difference(json.loads(metadata["recipe"]), recipe):
         raise InputError(path, f"was made with {other}: resume with the same recipe")
-    before = json.loads(metadata["conditions"])
+    before = {OLD_CONDITIONS.get(name, name): value for name, value in json.loads(metadata["conditions"]).items()}
     for name, value in conditions.items():
         if before.get(name) != value and name in DATA:
             raise InputError(path, f"was made with other {name}: resume with the same data")
         if before.get(name) != value:
-            print(f"{name}: {value} instead of {before.get(name)}, not the same to the last bit", file=sys.stderr)
+            LOGGER.warning("%s: %s instead of %s, not the same to the last bit", name, value, before.get(name))
     for prefix, module in (("model", state.network), ("averaged", state.averaged)):
         weights.load_into(module, _below(tensors, prefix), str(path))
     parameters = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
@@ -84,18 +87,9 @@ def load(path: Path, state: State, recipe: Recipe, conditions: Mapping[str, str]
         moments.setdefault(int(index), {})[key] = moment
     groups = state.optimizer.state_dict()["param_groups"]
     state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-    state.progress = Progress(**json.loads(metadata["progress"]))
+    position = json.loads(metadata["progress"])
+    state.position = RunPosition(**position | {"history": [epoch_from_json(row) for row in position["history"]]})
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(f"{prefix}."): t for name, t in tensors.items() if name.startswith(f"{prefix}.")}
-
-
-def average(averaged: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """One step of the exponential moving average of weights and batch statistics, faster in the first steps."""
-    keep = min(decay, (1 + step) / (10 + step))
-    into, of = averaged.state_dict(), model.state_dict()
-    floats = [name for name in into if into[name].is_floating_point()]
-    torch._foreach_lerp_([into[n] for n in floats], [of[n] for n in floats], 1 - keep)
-    for name in into.keys() - floats:
-        into[name].copy_(of[name])

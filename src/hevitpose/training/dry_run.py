@@ -1,4 +1,4 @@
-"""Two steps and one evaluation of a recipe, on people that are made up."""
+"""Two steps and one evaluation of a recipe, on made-up people."""
 
 import math
 from dataclasses import replace
@@ -7,19 +7,22 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from hevitpose.core.person import LabelledPeople, PictureFile
+from hevitpose.core.labels import ImageFile, LabelledPeople
+from hevitpose.core.progress import Progress
 from hevitpose.core.skeleton import Skeleton
-from hevitpose.files import pictures
-from hevitpose.files.conversion import write_coco
-from hevitpose.files.crops import cut_people
-from hevitpose.files.datasets import Metric, Split
-from hevitpose.inference.backends import torch_backend
-from hevitpose.inference.evaluation import find_labelled, score
+from hevitpose.data.convert import write_coco
+from hevitpose.data.crops import cut_people
+from hevitpose.data.datasets import Split
+from hevitpose.evaluation.predict import predict_in_label_boxes
+from hevitpose.evaluation.score import score
+from hevitpose.inference.backends import TorchHeatmaps
 from hevitpose.inference.network import Network
-from hevitpose.models.networks import title_of
-from hevitpose.training.batches import CachedCrops
-from hevitpose.training.hardware import Hardware, make_fabric
-from hevitpose.training.loop import facts_of, set_up, train_epoch
+from hevitpose.io import images
+from hevitpose.metrics.names import Metric
+from hevitpose.models.registry import title_of
+from hevitpose.training.batches import CachedCrops, cut_for_training
+from hevitpose.training.fabric import Hardware, make_fabric
+from hevitpose.training.loop import set_up, train_epoch
 from hevitpose.training.recipes import InputSize, Recipe
 
 STEPS = 2
@@ -28,28 +31,29 @@ SIDE = 64
 
 
 def dry_run(recipe: Recipe, skeleton: Skeleton, hardware: Hardware) -> str:
-    """What came of two steps of `recipe`, and of one evaluation with flip test, in one line.
+    """The result of two steps of `recipe` and one evaluation with flip test, in one line.
 
-    Everything is as in a run, but for the people, a batch of 2 and inputs of 64 x 64; nothing is left behind. People
-    with sigmas are measured by OKS, others by PCKh. Raises InputError where the recipe cannot run.
+    Differs from a run in the made-up people, a batch of 2 and inputs of 64 x 64; leaves nothing behind. Skeletons with
+    sigmas are measured by OKS, others by PCKh. Raises InputError if the recipe cannot run.
     """
     small = replace(recipe, epochs=1, batch_size=BATCH, input_sizes=(InputSize(SIDE, SIDE),))
     metric: Metric = "oks" if skeleton.sigmas else "pckh"
     losses: list[float] = []
 
-    def told(what: str, _done: int, _of: int, loss: float, _work: float) -> None:
-        if what.startswith("epoch"):
-            losses.append(loss)
+    def on_progress(progress: Progress) -> None:
+        if progress.loss is not None:
+            losses.append(progress.loss)
 
     with TemporaryDirectory() as name:
         folder = Path(name)
-        people = made_up(folder, skeleton, STEPS * BATCH).read()
+        people = made_up(folder, skeleton, STEPS * BATCH).people
         fabric = make_fabric(hardware)
-        run, state = set_up(small, hardware, people, [], folder, fabric, told, False)
-        crops = CachedCrops.of(people, (SIDE, SIDE), small.padding, fabric.device, None, quiet)
-        train_epoch(run, state, crops, lambda _: None)
-        network = Network("dry run", torch_backend(state.averaged), facts_of(run, (SIDE, SIDE)))
-        found = find_labelled(network, people, cut_people(people, (SIDE, SIDE), small.padding), True, BATCH)
+        run, state = set_up(small, hardware, people, [], folder, fabric, on_progress, False)
+        crops = cut_for_training(people, [(SIDE, SIDE)], small.padding)[SIDE, SIDE]
+        cached = CachedCrops.of(crops, (SIDE, SIDE), fabric.device)
+        train_epoch(run, state, cached, lambda _: None)
+        network = Network("dry run", TorchHeatmaps(state.averaged), run.config((SIDE, SIDE)))
+        found = predict_in_label_boxes(network, people, cut_people(people, (SIDE, SIDE), small.padding), True, BATCH)
     result = score(people, found, metric)
     parameters = sum(p.numel() for p in state.network.parameters()) / 1e6
     return (
@@ -60,16 +64,16 @@ def dry_run(recipe: Recipe, skeleton: Skeleton, hardware: Hardware) -> str:
 
 
 def made_up(folder: Path, skeleton: Skeleton, count: int) -> Split:
-    """A COCO file of so many people in `folder`, each alone on a picture of noise, with head sizes."""
+    """A COCO file of `count` people with head sizes in `folder`, each alone in an image of noise."""
     random = np.random.default_rng(0)
     for n in range(count):
-        pictures.write_png(folder / f"{n}.png", random.integers(0, 256, (80, 80, 3), dtype=np.uint8))
+        images.write_png(folder / f"{n}.png", random.integers(0, 256, (80, 80, 3), dtype=np.uint8))
     people = LabelledPeople(
         name="people",
         skeleton=skeleton,
-        pictures=tuple(PictureFile(f"{n}.png", folder) for n in range(count)),
-        picture_ids=tuple(range(count)),
-        picture_of=np.arange(count),
+        images=tuple(ImageFile(f"{n}.png", folder) for n in range(count)),
+        image_ids=tuple(range(count)),
+        image_index=np.arange(count),
         ids=np.arange(count),
         boxes=np.tile([8.0, 8, 72, 72], (count, 1)),
         keypoints=random.uniform(10, 70, (count, skeleton.num_keypoints, 2)),
@@ -79,7 +83,3 @@ def made_up(folder: Path, skeleton: Skeleton, count: int) -> Split:
     )
     write_coco(people, folder / "people.json")
     return Split("people", folder / "people.json", folder)
-
-
-def quiet(*_: object) -> None:
-    """Reports nothing."""

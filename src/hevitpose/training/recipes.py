@@ -1,4 +1,4 @@
-"""Everything that decides what a training run computes."""
+"""Training recipes: everything that decides what a run computes."""
 
 import json
 import re
@@ -6,24 +6,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from math import cos, pi
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
+from hevitpose.core.architecture import PLAIN, NetworkName, Variant, parse_network
 from hevitpose.core.errors import InputError
-from hevitpose.core.facts import NetworkName
+from hevitpose.core.geometry import BOX_PADDING, INPUT_MULTIPLE
 from hevitpose.core.heatmap import CODECS, EDGES, MSRA, Codec
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
-from hevitpose.core.variant import PLAIN, Variant, parse_settings, variant_of
-from hevitpose.files.crops import BOX_PADDING
 from hevitpose.training.augment import Augmentation
+from hevitpose.training.run import with_new_names
 
 TIMM = "timm"
-"""As `Recipe.imagenet`: what timm publishes for the network's backbone."""
+"""The value of `Recipe.imagenet` that downloads timm's weights for the network's backbone."""
 PAPER_CODEC = replace(MSRA, sigma=1.0)
+SETTINGS = ("codec", "sigma", "rate", "batch_size")
+"""What a network's name may change of a recipe, beside the fields of `Variant`: t:sigma=1."""
 
 
 @dataclass(frozen=True)
 class InputSize:
-    """Height and width of the network's input from the fraction `start` of the epochs on."""
+    """Height and width of the network's input, from the share `start` of the epochs on."""
 
     height: int
     width: int
@@ -32,15 +34,27 @@ class InputSize:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The defaults are the paper's recipe for MPII (docs/deviations.md on its sigma); weight decay is AdamW's.
+    """A recipe; the defaults are the paper's for MPII (docs/deviations.md on its sigma). The optimizer is AdamW.
 
-    "step" multiplies the rate by 0.1 at 170/210 and again at 200/210 of the epochs; "cosine" lets it fall to zero.
-    Both begin with `warmup_steps` of linear rise. `batch_size` is that of a step: of all processes, accumulated where a
-    device takes fewer at once. With `rate_batch` the rate is meant for a batch of so many and grows with the batch.
-    Gradients longer than `largest_gradient` are shortened. The run stops when the first validation set's score has
-    not improved for `patience` epochs. `weights` names the trained weights that the network begins with, a file or
-    those that ship; `imagenet` those of its backbone, a file or `TIMM`. Without either it
-    begins with random ones.
+    Args:
+        model: the network; `variant` says how it differs from the one of that name.
+        epochs: passes over the training set.
+        batch_size: persons per step, in all processes and micro-batches together.
+        input_sizes: the schedule of input sizes.
+        learning_rate: after `warmup_steps` of linear warmup.
+        weight_decay: of matrices and kernels.
+        schedule: "step" multiplies the learning rate by 0.1 at 170/210 and at 200/210 of the epochs; "cosine" lowers it
+            to zero.
+        base_batch_size: the batch size that `learning_rate` is meant for; it scales linearly to `batch_size`.
+        grad_clip_norm: the largest norm of the gradient.
+        patience: stop after this many epochs without a better score on the first validation set.
+        ema_decay: of the moving average of the weights.
+        padding: of a person's box.
+        codec: between joints and heatmaps.
+        augmentation: of training crops.
+        weights: trained weights to start from, a file or bundled ones.
+        seed: of initial weights, order and augmentation.
+        imagenet: weights of the backbone to start from, a file or `TIMM`.
     """
 
     model: NetworkName = "t"
@@ -51,8 +65,8 @@ class Recipe:
     weight_decay: float = 0.0
     schedule: Literal["step", "cosine"] = "step"
     warmup_steps: int = 500
-    rate_batch: int | None = None
-    largest_gradient: float | None = None
+    base_batch_size: int | None = None
+    grad_clip_norm: float | None = None
     patience: int | None = None
     ema_decay: float = 0.999
     padding: float = BOX_PADDING
@@ -64,23 +78,23 @@ class Recipe:
     imagenet: str | None = None
 
     def input_size(self, epoch: int) -> tuple[int, int]:
-        """(height, width) in this epoch, which counts from 0."""
+        """(height, width) in this epoch, counted from 0."""
         reached = [s for s in self.input_sizes if epoch >= s.start * self.epochs]
         return reached[-1].height, reached[-1].width
 
     def work(self, epoch: int, part: float) -> float:
-        """The share of the run's work that is done at this `part` of an epoch, by input pixels."""
+        """The share of the run that is done after a `part` of this epoch, measured in input pixels."""
         pixels = [height * width for height, width in map(self.input_size, range(self.epochs))]
         return (sum(pixels[:epoch]) + part * pixels[epoch]) / sum(pixels)
 
-    def rate(self, step: int, steps_in_all: int) -> float:
-        """The learning rate of this step, which counts from 0."""
-        progress = step / steps_in_all
+    def learning_rate_at(self, step: int, total_steps: int) -> float:
+        """The learning rate of this step, counted from 0."""
+        progress = step / total_steps
         if self.schedule == "step":
             factor = 1.0 if progress < 170 / 210 else 0.1 if progress < 200 / 210 else 0.01
         else:
             factor = (1 + cos(pi * progress)) / 2
-        scale = self.batch_size / self.rate_batch if self.rate_batch else 1.0
+        scale = self.batch_size / self.base_batch_size if self.base_batch_size else 1.0
         return self.learning_rate * scale * factor * min(1.0, (step + 1) / max(1, self.warmup_steps))
 
     def as_json(self) -> dict[str, Any]:
@@ -88,27 +102,27 @@ class Recipe:
 
 
 def paper() -> Recipe:
-    """The paper's for MPII."""
+    """The paper's recipe for MPII."""
     return Recipe()
 
 
 def paper_coco() -> Recipe:
-    """The paper's for COCO: batch 64, and MMPose 0.29's half bodies and shifted boxes."""
+    """The paper's recipe for COCO: batch 64, with half bodies and shifted boxes as in MMPose 0.29."""
     return Recipe(batch_size=64, augmentation=Augmentation(half_body=0.3, shift=0.16, shift_probability=0.3))
 
 
 def mmpose() -> Recipe:
-    """MMPose 0.29's own for MPII: sigma 2, and a rate of 5e-4 that is meant for eight GPUs of 64 persons."""
-    return replace(paper(), batch_size=64, learning_rate=5e-4, rate_batch=512, codec=MSRA)
+    """MMPose 0.29's recipe for MPII: sigma 2, and a learning rate of 5e-4 for eight GPUs with 64 persons each."""
+    return replace(paper(), batch_size=64, learning_rate=5e-4, base_batch_size=512, codec=MSRA)
 
 
 def mmpose_coco() -> Recipe:
-    """MMPose 0.29's own for COCO."""
+    """MMPose 0.29's recipe for COCO."""
     return replace(mmpose(), augmentation=paper_coco().augmentation)
 
 
 def people16() -> Recipe:
-    """Like that of the shipped `hevitpose_t_people16`, whose first epochs had the rate of a longer run (its card)."""
+    """The recipe of the bundled `hevitpose_t_people16`, but for the learning rate of its first epochs (its card)."""
     return Recipe(
         epochs=39,
         input_sizes=(InputSize(128, 128), InputSize(192, 192, 0.717), InputSize(256, 256, 0.92)),
@@ -129,100 +143,82 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "coco-mmpose": mmpose_coco,
     "people16": people16,
 }
-ROWS = {
-    "hevitpose_t": "t",
-    "hevitpose_s": "s",
-    "hevitpose_b": "b",
-    "hevitpose_t_fast": "t:query_reduction=true",
-    "hevitpose_b_fast": "b:query_reduction=true",
-    "b-g222": "b:groups=2-2-2",
-    "b-g888": "b:groups=8-8-8",
-    "b-r421": "b:reductions=4-2-1",
-    "b-r421-h124": "b:reductions=4-2-1:heads=1-2-4",
-    "b-r1684": "b:reductions=16-8-4",
-    "efficientvit_m4-peow3": "efficientvit_m4:embedding=conv7",
-    "efficientvit_m4-peow7": "efficientvit_m4:embedding=conv15-deconv4",
-    "efficientvit_m4-peow3-twice": "efficientvit_m4:embedding=conv7-conv7",
-}
-"""Other names of networks: those that are not the paper's (`_fast`), and the rows of tables 4 to 6.
-
-Row a of table 6 is `efficientvit_m4`, row c `b`.
-"""
 
 
 def skeleton_of(name: str) -> Skeleton:
-    """The keypoints that the recipe of this name is meant for."""
+    """The skeleton that the recipe of this name is meant for."""
     return COCO17 if "coco" in name.partition("/")[0] else MPII16
 
 
-def chosen(
+def make_recipe(
     name: str,
     model: str | None = None,
     size: str | None = None,
     codec: str | None = None,
     sigma: float | None = None,
     half_body: float | None = None,
-    color: float | None = None,
-    occlusion: float | None = None,
+    color_jitter: float | None = None,
+    cutout: float | None = None,
     grey: float | None = None,
     shift: float | None = None,
     **changes: Any,
 ) -> Recipe:
-    """The recipe of this name, for `model` where the name has none, with what is not None changed.
+    """The recipe of this name, for `model` if the name has none, with every argument that is not None.
 
-    `size` as `parse_sizes` reads it, `codec` of `CODECS`; `half_body`, `color`, `occlusion` and `grey` are fields of
-    `Augmentation`, `changes` those of `Recipe`; `shift` is the share of views whose boxes are shifted as in the COCO
-    recipes. Raises InputError.
+    Args:
+        name: "mpii", or with a network "mpii/hrnet_w32".
+        model: the network with its settings, see `with_network`.
+        size: the input sizes, see `parse_sizes`.
+        codec: a name of `CODECS`.
+        sigma: of the codec.
+        half_body: as in `Augmentation`.
+        color_jitter: as in `Augmentation`.
+        cutout: as in `Augmentation`.
+        grey: as in `Augmentation`.
+        shift: probability of shifting a box as far as the COCO recipes do.
+        **changes: fields of `Recipe`.
+
+    Raises InputError.
     """
-    recipe = named(name)
+    recipe = recipe_by_name(name)
     if model:
         if "/" in name:
-            raise InputError(f"--model {model}", f"the recipe {name} names its network")
-        recipe = with_model(recipe, model, f"--model {model}")
+            raise InputError(f"`model={model}`", f"the recipe {name} names its network")
+        recipe = with_network(recipe, model, f"`model={model}`")
     recipe = with_codec(recipe, codec, sigma)
-    views: dict[str, Any] = {"half_body": half_body, "color": color, "occlusion": occlusion, "grey": grey}
+    views: dict[str, Any] = {"half_body": half_body, "color_jitter": color_jitter, "cutout": cutout, "grey": grey}
     if shift is not None:
         views |= {"shift": paper_coco().augmentation.shift, "shift_probability": shift}
     changes["augmentation"] = replace(recipe.augmentation, **{k: v for k, v in views.items() if v is not None})
     changes["input_sizes"] = size and parse_sizes(size)
     if changes.get("weights") and changes.get("imagenet"):
-        raise InputError("--weights", "and weights of ImageNet cannot both be begun with")
+        raise InputError("`weights`", "cannot be combined with `imagenet`")
     return replace(recipe, **{field: value for field, value in changes.items() if value is not None})
 
 
-def named(name: str) -> Recipe:
-    """The recipe `SET` of `RECIPES`, or `SET/NETWORK` with a network as `with_model` takes it. Raises InputError."""
+def recipe_by_name(name: str) -> Recipe:
+    """The recipe `SET` of `RECIPES`, or `SET/NETWORK` with a network as `with_network` takes it. Raises InputError."""
     base, slash, model = name.partition("/")
     if base not in RECIPES:
-        raise InputError(f"--recipe {name}", f"no such recipe (known: {', '.join(RECIPES)}, each also SET/NETWORK)")
-    return with_model(RECIPES[base](), model, f"--recipe {name}") if slash else RECIPES[base]()
+        raise InputError(f"`recipe={name}`", f"no such recipe (known: {', '.join(RECIPES)}, each also SET/NETWORK)")
+    return with_network(RECIPES[base](), model, f"`recipe={name}`") if slash else RECIPES[base]()
 
 
-def with_model(recipe: Recipe, text: str, source: str) -> Recipe:
-    """The recipe for a network: by name, by a row of `ROWS` (`b-g222`), or changed, `t:shared_weights=false:sigma=1`.
+def with_network(recipe: Recipe, text: str, source: str) -> Recipe:
+    """The recipe for a network: a name, an alias (`b-g222`), or with settings `t:shared_weights=false:sigma=1`.
 
-    What can change are the fields of `Variant`, sigma, codec, rate and batch_size. Raises InputError, about `source`.
+    Settings are the fields of `Variant` and `SETTINGS`. Raises InputError, about `source`.
     """
-    name, *rest = spelled_out(text).split(":")
-    model: NetworkName | None = next((network for network in get_args(NetworkName) if network == name), None)
-    if model is None:
-        raise InputError(source, f"no network {name!r} (known: {', '.join((*get_args(NetworkName), *ROWS))})")
-    settings = parse_settings(":".join(rest), source)
-    of_network = {name: value for name, value in settings.items() if name in Variant.__dataclass_fields__}
-    recipe = replace(recipe, model=model, variant=variant_of(of_network, source))
-    for other in settings.keys() - of_network.keys():
-        recipe = _with(recipe, other, settings[other], source)
+    model, variant, others = parse_network(text, source, SETTINGS)
+    recipe = replace(recipe, model=model, variant=variant)
+    for name, value in others.items():
+        recipe = _with(recipe, name, value, source)
     return recipe
 
 
-def spelled_out(text: str) -> str:
-    """A network as `with_model` takes it, without the names of `ROWS`: b:groups=2-2-2 for b-g222."""
-    name, colon, rest = text.partition(":")
-    return ROWS.get(name, name) + colon + rest
-
-
 def difference(theirs: Mapping[str, Any], recipe: Recipe) -> str | None:
-    """The first setting of a recipe's JSON that is another one in `recipe`: "epochs = 3, not 5"."""
+    """The first setting of a recipe's JSON that differs from `recipe`: "epochs = 3, not 5"."""
+    theirs = with_new_names(theirs)
     for key, ours in json.loads(json.dumps(recipe.as_json())).items():
         if theirs.get(key) != ours:
             return f"{key} = {theirs.get(key)}, not {ours}"
@@ -240,9 +236,6 @@ def _with(recipe: Recipe, name: str, text: str, source: str) -> Recipe:
         if text not in CODECS:
             raise InputError(source, f"codec must be one of {', '.join(CODECS)}, not {text!r}")
         return with_codec(recipe, text)
-    if name not in ("sigma", "rate", "batch_size"):
-        known = ", ".join((*Variant.__dataclass_fields__, "sigma", "codec", "rate", "batch_size"))
-        raise InputError(source, f"no such setting {name!r} (known: {known})")
     if not re.fullmatch(r"\d+" if name == "batch_size" else r"\d*\.?\d+(e-?\d+)?", text) or not float(text):
         raise InputError(source, f"{name} must be a number above 0, not {text!r}")
     if name == "sigma":
@@ -253,22 +246,23 @@ def _with(recipe: Recipe, name: str, text: str, source: str) -> Recipe:
 def parse_sizes(text: str) -> tuple[InputSize, ...]:
     """Input sizes from "256", "256x192" (height x width) or "128,192@0.5,256@0.8" (from that share of the epochs on).
 
-    Raises InputError on another form, a side that is no multiple of 32, or shares that do not rise from 0.
+    Raises InputError for other text, sides that are not multiples of 32, and shares that do not rise from 0.
     """
     sizes = []
     for part in text.split(","):
         match = re.fullmatch(r"(\d+)(?:x(\d+))?(?:@(0?\.\d+|0))?", part.strip())
         if not match:
-            raise InputError(f"--size {text}", f"{part!r} is not of the form 256, 256x192 or 192@0.5")
+            raise InputError(f"`size={text}`", f"{part!r} is not of the form 256, 256x192 or 192@0.5")
         height, width = int(match[1]), int(match[2] or match[1])
         for side in (height, width):
-            if side % 32 or not side:
-                low = max(32, side // 32 * 32)
+            if side % INPUT_MULTIPLE or not side:
+                low = max(1, side // INPUT_MULTIPLE) * INPUT_MULTIPLE
                 raise InputError(
-                    f"--size {text}", f"{side} is not a multiple of 32; the nearest are {low} and {low + 32}"
+                    f"`size={text}`",
+                    f"{side} is not a multiple of 32; the nearest are {low} and {low + INPUT_MULTIPLE}",
                 )
         sizes.append(InputSize(height, width, float(match[3] or 0)))
     starts = [s.start for s in sizes]
     if starts[0] != 0 or any(b <= a for a, b in pairwise(starts)):
-        raise InputError(f"--size {text}", "the first size starts at 0 and each later one at a larger share")
+        raise InputError(f"`size={text}`", "the first size starts at 0 and each later one at a larger share")
     return tuple(sizes)

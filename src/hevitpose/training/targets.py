@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 REACH = 3
-"""A joint further outside the heatmap than this many sigmas leaves no mark and is not learned from (MSRA's rule)."""
+"""Joints further outside the heatmap than this many sigmas are ignored (MSRA's rule)."""
 
 
 def heatmap_targets(

@@ -1,207 +1,84 @@
-"""The paper's tables, row by row: what is printed, what is counted now, what was measured here or would measure it."""
+"""Tables as text."""
 
-from collections.abc import Callable, Iterator
+import csv
+import io
+import string
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hevitpose.core.errors import InputError
-from hevitpose.core.facts import NetworkName
-from hevitpose.core.patches import parse_layers
-from hevitpose.core.variant import PLAIN, PatchEmbedding, Stages, Variant, spelled
-from hevitpose.files.measured import Measured, find_measured
-from hevitpose.files.paper import read_paper
-
 if TYPE_CHECKING:
-    from hevitpose.models.cost import Cost
+    from rich.table import Table as Grid
 
-Count = Callable[[NetworkName, Variant, int], "Cost"]
-"""The cost of a network, its variant and number of keypoints for one picture of 256 x 256."""
-Cells = dict[str, Any]
-Printed = tuple[NetworkName, Variant, Cells]
-"""A row as the paper has it: its network, and its cells by column."""
-
-EMBEDDINGS: dict[str, PatchEmbedding] = {
-    "conv(3,2), conv(3,2)": "conv3-conv3",
-    "conv(7,4)": "conv7",
-    "conv(15,8), deconv(4,2)": "conv15-deconv4",
-    "conv(7,2), conv(7,2)": "conv7-conv7",
-}
-KEYS = {
-    1: "table1_mpii_test_pckh50",
-    2: "table2_family",
-    3: "table3_coco_test_dev2017",
-    4: "table4_peow_mpii_val",
-    5: "table5_groups_mpii_val",
-    6: "table6_ablation_mpii_val",
-}
-TITLES = {
-    1: "Table 1: MPII, test set, PCKh@0.5",
-    2: "Table 2, corrected: widths C, depths L, groups G, reductions R and heads of the three stages",
-    3: "Table 3: COCO test-dev2017",
-    4: "Table 4: overlap of the patch embedding (PEOW), EfficientViT-M4, MPII validation set, PCKh@0.5",
-    5: "Table 5: groups, reductions and heads of HEViTPose-B, MPII validation set, PCKh@0.5",
-    6: "Table 6: ablation, MPII validation set, PCKh@0.5",
-}
-OF_B = {"groups": [4, 4, 4], "reductions": [8, 4, 2], "heads": [2, 4, 8]}
-ODDITIES = {1: ("Table 1", "HRNet"), 2: ("Heads",), 3: ("ViTPose",), 4: ("Table 4",), 6: ("Table 6",)}
-"""How the notes on oddities in print begin that belong to a table."""
-COUNTINGS = (
-    "All counts are for 256 x 256. GFLOPs: the paper's counting, which does not see attention's projections and "
-    "products; GMACs: every multiply-accumulate."
-)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row: `paper` holds the printed cells (None where unknown), `cost` what is counted now.
-
-    `runs` are scores of this network in the table's metric, on other data than the paper's unless they say so;
-    `command` trains it by the paper's recipe.
-    """
-
-    network: str
-    paper: Cells
-    cost: "Cost"
-    runs: tuple[Measured, ...]
-    command: str | None
-
-    def here(self) -> dict[str, float]:
-        """What is counted now, in the paper's units."""
-        return {
-            "params": self.cost.parameters / 1e6,
-            "gflops": self.cost.paper_operations / 1e9,
-            "gmacs": self.cost.multiply_accumulates / 1e9,
-        }
+MISSING = "-"
+MAX_NAME = 20
+"""Characters; a first column that is wider may be wrapped on the terminal."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the paper and what has to be said about it."""
+    """A header and rows of cells, all of them text.
 
-    number: int
-    title: str
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...]
+    `alignment` has one letter per column, l or r; by default the first column is left-aligned and the others are
+    right-aligned.
 
+    >>> print(Table(["network", "GFLOPs"], [["t", "1.75"]]).markdown())
+    | network | GFLOPs |
+    | --- | ---: |
+    | t | 1.75 |
+    """
 
-def count(name: NetworkName, variant: Variant, keypoints: int) -> "Cost":
-    """Build the network and count it."""
-    from hevitpose.models.cost import cost, total
-    from hevitpose.models.networks import build_network
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    alignment: str = ""
 
-    return total(cost(build_network(name, keypoints, variant)))
+    @classmethod
+    def of(cls, records: Iterable[Mapping[str, Any]], columns: Mapping[str, str], alignment: str = "") -> "Table":
+        """One row per record; `columns` gives a format string of the record's entries by title.
 
+        An entry that is None becomes "-".
 
-def paper_table(number: int, results: Path | None, count: Count = count) -> Table:
-    """Table 1 to 6. Scores measured here come from the folder `results`, if there is one. Raises InputError."""
-    keypoints, metric, data = (17, "AP", "coco") if number == 3 else (16, "PCKh@0.5", "mpii")
-    found = find_measured(results) if results else []
-    of_rows = [each for each in found if each.metric == metric and not changes_recipe(each.network)]
-    measured = [(each, network_of(each.network)) for each in of_rows]
-    counted: dict[str, Cost] = {}
-    rows = []
-    for name, variant, cells in _printed(number):
-        text = spelled(name, variant)
-        if text not in counted:
-            counted[text] = count(name, variant, keypoints)
-        runs = tuple(each for each, network in measured if network == (name, variant))
-        command = None if number == 2 else f"hevitpose train --recipe {data}/{text} --data {data}.toml"
-        rows.append(Row(text, cells, counted[text], runs, command))
-    notes = (COUNTINGS, *_differences(rows), *_notes(number), *(_claims(rows) if number == 1 else ()))
-    return Table(number, TITLES[number], tuple(rows), notes)
+        >>> Table.of([{"name": "t", "ms": 12.34}, {"name": "b", "ms": None}], {"network": "{name}", "ms": "{ms:.1f}"})
+        Table(header=['network', 'ms'], rows=[['t', '12.3'], ['b', '-']], alignment='')
+        """
+        rows = [[_FORMATTER.vformat(text, (), record) for text in columns.values()] for record in records]
+        return cls(list(columns), rows, alignment)
 
+    def markdown(self) -> str:
+        """As a Markdown table."""
+        rule = ["---:" if right else "---" for right in self._right]
+        return "\n".join(f"| {' | '.join(line)} |" for line in (self.header, rule, *self.rows))
 
-def _printed(number: int) -> Iterator[Printed]:
-    """The rows of a table."""
-    table = read_paper()[KEYS[number]]
-    if number == 2:
-        of_title = {cells["method"]: cells for _, _, cells in _printed(1)}
-        for letter, family in table["corrected"].items():
-            title = f"HEViTPose-{letter}"
-            cost = {name: of_title[title][name] for name in ("params", "gflops")}
-            yield named(title), PLAIN, {"method": title} | family | cost
-        return
-    for row in table["rows"]:
-        cells = dict(zip(table["columns"], row, strict=True))
-        if number == 4:  # whose last row is printed with another overlap than it has
-            cells = {"peow": cells["peow"], "kernel_less_stride": parse_layers(cells["layers"])[0].overlap} | cells
-        yield *_network(number, cells), cells
+    def csv(self) -> str:
+        """As CSV, with a header and a line feed after each row."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self.header, *self.rows])
+        return text.getvalue()
 
+    def grid(self) -> "Grid":
+        """For the terminal (`rich.console.Console.print`): text is wrapped, numbers are not; titles are stacked."""
+        from rich.table import Table as Grid
+        from rich.text import Text  # which takes square brackets as they are
 
-def _network(number: int, cells: Cells) -> tuple[NetworkName, Variant]:
-    """The network of a row; where it is that of another table's row, spelled as there."""
-    if number == 4:
-        return _efficientvit(EMBEDDINGS[cells["layers"]])
-    if number == 5:
-        return "b", Variant(_changed("groups", cells), _changed("reductions", cells), _changed("heads", cells))
-    if number == 6:
-        return ("b", PLAIN) if cells["hevitpose"] else _efficientvit("conv7" if cells["peow3"] else "conv3-conv3")
-    return named(cells["method"]), PLAIN
+        grid = Grid(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+        for n, (name, right) in enumerate(zip(self.header, self._right, strict=True)):
+            longest = max((len(row[n]) for row in self.rows), default=0)
+            keep = right or (n == 0 and longest <= MAX_NAME)
+            heading = name.replace(" ", "\n") if keep else name
+            grid.add_column(heading, justify="right" if right else "left", overflow="fold", no_wrap=keep)
+        for row in self.rows:
+            grid.add_row(*map(Text, row))
+        return grid
+
+    @property
+    def _right(self) -> list[bool]:
+        """Whether each column is right-aligned."""
+        return [letter == "r" for letter in self.alignment or "l" + "r" * (len(self.header) - 1)]
 
 
-def _efficientvit(embedding: PatchEmbedding) -> tuple[NetworkName, Variant]:
-    return "efficientvit_m4", PLAIN if embedding == "conv3-conv3" else Variant(embedding=embedding)
+class _Formatter(string.Formatter):
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return MISSING if value is None else str(super().format_field(value, format_spec))
 
 
-def _changed(name: str, cells: Cells) -> Stages | None:
-    """A row's numbers for the three stages, None where they are those of HEViTPose-B."""
-    first, second, third = cells[name]
-    return None if cells[name] == OF_B[name] else (first, second, third)
-
-
-def named(title: str) -> NetworkName:
-    """The network that the paper calls so."""
-    from hevitpose.models.networks import NETWORKS
-
-    return next(name for name, network in NETWORKS.items() if network.title == title)
-
-
-def network_of(text: str) -> tuple[NetworkName, Variant] | None:
-    """The network that a file of results names, by our name and variant or by the paper's; None for another."""
-    from hevitpose.models.networks import NETWORKS
-    from hevitpose.training.recipes import Recipe, with_model
-
-    names: dict[str, str] = {network.title: name for name, network in NETWORKS.items()}
-    try:
-        recipe = with_model(Recipe(), names.get(text, text), text)
-    except InputError:
-        return None
-    return recipe.model, recipe.variant
-
-
-def changes_recipe(text: str) -> bool:
-    """Whether more is changed for the network than the network, `t:sigma=1`: its scores are not those of its row."""
-    return not {change.partition("=")[0] for change in text.split(":")[1:]} <= vars(PLAIN).keys()
-
-
-def _differences(rows: list[Row]) -> list[str]:
-    """A line for each printed count that is not ours."""
-    lines = [
-        f"{row.network}: {row.here()[name]:.2f} {unit} here, {row.paper[name]} in print."
-        for row in rows
-        for name, unit in (("params", "M parameters"), ("gflops", "GFLOPs"))
-        if f"{row.here()[name]:.2f}" != f"{row.paper[name]:.2f}"
-    ]
-    return list(dict.fromkeys(lines))
-
-
-def _notes(number: int) -> list[str]:
-    """What paper.json says of the table."""
-    paper = read_paper()
-    note = paper[KEYS[number]].get("note")
-    return [*([note] if note else []), *(o for o in paper["oddities"] if o.startswith(ODDITIES.get(number, ("\0",))))]
-
-
-def _claims(rows: list[Row]) -> list[str]:
-    """What the text claims of two rows, and what the counts give."""
-    of_method = {row.paper["method"]: row for row in rows}
-    lines = []
-    for pair, claim in read_paper()[KEYS[1]]["claims"].items():
-        letter, other = pair.split(" against ")
-        ours, theirs = of_method[f"HEViTPose-{letter}"].here(), of_method[other].here()
-        changes = {name: f"{100 * (ours[name] / theirs[name] - 1):+.1f}%" for name in ("params", "gflops")}
-        printed = ", ".join(f"{name} {value}" for name, value in claim.items())
-        counted = ", ".join(f"{name} {value}" for name, value in changes.items())
-        lines.append(f"The paper's claim, {pair}: {printed}. Counted here: {counted}.")
-    return lines
+_FORMATTER = _Formatter()

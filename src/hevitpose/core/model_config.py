@@ -1,0 +1,66 @@
+"""What every weight file says of itself, so that it can be used with nothing beside it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from os import PathLike
+from typing import Any, get_args
+
+from hevitpose.core.architecture import PLAIN, NetworkName, Variant, parse_variant
+from hevitpose.core.errors import InputError
+from hevitpose.core.heatmap import EDGES, Codec
+from hevitpose.core.skeleton import Skeleton
+
+KEY = "hevitpose"
+"""The entry of the metadata of an ONNX or safetensors file that holds the config as JSON."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which network the weights are for (a `NetworkName`, and its variant), their keypoints, crops and heatmaps.
+
+    `flip_test`: the file's graph averages with the mirrored crop itself.
+    """
+
+    architecture: str
+    skeleton: Skeleton
+    input_size: tuple[int, int]
+    padding: float
+    codec: Codec = EDGES
+    variant: Variant = PLAIN
+    flip_test: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        config = asdict(self)
+        del config["variant"]
+        return config | ({"variant": str(self.variant)} if self.variant.options else {})
+
+
+def model_config_from_metadata(metadata: Mapping[str, str], source: str | PathLike[str]) -> ModelConfig:
+    """The config in a file's metadata. Raises InputError where they are not there or not whole."""
+    try:
+        config = json.loads(metadata[KEY])
+        skeleton = config["skeleton"]
+        height, width = config["input_size"]
+        # A graph of another version runs as well, if it says how to crop and decode; only torch must know the network.
+        known = config["architecture"] in get_args(NetworkName)
+        return ModelConfig(
+            str(config["architecture"]),
+            Skeleton(
+                skeleton["name"],
+                tuple(skeleton["keypoints"]),
+                tuple(skeleton["mirror"]),
+                tuple((a, b) for a, b in skeleton["limbs"]),
+                skeleton["sigmas"] and tuple(skeleton["sigmas"]),
+                bool(skeleton.get("symmetric", False)),
+            ),
+            (int(height), int(width)),
+            float(config["padding"]),
+            Codec(**config["codec"]) if "codec" in config else EDGES,
+            parse_variant(str(config.get("variant", "")), str(source)) if known else PLAIN,
+            bool(config.get("flip_test", False)),
+        )
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(source, f"not weights of hevitpose (its metadata: {type(error).__name__} {error})") from error

@@ -1,0 +1,89 @@
+"""LabelMe's labels: a JSON file beside each image, a point for each keypoint, a `group_id` for each person."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hevitpose.core.errors import InputError
+from hevitpose.core.geometry import Floats, xyxy_from_xywh
+from hevitpose.core.labels import Finding, ImageFile, LabelledPeople, labelled_people
+from hevitpose.data.coco import boxes_around_joints, read_numbers, some
+from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
+from hevitpose.io.folders import files_below, find_file
+from hevitpose.io.json_files import read_json
+
+Points = dict[str, Floats]
+"""The places (2,) of a person's keypoints by name."""
+
+
+def is_labelme(path: Path) -> bool:
+    """Whether this is a JSON file of LabelMe."""
+    try:
+        content = read_json(path)
+    except InputError:
+        return False
+    return isinstance(content, Mapping) and isinstance(content.get("shapes"), list) and "imagePath" in content
+
+
+def read_labelme(folder: Path, name: str, table: SkeletonTable | None = None) -> LabelledPeople:
+    """The people of all of LabelMe's files in `folder`.
+
+    Points of the same `group_id` are a person, those without one too. Boxes are the rectangles of the group, else those
+    round the joints. Keypoints are named by the points, in the order of their first appearance. Raises InputError.
+    """
+    files: list[ImageFile] = []
+    people: list[tuple[int, Points, Floats | None]] = []
+    others: dict[str, int] = defaultdict(int)
+    for file in filter(is_labelme, files_below(folder, {".json"})):
+        content = read_json(file)
+        files.append(_image(content, file))
+        people += [(len(files) - 1, *person) for person in _people(content["shapes"], file, others)]
+    if not people:
+        raise InputError(folder, f"no point in the {len(files)} files of LabelMe")
+    names = list(dict.fromkeys(label for _, points, _ in people for label in points))
+    joints = np.zeros((len(people), len(names), 3))
+    for n, (_, points, _) in enumerate(people):
+        for label, place in points.items():
+            joints[n, names.index(label)] = (*place, 2)
+    boxes = boxes_around_joints(joints)
+    for n, (_, _, box) in enumerate(people):
+        boxes[n] = boxes[n] if box is None else box
+    category = {"name": "animal", "keypoints": names}
+    skeleton = skeleton_from_coco(category_with(category, table) if table else category, str(folder))
+    left_out = some(f"{count} of {shape}" for shape, count in others.items())
+    findings = [Finding("other shapes", "", f"shapes that are neither points nor boxes: {left_out}")] if others else []
+    return labelled_people(name, skeleton, files, [k for k, _, _ in people], joints, boxes, findings=findings)
+
+
+def _image(content: Mapping[str, Any], file: Path) -> ImageFile:
+    name = str(content["imagePath"])
+    own = name.replace("\\", "/").rpartition("/")[2]
+    found = find_file(file.parent, name) or find_file(file.parent, own)
+    return ImageFile(found or own, file.parent)
+
+
+def _people(shapes: list[Any], file: Path, others: dict[str, int]) -> list[tuple[Points, Floats | None]]:
+    """The points of each person, and the box where there is one; `others` counts other shapes."""
+    points: dict[Any, Points] = defaultdict(dict)
+    boxes: dict[Any, Floats] = {}
+    for position, shape in enumerate(shapes):
+        try:
+            kind, label, group = shape["shape_type"], str(shape["label"]), str(shape.get("group_id"))
+            if kind == "point":
+                if label in points[group]:
+                    raise ValueError(f"a second {label!r} in the same group_id: give each person one of its own")
+                points[group][label] = read_numbers(shape, "points", 2)
+            elif kind == "rectangle":
+                x1, y1, x2, y2 = read_numbers(shape, "points", 4)
+                corner = (min(x1, x2), min(y1, y2))
+                boxes[group] = xyxy_from_xywh([*corner, abs(x2 - x1), abs(y2 - y1)])
+            else:
+                others[str(kind)] += 1
+        except (AttributeError, KeyError, TypeError) as error:
+            raise InputError(file, f"shape {position}: needs shape_type, label and points") from error
+        except ValueError as error:
+            raise InputError(file, f"shape {position}: {error}") from error
+    return [(of_group, boxes.get(group)) for group, of_group in points.items()]

@@ -1,0 +1,163 @@
+"""Evaluation of a network, or of a file of predictions, on labelled people."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+from hevitpose.core.architecture import network_spec
+from hevitpose.core.errors import InputError
+from hevitpose.core.geometry import STRIDE
+from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.progress import OnProgress, ignore_progress
+from hevitpose.core.results import Predictions
+from hevitpose.core.skeleton import NOT_FLIPPED
+from hevitpose.data.crops import cut_people
+from hevitpose.data.datasets import Split
+from hevitpose.data.detections import read_detections
+from hevitpose.data.find import find_split
+from hevitpose.data.mpii import read_pred_mat, write_pred_mat
+from hevitpose.data.predictions import read_predictions, write_predictions
+from hevitpose.evaluation.analysis import analyze_errors
+from hevitpose.evaluation.predict import predict_in_detections, predict_in_label_boxes
+from hevitpose.evaluation.score import Evaluation, Nms, apply_oks_nms, refuse_unmeasurable, score
+from hevitpose.inference.backends import Runtime, RuntimeOptions
+from hevitpose.inference.network import Network, keypoints_of, load_network
+from hevitpose.metrics.names import Metric
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """The people of a validation set, and the metric that they are measured by."""
+
+    people: LabelledPeople
+    metric: Metric
+
+
+def evaluate(
+    model: str | Path | Network,
+    data: str | Split,
+    *,
+    metric: Metric | None = None,
+    root: Path | None = None,
+    boxes: Path | None = None,
+    nms: Nms = "hard",
+    flip_test: bool = True,
+    flip_shift: int | None = None,
+    batch_size: int = 32,
+    runtime: Runtime | None = None,
+    device: str = "cpu",
+    save_predictions: Path | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> Evaluation:
+    """Score a network on labelled people, in the boxes of their labels or of a detector.
+
+    Args:
+        model: a bundled name, a weight file, or a network that is loaded already.
+        data: a validation set (`mpii_val`, `my.toml/val`) or a file of labels.
+        metric: the metric, instead of the set's own.
+        root: the folder of the data's files.
+        boxes: a file of COCO detections to look for people in, instead of the boxes of the labels; for "oks" only.
+        nms: for "oks", how predictions of the same person in an image are suppressed.
+        flip_test: average with the mirrored crop, if the skeleton has left and right.
+        flip_shift: cells by which the mirrored heatmap is moved, instead of the codec's.
+        batch_size: crops per call of the network.
+        runtime: the runtime; by default the one that the file is for.
+        device: the device of the runtime torch.
+        save_predictions: write the predictions to this file, COCO results (.json) or HRNet's pred.mat (.mat).
+        on_progress: called with the progress of cropping and prediction.
+
+    Raises InputError if a file cannot be used, or if the labels do not have what the metric needs.
+
+    >>> evaluation = evaluate("hevitpose_t_fast_people16", "people.json", metric="pck_box")  # doctest: +SKIP
+    >>> print(evaluation.title, evaluation.main, evaluation.scores["PCKbox@0.1"].per_keypoint)  # doctest: +SKIP
+    """
+    if save_predictions and save_predictions.suffix == ".mat" and boxes:
+        raise InputError(save_predictions, "pred.mat needs the boxes of the labels: write a .json file")
+    labelled = labelled_set(data, metric, root)
+    people = labelled.people
+    network = model if isinstance(model, Network) else load_network(model, RuntimeOptions(runtime, device=device))
+    network = with_flip_shift(network, flip_shift)
+    keypoints_of(network, people)  # refused before anything is cut
+    if boxes and labelled.metric != "oks":
+        raise InputError("`boxes`", f"cannot be combined with {labelled.metric}, which needs the boxes of the labels")
+    config, notes = network.config, list[str]()
+    if boxes:
+        detections = read_detections(boxes)
+        found, notes = predict_in_detections(
+            network, people, detections, boxes.name, flip_test, batch_size, on_progress
+        )
+    else:
+        crops = cut_people(people, config.input_size, config.padding, on_progress)
+        found = predict_in_label_boxes(network, people, crops, flip_test, batch_size)
+    flipped = config.flip_test or (flip_test and config.skeleton.flips)
+    if flip_test and not flipped:
+        notes.append(NOT_FLIPPED)
+    by_oks = labelled.metric == "oks"
+    if by_oks and nms != "none":
+        found = apply_oks_nms(people, found, config, nms == "soft")
+    _save(save_predictions, people, found)
+    return replace(
+        score_predictions(people, found, labelled.metric, notes),
+        model=network.name,
+        architecture=network_spec(config.architecture, config.variant),
+        flip_test=flipped,
+        flip_shift=config.codec.flip_shift,
+        nms=nms if by_oks else None,
+    )
+
+
+def evaluate_predictions(
+    predictions: Path,
+    data: str | Split,
+    *,
+    metric: Metric | None = None,
+    root: Path | None = None,
+    save_predictions: Path | None = None,
+) -> Evaluation:
+    """Score a file of COCO results, or HRNet's pred.mat, on labelled people; otherwise as `evaluate`."""
+    labelled = labelled_set(data, metric, root)
+    read = read_pred_mat if predictions.suffix == ".mat" else read_predictions
+    found, notes = read(predictions, labelled.people)
+    _save(save_predictions, labelled.people, found)
+    evaluation = score_predictions(labelled.people, found, labelled.metric, notes)
+    return replace(evaluation, predictions=str(predictions))
+
+
+def _save(file: Path | None, people: LabelledPeople, found: Predictions) -> None:
+    if file:
+        write = write_pred_mat if file.suffix == ".mat" else write_predictions
+        write(file, people, found)
+
+
+def score_predictions(
+    people: LabelledPeople, found: Predictions, metric: Metric, notes: list[str] | None = None
+) -> Evaluation:
+    """Scores and error analysis of predictions; `notes` come before those of the metric. Raises InputError."""
+    evaluation = score(people, found, metric)
+    errors = analyze_errors(people, found, metric)
+    return replace(evaluation, notes=(*(notes or ()), *evaluation.notes), errors=errors)
+
+
+def labelled_set(data: str | Split, metric: Metric | None = None, root: Path | None = None) -> LabelledSet:
+    """The people to measure on, and by what. Raises InputError if the labels do not have what the metric needs."""
+    split = data if isinstance(data, Split) else find_split(data, root)
+    chosen = metric or split.metric
+    if chosen is None:
+        raise InputError(
+            split.annotations, f"its metric is unknown: choose `metric` from {', '.join(get_args(Metric))}"
+        )
+    people = split.people
+    refuse_unmeasurable(people, chosen)
+    return LabelledSet(people, chosen)
+
+
+def with_flip_shift(network: Network, flip_shift: int | None) -> Network:
+    """The network with another shift of the mirrored heatmap. Raises InputError if no cell of the heatmap is left."""
+    if flip_shift is None:
+        return network
+    if network.config.flip_test:
+        raise InputError("`flip_shift`", f"{network.name} mirrors within its graph, which no option changes")
+    config, width = network.config, network.config.input_size[1] // STRIDE
+    if not 0 <= flip_shift < width:
+        raise InputError(f"`flip_shift={flip_shift}`", f"must be 0 to {width - 1}: heatmaps are {width} cells wide")
+    return replace(network, config=replace(config, codec=replace(config.codec, flip_shift=flip_shift)))

@@ -1,0 +1,204 @@
+"""What goes into prediction: images of any kind as frames, and the files and folders that a command was given."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+from PIL import Image as PILImage
+
+from hevitpose.core.errors import InputError
+from hevitpose.core.results import Detections
+from hevitpose.data.detections import meets_image, number_of
+from hevitpose.io import images
+from hevitpose.io.folders import files_below
+from hevitpose.io.images import HEIC, SUFFIXES, Image, reads_heic
+
+if TYPE_CHECKING:
+    import supervision
+
+Source = str | PathLike[str] | bytes | PILImage.Image | Image
+"""A path, the bytes of a file, a PIL image, or an array (H, W, 3) of uint8."""
+Color = Literal["rgb", "bgr"]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """An image on its way through prediction; it comes back with its poses.
+
+    `image` (H, W, 3) RGB uint8; `source` names it; `index` counts from 0; `time_s` in videos; `detections` are the
+    people where they are known already; `target` is the name of its results, without suffix.
+    """
+
+    image: Image
+    source: str | None = None
+    index: int = 0
+    time_s: float | None = None
+    detections: Detections | None = None
+    target: str | None = None
+
+
+def as_frame(source: Source, boxes: "ArrayLike | supervision.Detections | None" = None, color: Color = "rgb") -> Frame:
+    """An image with the boxes of its people, where they are known, as a frame.
+
+    Raises InputError where it cannot be read, ValueError where an array is no image or boxes are malformed.
+    """
+    if color not in get_args(Color):
+        raise InputError(f"`color={color}`", "must be rgb or bgr")
+    detections = None if boxes is None else Detections.from_boxes(boxes)
+    if isinstance(source, np.ndarray):
+        if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or not source.size:
+            raise ValueError(f"an image is an array (H, W, 3) of uint8, got {source.dtype} {source.shape}")
+        return Frame(source if color == "rgb" else source[..., ::-1], detections=detections)
+    if isinstance(source, bytes | PILImage.Image):
+        return Frame(images.decode(source), detections=detections)
+    return Frame(images.read(source), fspath(source), detections=detections)
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """An image to read, and the name of its results below the output folder, without suffix."""
+
+    path: Path
+    target: str
+    in_folder: bool
+
+
+@dataclass(frozen=True)
+class ImageInputs:
+    """The images, and how many in folders were left out: in HEIC, and below the folder of the results."""
+
+    inputs: list[ImageInput]
+    heic: int = 0
+    results: int = 0
+
+
+def find_inputs(paths: Sequence[Path], output: Path | None = None) -> ImageInputs:
+    """The images named, each once, and those in the folders named, but not those below `output`, an older result.
+
+    The files are not opened. Raises InputError where a folder holds no image.
+    """
+    found: dict[Path, tuple[Path, Path, bool]] = {}
+    heic = results = 0
+    for path in paths:
+        if not path.is_dir():
+            found.setdefault(_place(path), (path, Path(path.name), False))
+            continue
+        inside, older = _images_below(path, output)
+        readable = inside if reads_heic() else [p for p in inside if p.suffix.lower() not in HEIC]
+        left_out = len(inside) - len(readable)
+        if not readable:
+            hint = f" but {left_out} in HEIC: convert them to JPEG" if left_out else ""
+            raise InputError(path, f"no image in this folder{hint}")
+        heic, results = heic + left_out, results + older
+        for p in readable:
+            found.setdefault(_place(p), (p, p.relative_to(path), True))
+    # photo.jpg gives photo.json, but beside a photo.png it gives photo.jpg.json.
+    stems = Counter(str(name.with_suffix("")).lower() for _, name, _ in found.values())
+    inputs = [
+        ImageInput(
+            path,
+            name.as_posix() if stems[str(name.with_suffix("")).lower()] > 1 else name.with_suffix("").as_posix(),
+            inside,
+        )
+        for path, name, inside in found.values()
+    ]
+    return ImageInputs(inputs, heic, results)
+
+
+def _place(path: Path) -> Path:
+    """Equal for equal files, but not for two links to one file: these have results of their own."""
+    return path.parent.resolve() / path.name
+
+
+def _images_below(folder: Path, output: Path | None) -> tuple[list[Path], int]:
+    """The images, and how many more there are in `output`, where that lies below the folder."""
+    every = files_below(folder, SUFFIXES | HEIC)
+    if output is None or folder.resolve().is_relative_to(output.resolve()):
+        return every, 0
+    older = output.resolve()
+    kept = [p for p in every if not p.parent.resolve().is_relative_to(older)]
+    return kept, len(every) - len(kept)
+
+
+def refuse_overwriting(paths: Sequence[Path], inputs: Sequence[ImageInput], folder: Path, draw: bool) -> None:
+    """Raise InputError where results in `folder` would replace each other or an input, or lie among the images."""
+    for target, number in Counter(each.target.lower() for each in inputs).items():
+        if number > 1:
+            raise InputError(
+                target,
+                "several images have this name, and so would their results: "
+                "run once for each folder, each with its own `output`",
+            )
+    if not draw:
+        return
+    sources = {_place(each.path) for each in inputs} | {each.path.resolve() for each in inputs if each.path.exists()}
+    for each in inputs:
+        drawing = folder / f"{each.target}.png"
+        if _place(drawing) in sources:
+            raise InputError(drawing, "is one of the images: choose another `output`")
+    for path in paths:
+        if path.is_dir() and path.resolve() == folder.resolve():
+            raise InputError(path, "drawings would lie among the images: choose another `output`")
+
+
+def image_ids(paths: Sequence[Path], known: Sequence[int | None]) -> list[int]:
+    """COCO's image id of each image, no two the same.
+
+    The one that is `known`, else the number that its name ends with, else its place among the images, from 1. Where
+    an earlier image has that, the next of these; where all are taken, a number above all others.
+    """
+    ids: dict[int, int] = {}
+    taken: set[int] = set()
+    for wishes in (known, [number_of(path) for path in paths], range(1, len(paths) + 1)):
+        for image, wish in enumerate(wishes):
+            if image not in ids and wish is not None and wish not in taken:
+                ids[image] = wish
+                taken.add(wish)
+    free = count(max(taken, default=0) + 1)
+    return [ids[image] if image in ids else next(free) for image in range(len(paths))]
+
+
+@dataclass
+class Skipped:
+    """What could not be predicted: inputs that cannot be read with the reason, and boxes outside of their image."""
+
+    inputs: list[tuple[ImageInput, str]] = field(default_factory=list)
+    boxes: list[tuple[ImageInput, int]] = field(default_factory=list)
+
+
+def read_frames(
+    inputs: Iterable[ImageInput], detections: Sequence[Detections | None], strict_boxes: bool, skipped: Skipped
+) -> Iterator[Frame]:
+    """The inputs as frames, one after the other; what is left out is added to `skipped`.
+
+    `detections` are the people of each input where they are known. Boxes that do not meet their image are left out, or
+    with `strict_boxes` the whole input is.
+    """
+    for index, each in enumerate(inputs):
+        try:
+            image = images.read(each.path)
+            frame = Frame(image, str(each.path), index, None, detections[index], each.target)
+            yield _with_boxes_inside(frame, each, strict_boxes, skipped)
+        except InputError as error:
+            skipped.inputs.append((each, str(error)))
+
+
+def _with_boxes_inside(frame: Frame, source: ImageInput, strict: bool, skipped: Skipped) -> Frame:
+    if frame.detections is None:
+        return frame
+    height, width = frame.image.shape[:2]
+    inside = meets_image(frame.detections.boxes, (height, width))
+    if inside.all():
+        return frame
+    if strict:
+        box = frame.detections.boxes[int(np.argmin(inside))]
+        text = ",".join(f"{value:g}" for value in (*box[:2], *(box[2:] - box[:2])))
+        raise InputError(source.path, f"`box={text}` lies outside of its {width} x {height} pixels")
+    skipped.boxes.append((source, int((~inside).sum())))
+    return replace(frame, detections=frame.detections.subset(inside))

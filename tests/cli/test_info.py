@@ -1,0 +1,81 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hevitpose.cli.info import describe_run, describe_weights, entries
+from hevitpose.inference.network import TRAINABLE, weights_folder
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".onnx"])
+def test_a_weight_file_is_described_with_its_card(suffix):
+    path = weights_folder() / f"{TRAINABLE}{suffix}"
+    found = describe_weights(path)
+    card = json.loads(path.with_suffix(".json").read_text())
+    assert found["card"] == card
+    assert (found["network"], found["parameters"]) == ("t", card["parameters"])
+    assert list(found["keypoints"]) == card["keypoints"]
+    assert (list(found["input_size"]), found["codec"]) == (card["input_size"], card["codec"])
+    rows = dict(entries(path.name, found).rows)
+    assert rows["input_size"] == ", ".join(map(str, card["input_size"]))
+    assert rows["card.terms"] == card["terms"]
+    assert "card.recipe" not in rows
+
+
+def test_the_number_of_parameters_is_read_without_a_card(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes((weights_folder() / f"{TRAINABLE}.safetensors").read_bytes())
+    (tmp_path / "card.json").write_text(json.dumps({"name": "best"}))
+    found = describe_weights(path)
+    assert (found["card"], found["parameters"]) == (None, 3_209_520)
+
+
+def test_weights_are_described_without_torch():
+    code = (
+        "import sys\nfrom hevitpose.cli.info import describe_weights\nfrom hevitpose.inference.network import *\n"
+        f"describe_weights(weights_folder() / '{TRAINABLE}.safetensors')\nassert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.safetensors", b""),
+        ("a.safetensors", b"\xff" * 16),
+        ("a.safetensors", b"\x02" + bytes(7) + b"[]"),
+        ("a.safetensors", b"\x02" + bytes(7) + b"{}"),
+        ("a.safetensors", b"\x08" + bytes(7) + b'{"a": 1}'),
+        ("a.onnx", b"no graph"),
+    ],
+)
+def test_a_broken_weight_file_is_refused(name, content, tmp_path, refused):
+    (tmp_path / name).write_bytes(content)
+    with refused(tmp_path / name):
+        describe_weights(tmp_path / name)
+
+
+def test_a_run_is_described_by_its_recipe_and_best_epoch(tmp_path, refused):
+    with refused(tmp_path):
+        describe_run(tmp_path)
+    recipe = {"model": "t", "variant": "query_reduction=true", "epochs": 9, "codec": {"sigma": 2.0}}
+    rows = [{"epoch": n + 1, "images_per_second": 10.0, "val AP": ap} for n, ap in enumerate(np.array([1.0, 3.0, 2.0]))]
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe))
+    (tmp_path / "data.json").write_text(json.dumps({"name": "mice", "persons": 36_000}))
+    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = describe_run(tmp_path)
+    assert found == {
+        "run": str(tmp_path),
+        "network": "t:query_reduction=true",
+        "data": "mice",
+        "persons": 36_000,
+        "epochs": "3 of 9",
+        "hours": 3.0,
+        "score": "val AP",
+        "best": 3.0,
+        "at epoch": 2,
+        "recipe": recipe,
+    }
+    assert ["recipe.codec.sigma", "2.0"] in entries("run", found).rows

@@ -1,0 +1,82 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from hevitpose.core.results import ImagePoses
+from hevitpose.core.skeleton import Skeleton
+from hevitpose.inference.inputs import Frame
+from hevitpose.inference.writers import CocoResults, CsvFile, JsonFiles
+
+MOUSE = Skeleton("mouse", ("snout", "tail"), (0, 1))
+IMAGE = np.zeros((480, 640, 3), dtype=np.uint8)
+ENTRY = {"category_id": 1, "keypoints": [10.12, 20.46, 0.9877, -3.0, 7.89, 0.01], "score": 0.5}
+
+
+def poses(count, file="a.jpg"):
+    """`count` times the same mouse, whose tail is absent."""
+    keypoints = np.array([[10.123, 20.456], [np.nan, np.nan]])
+    return ImagePoses(
+        MOUSE,
+        (640, 480),
+        np.tile([10.0, 20, 40, 60], (count, 1)),
+        np.tile(keypoints, (count, 1, 1)),
+        np.tile([0.98765, 0.01], (count, 1)),
+        np.full(count, 0.5),
+        np.tile([[10.123, 20.456], [-3.0, 7.891]], (count, 1, 1)),
+        file,
+        "m",
+    )
+
+
+def write(writer, *counts):
+    for index, count in enumerate(counts):
+        writer.write(Frame(IMAGE, index=index, target=f"{index}"), poses(count, f"{index}.jpg"))
+    writer.close()
+
+
+def test_a_json_file_per_image(tmp_path):
+    write(JsonFiles(tmp_path), 0, 2)
+    none, two = (json.loads((tmp_path / f"{n}.json").read_text()) for n in range(2))
+    header = {"schema": "hevitpose.pose/1", "model": "m", "width": 640, "height": 480}
+    assert none == header | {"file": "0.jpg", "people": []}
+    person = {
+        "score": 0.5,
+        "box": [10, 20, 30, 40],
+        "keypoints": {
+            "snout": {"x": 10.12, "y": 20.46, "score": 0.9877},
+            "tail": {"x": None, "y": None, "score": 0.01},
+        },
+    }
+    assert two["people"] == [person, person]
+
+
+@pytest.mark.parametrize("counts", [(0,), (1, 0, 2)])
+def test_coco_results_hold_every_keypoint(tmp_path, counts):
+    write(CocoResults(tmp_path / "new" / "r.json", [7, 8, 9]), *counts)
+    entries = [ENTRY | {"image_id": 7 + n, "file_name": f"{n}.jpg"} for n, k in enumerate(counts) for _ in range(k)]
+    assert json.loads((tmp_path / "new" / "r.json").read_text()) == entries
+
+
+def test_csv_has_a_line_per_keypoint(tmp_path):
+    write(CsvFile(tmp_path / "r.csv"), 1, 0)
+    assert list(csv.reader((tmp_path / "r.csv").read_text().splitlines())) == [
+        ["file", "person", "keypoint", "x", "y", "score"],
+        ["0.jpg", "1", "snout", "10.12", "20.46", "0.9877"],
+        ["0.jpg", "1", "tail", "", "", "0.01"],
+    ]
+
+
+@pytest.mark.parametrize("make", [lambda path: CocoResults(path, [1]), CsvFile])
+def test_the_file_before_stays_until_the_new_one_is_whole(tmp_path, make):
+    path = tmp_path / "results.txt"
+    path.write_text("before")
+    make(path).close()
+    assert path.read_text() == "before"
+    writer = make(path)
+    writer.write(Frame(IMAGE), poses(1))
+    assert path.read_text() == "before"
+    writer.close()
+    assert "snout" in path.read_text() or json.loads(path.read_text())
+    assert [file.name for file in tmp_path.iterdir()] == ["results.txt"]

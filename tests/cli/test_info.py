@@ -2,7 +2,6 @@ import json
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 from hevitpose.cli.info import describe_run, describe_weights, entries
@@ -61,21 +60,24 @@ def test_a_run_is_described_by_its_recipe_and_best_epoch(tmp_path, refused):
     with refused(tmp_path):
         describe_run(tmp_path)
     recipe = {"model": "t", "variant": "query_reduction=true", "epochs": 9, "codec": {"sigma": 2.0}}
-    rows = [{"epoch": n + 1, "images_per_second": 10.0, "val AP": ap} for n, ap in enumerate(np.array([1.0, 3.0, 2.0]))]
+    row = {"size": "64x64", "loss": 0.5, "images_per_second": 10.0}
+    rows = [row | {"epoch": n, "val AP": ap} for n, ap in ((1, 1.0), (2, 3.0), (3, 2.0))]
     (tmp_path / "recipe.json").write_text(json.dumps(recipe))
     (tmp_path / "data.json").write_text(json.dumps({"name": "mice", "persons": 36_000}))
     (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, rows)))
     found = describe_run(tmp_path)
     assert found == {
         "run": str(tmp_path),
-        "network": "t:query_reduction=true",
+        "model": "t:query_reduction=true",
         "data": "mice",
-        "persons": 36_000,
-        "epochs": "3 of 9",
-        "hours": 3.0,
+        "epochs": "3/9",
+        "input": "64x64",
         "score": "val AP",
         "best": 3.0,
         "at epoch": 2,
+        "last": 2.0,
+        "loss": 0.5,
+        "hours": 3.0,
         "recipe": recipe,
     }
     assert ["recipe.codec.sigma", "2.0"] in entries("run", found).rows

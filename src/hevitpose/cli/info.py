@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from hevitpose.cli.common import need
+from hevitpose.cli.runs import summary
 from hevitpose.core.architecture import network_spec, parse_network
 from hevitpose.core.errors import InputError
 from hevitpose.core.model_config import model_config_from_metadata
@@ -120,21 +121,9 @@ def find_card(weights: Path) -> dict[str, Any] | None:
 
 
 def describe_run(folder: Path) -> dict[str, Any]:
-    """The recipe, progress and best score of a training run. Raises InputError."""
+    """What `hevitpose runs` says of a training run, and its recipe. Raises InputError."""
     run = read_run(folder)
-    best = run.best
-    return {
-        "run": str(folder),
-        "network": ":".join(filter(None, (run.recipe["model"], run.recipe.get("variant")))),
-        "data": run.data.name,
-        "persons": run.data.persons,
-        "epochs": f"{len(run.history)} of {run.recipe['epochs']}",
-        "hours": round(run.hours, 2),
-        "score": run.score,
-        "best": best.scores[run.score] if best and run.score else None,
-        "at epoch": best.epoch if best else None,
-        "recipe": run.recipe,
-    }
+    return summary(run) | {"recipe": run.recipe}
 
 
 def entries(title: str, content: Mapping[str, Any]) -> Table:

@@ -60,7 +60,7 @@ def test_a_run_is_described_by_its_recipe_and_best_epoch(tmp_path, refused):
     with refused(tmp_path):
         describe_run(tmp_path)
     recipe = {"model": "t", "variant": "query_reduction=true", "epochs": 9, "codec": {"sigma": 2.0}}
-    row = {"size": "64x64", "loss": 0.5, "images_per_second": 10.0}
+    row = {"size": "64x64", "learning_rate": 1e-3, "loss": 0.5, "images_per_second": 10.0}
     rows = [row | {"epoch": n, "val AP": ap} for n, ap in ((1, 1.0), (2, 3.0), (3, 2.0))]
     (tmp_path / "recipe.json").write_text(json.dumps(recipe))
     (tmp_path / "data.json").write_text(json.dumps({"name": "mice", "persons": 36_000}))

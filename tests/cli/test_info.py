@@ -56,6 +56,12 @@ def test_a_broken_weight_file_is_refused(name, content, tmp_path, refused):
         describe_weights(tmp_path / name)
 
 
+def test_the_detector_is_described():
+    found = describe_weights(weights_folder() / "person_detector.onnx")
+    assert found["detector"]["input_size"] == found["card"]["input_size"]
+    assert "research" in found["card"]["terms"]
+
+
 def test_a_run_is_described_by_its_recipe_and_best_epoch(tmp_path, refused):
     with refused(tmp_path):
         describe_run(tmp_path)

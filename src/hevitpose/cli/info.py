@@ -17,6 +17,7 @@ from hevitpose.core.architecture import network_spec, parse_network
 from hevitpose.core.errors import InputError
 from hevitpose.core.model_config import model_config_from_metadata
 from hevitpose.inference.backends import onnx_session
+from hevitpose.inference.detectors import DETECTOR_KEY
 from hevitpose.inference.network import find_weights, weights_folder
 from hevitpose.io.json_files import read_json
 from hevitpose.training.run import read_run
@@ -83,11 +84,12 @@ def describe_weights(path: Path) -> dict[str, Any]:
         metadata, parameters = onnx_session(path).get_modelmeta().custom_metadata_map, None
     else:
         metadata, parameters = read_safetensors_header(path)
-    config = model_config_from_metadata(metadata, path)
     card = find_card(path)
-    return {
-        "file": str(path),
-        "megabytes": round(path.stat().st_size / 1e6, 2),
+    file = {"file": str(path), "megabytes": round(path.stat().st_size / 1e6, 2)}
+    if DETECTOR_KEY in metadata:
+        return file | {"detector": json.loads(metadata[DETECTOR_KEY]), "card": card}
+    config = model_config_from_metadata(metadata, path)
+    return file | {
         "network": network_spec(config.architecture, config.variant),
         "parameters": parameters or (card or {}).get("parameters"),
         "keypoints": config.skeleton.keypoints,

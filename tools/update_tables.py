@@ -59,7 +59,7 @@ def pivot(corner: str, records: Iterable[dict[str, Any]], row: str, column: str,
 def weights() -> Table:
     """The bundled weights and their scores."""
     records = []
-    for path in sorted(WEIGHTS.glob("*.json")):
+    for path in sorted(WEIGHTS.glob("hevitpose_*.json")):
         scores = {name: result(f"{path.stem}.{name}")["scores"][SETS[name]]["mean"] for name in WITH_BUNDLED_KEYPOINTS}
         name = f"`{path.stem}`{' (default)' if path.stem == DEFAULT else ''}"
         card = json.loads(path.read_text())
@@ -93,6 +93,29 @@ def peers_found() -> Table:
         rows.append([title, *cells])
     header = [f"{metric}, {name}" for name, metric in SETS.items()]
     return Table(["network", *(f"{cell}, limbs" for cell in header[:2]), header[2]], rows)
+
+
+def detectors() -> Table:
+    """The bundled detector beside small ones of others."""
+    measured = result("benchmark_detectors")["detectors"]
+    crop = measured["crop_192_of_hevitpose_t_fast"]["ms_median"]
+    rows = []
+    for name, found in measured.items():
+        if "AP" in found:
+            least = found["at_one_stray_an_image"]
+            recalls = [f"{100 * least[key]:.0f}" for key in ("recall", "recall_8_joints")]
+            rows.append(
+                [
+                    f"`{name}`",
+                    f"{found['AP50']:.3f}",
+                    f"{found['AP']:.3f}",
+                    *recalls,
+                    f"{found['ms_median']:.1f}",
+                    f"{found['ms_median'] / crop:.2f}",
+                ]
+            )
+    header = ["detector", "AP50", "AP", "found, %", "with 8 keypoints or more", "ms", "in crops"]
+    return Table(header, rows)
 
 
 def without_boxes() -> Table:
@@ -403,6 +426,7 @@ def compared(folder: str) -> str:
 
 
 TABLES: dict[str, Callable[[], Table | str]] = {
+    "detectors": detectors,
     "weights": weights,
     "peers found": peers_found,
     "without boxes": without_boxes,

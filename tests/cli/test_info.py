@@ -2,7 +2,6 @@ import json
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 from hevitpose.cli.info import describe_run, describe_weights, entries
@@ -57,25 +56,34 @@ def test_a_broken_weight_file_is_refused(name, content, tmp_path, refused):
         describe_weights(tmp_path / name)
 
 
+def test_the_detector_is_described():
+    found = describe_weights(weights_folder() / "person_detector.onnx")
+    assert found["detector"]["input_size"] == found["card"]["input_size"]
+    assert "research" in found["card"]["terms"]
+
+
 def test_a_run_is_described_by_its_recipe_and_best_epoch(tmp_path, refused):
     with refused(tmp_path):
         describe_run(tmp_path)
     recipe = {"model": "t", "variant": "query_reduction=true", "epochs": 9, "codec": {"sigma": 2.0}}
-    rows = [{"epoch": n + 1, "images_per_second": 10.0, "val AP": ap} for n, ap in enumerate(np.array([1.0, 3.0, 2.0]))]
+    row = {"size": "64x64", "learning_rate": 1e-3, "loss": 0.5, "images_per_second": 10.0}
+    rows = [row | {"epoch": n, "val AP": ap} for n, ap in ((1, 1.0), (2, 3.0), (3, 2.0))]
     (tmp_path / "recipe.json").write_text(json.dumps(recipe))
     (tmp_path / "data.json").write_text(json.dumps({"name": "mice", "persons": 36_000}))
     (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, rows)))
     found = describe_run(tmp_path)
     assert found == {
         "run": str(tmp_path),
-        "network": "t:query_reduction=true",
+        "model": "t:query_reduction=true",
         "data": "mice",
-        "persons": 36_000,
-        "epochs": "3 of 9",
-        "hours": 3.0,
+        "epochs": "3/9",
+        "input": "64x64",
         "score": "val AP",
         "best": 3.0,
         "at epoch": 2,
+        "last": 2.0,
+        "loss": 0.5,
+        "hours": 3.0,
         "recipe": recipe,
     }
     assert ["recipe.codec.sigma", "2.0"] in entries("run", found).rows

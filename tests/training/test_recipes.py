@@ -117,7 +117,7 @@ def changes(first, second):
         ("hevitpose_b", PLAIN, 1.0, 1e-3),
         ("b-g222", Variant(groups=(2, 2, 2)), 1.0, 1e-3),
         ("b-r421-h124:sigma=2", Variant(reductions=(4, 2, 1), heads=(1, 2, 4)), 2.0, 1e-3),
-        ("b:rate=5e-4:shared_weights=false:sigma=1.5", Variant(shared_weights=False), 1.5, 5e-4),
+        ("b:learning_rate=5e-4:shared_weights=false:sigma=1.5", Variant(shared_weights=False), 1.5, 5e-4),
     ],
 )
 def test_a_network_is_named_with_what_changes(text, variant, sigma, rate):
@@ -152,7 +152,11 @@ def test_the_rows_of_table_5_are_its_rows():
         ("mpii/b", "t", "`model=t`: the recipe mpii/b names its network"),
         ("paper", "t:depth=3", "`model=t:depth=3`: no such setting 'depth' (known: groups, reductions, heads, "),
         ("paper", "t:sigma=0", "`model=t:sigma=0`: sigma must be a number above 0, not '0'"),
-        ("paper", "t:rate=fast", "`model=t:rate=fast`: rate must be a number above 0, not 'fast'"),
+        (
+            "paper",
+            "t:learning_rate=fast",
+            "`model=t:learning_rate=fast`: learning_rate must be a number above 0, not 'fast'",
+        ),
         ("paper", "t:batch_size=1.5", "`model=t:batch_size=1.5`: batch_size must be a number above 0, not '1.5'"),
         ("paper", "t:codec=jpeg", "`model=t:codec=jpeg`: codec must be one of edges, msra, dark, udp, not 'jpeg'"),
     ],
@@ -164,7 +168,7 @@ def test_a_name_that_is_none_is_refused(name, model, message):
 
 
 def test_options_win_over_the_recipe():
-    recipe = make_recipe("mpii", "t:sigma=2:rate=1", "128", sigma=3.0, learning_rate=0.5, epochs=None, seed=4)
+    recipe = make_recipe("mpii", "t:sigma=2:learning_rate=1", "128", sigma=3.0, learning_rate=0.5, epochs=None, seed=4)
     assert recipe == Recipe(
         codec=replace(MSRA, sigma=3.0), learning_rate=0.5, input_sizes=(InputSize(128, 128),), seed=4
     )

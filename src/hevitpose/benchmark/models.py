@@ -38,7 +38,6 @@ def prepare_model(text: str, runtimes: Iterable[Runtime], side: int, folder: Pat
 
     Networks and .safetensors files are exported to `folder` for ONNX Runtime and OpenVINO. Raises InputError.
     """
-    folder = Path(tempfile.mkdtemp(dir=folder))  # its own, because every run calls its weights last.safetensors
     path = ready_file(text, runtimes)
     if path is not None:
         if not path.is_file():
@@ -48,6 +47,7 @@ def prepare_model(text: str, runtimes: Iterable[Runtime], side: int, folder: Pat
             None if text not in list_models() else json.loads(path.with_suffix(".json").read_text())["parameters"]
         )
         return BenchmarkModel(path.stem, path.stem, False, parameters, dict.fromkeys(able, path), is_int8(path))
+    folder = Path(tempfile.mkdtemp(dir=folder))  # its own, because every run calls its weights last.safetensors
     if Path(text).suffix == SAFETENSORS or text in list_models():
         weights = find_weights(text, "torch")
         return exported(weights.stem, weights.stem, weights, runtimes, folder, random=False)

@@ -36,7 +36,7 @@ def export(
         typer.Option(help="Stored weights: float16 and int8 take a half and a quarter; computation is in float32."),
     ] = "float32",
     int8: Annotated[
-        bool, typer.Option("--int8", help="Compute dense convolutions in 8 bits, if the score allows (docs/int8.md).")
+        bool, typer.Option("--int8", help="Compute dense convolutions in 8 bits, if the score allows (docs/export.md).")
     ] = False,
     calibrate: Annotated[
         str | None, typer.Option(help="With --int8: data set, or file of labels, that gives the ranges of activations.")

@@ -12,10 +12,12 @@ import typer
 from rich.console import Console
 
 from hevitpose.cli.common import need
+from hevitpose.cli.runs import summary
 from hevitpose.core.architecture import network_spec, parse_network
 from hevitpose.core.errors import InputError
 from hevitpose.core.model_config import model_config_from_metadata
 from hevitpose.inference.backends import onnx_session
+from hevitpose.inference.detectors import DETECTOR_KEY
 from hevitpose.inference.network import find_weights, weights_folder
 from hevitpose.io.json_files import read_json
 from hevitpose.training.run import read_run
@@ -82,11 +84,12 @@ def describe_weights(path: Path) -> dict[str, Any]:
         metadata, parameters = onnx_session(path).get_modelmeta().custom_metadata_map, None
     else:
         metadata, parameters = read_safetensors_header(path)
-    config = model_config_from_metadata(metadata, path)
     card = find_card(path)
-    return {
-        "file": str(path),
-        "megabytes": round(path.stat().st_size / 1e6, 2),
+    file = {"file": str(path), "megabytes": round(path.stat().st_size / 1e6, 2)}
+    if DETECTOR_KEY in metadata:
+        return file | {"detector": json.loads(metadata[DETECTOR_KEY]), "card": card}
+    config = model_config_from_metadata(metadata, path)
+    return file | {
         "network": network_spec(config.architecture, config.variant),
         "parameters": parameters or (card or {}).get("parameters"),
         "keypoints": config.skeleton.keypoints,
@@ -120,21 +123,9 @@ def find_card(weights: Path) -> dict[str, Any] | None:
 
 
 def describe_run(folder: Path) -> dict[str, Any]:
-    """The recipe, progress and best score of a training run. Raises InputError."""
+    """What `hevitpose runs` says of a training run, and its recipe. Raises InputError."""
     run = read_run(folder)
-    best = run.best
-    return {
-        "run": str(folder),
-        "network": ":".join(filter(None, (run.recipe["model"], run.recipe.get("variant")))),
-        "data": run.data.name,
-        "persons": run.data.persons,
-        "epochs": f"{len(run.history)} of {run.recipe['epochs']}",
-        "hours": round(run.hours, 2),
-        "score": run.score,
-        "best": best.scores[run.score] if best and run.score else None,
-        "at epoch": best.epoch if best else None,
-        "recipe": run.recipe,
-    }
+    return summary(run) | {"recipe": run.recipe}
 
 
 def entries(title: str, content: Mapping[str, Any]) -> Table:

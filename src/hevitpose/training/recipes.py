@@ -19,7 +19,7 @@ from hevitpose.training.run import with_new_names
 TIMM = "timm"
 """The value of `Recipe.imagenet` that downloads timm's weights for the network's backbone."""
 PAPER_CODEC = replace(MSRA, sigma=1.0)
-SETTINGS = ("codec", "sigma", "rate", "batch_size")
+SETTINGS = ("codec", "sigma", "learning_rate", "batch_size")
 """What a network's name may change of a recipe, beside the fields of `Variant`: t:sigma=1."""
 
 
@@ -240,7 +240,9 @@ def _with(recipe: Recipe, name: str, text: str, source: str) -> Recipe:
         raise InputError(source, f"{name} must be a number above 0, not {text!r}")
     if name == "sigma":
         return with_codec(recipe, None, float(text))
-    return replace(recipe, learning_rate=float(text)) if name == "rate" else replace(recipe, batch_size=int(text))
+    if name == "learning_rate":
+        return replace(recipe, learning_rate=float(text))
+    return replace(recipe, batch_size=int(text))
 
 
 def parse_sizes(text: str) -> tuple[InputSize, ...]:

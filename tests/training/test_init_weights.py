@@ -143,7 +143,7 @@ def test_a_run_says_what_it_began_with(dots, tmp_path, capsys):
         ),
         ("mobilenet_v2", "x.safetensors", "x.safetensors: holds nothing that fits MobileNetV2"),
         ("mobilenet_v2", "none.safetensors", "none.safetensors: no such file"),
-        ("mobilenet_v2", TIMM, r"MobileNetV2: no weights to init_network with \(no network today\)"),
+        ("mobilenet_v2", TIMM, r"MobileNetV2: weights cannot be loaded \(no network today\)"),
     ],
 )
 def test_weights_that_cannot_be_begun_with_are_one_line(model, given, message, tmp_path, monkeypatch):

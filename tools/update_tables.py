@@ -118,6 +118,18 @@ def detectors() -> Table:
     return Table(header, rows)
 
 
+def jitter() -> Table:
+    """How far keypoints move with their boxes, by the way peaks are read off."""
+    rows = [
+        [row["refine"], "yes" if row["flip_test"] else "no"]
+        + [f"{row[key]:.2f}" for key in ("p50", "p95", "p99")]
+        + [f"{row['within_2_pixels']:.1f}", str(row["to_another_peak"])]
+        for row in result("jitter")["rows"]
+    ]
+    header = ["offset", "flip test", "median", "95 %", "99 %", "within 2 pixels, %", "to another peak"]
+    return Table(header, rows)
+
+
 def without_boxes() -> Table:
     """What is found without boxes, in images of one person and of none."""
     rows = []
@@ -426,6 +438,7 @@ def compared(folder: str) -> str:
 
 
 TABLES: dict[str, Callable[[], Table | str]] = {
+    "jitter": jitter,
     "detectors": detectors,
     "weights": weights,
     "peers found": peers_found,

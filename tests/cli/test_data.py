@@ -27,7 +27,7 @@ def test_a_mirrored_mouse_keeps_its_left(tmp_path, flip):
         image_ids=(1,),
         image_index=np.array([0]),
         ids=np.array([3]),
-        boxes=np.array([[9.5, 9.5, 89.5, 89.5]]),
+        boxes=np.array([[10.0, 10.0, 90.0, 90.0]]),
         keypoints=np.array([[[29.5, 49.5], [69.5, 29.5]]]),
         visibility=np.array([[2, 2]], dtype=np.int8),
         head_sizes=np.array([np.nan]),

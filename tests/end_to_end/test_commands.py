@@ -190,8 +190,8 @@ def test_a_submission_to_mpii(hevitpose, skier):
     status, printed, _ = hevitpose(*arguments)
     assert (status, printed.splitlines()[-1]) == (0, "pred_keypoints_mpii.mat: 1 people")
     pred = loadmat("pred_keypoints_mpii.mat", squeeze_me=True, struct_as_record=False)["pred"]
-    # From 1, as MATLAB counts: the centre is at 388, 189 + 15 * 1.7, the side 200 * 1.7.
-    pose = PoseEstimator.from_pretrained(flip_test=True)(skier, [[388 - 170, 214.5 - 170, 388 + 170, 214.5 + 170]])
+    # From 1, as MATLAB counts: the centre is at pixel 388, 189 + 15 * 1.7, the side 200 * 1.7.
+    pose = PoseEstimator.from_pretrained(flip_test=True)(skier, [[388.5 - 170, 215 - 170, 388.5 + 170, 215 + 170]])
     points = {point.id: (point.x - 1, point.y - 1) for point in pred.annorect.annopoints.point}
     assert np.array([points[k] for k in range(16)]) == pytest.approx(pose.people[0].all_keypoints, abs=1e-6)
 
@@ -206,7 +206,7 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
     status, _, errors = hevitpose(*arguments, "--boxes", "boxes.json")
     missing = "nose, left_eye, right_eye, left_ear, right_ear"
     assert status == 1
-    assert errors == f"error: {DEFAULT}: does not find {missing}, of the keypoints of info\n"
+    assert errors == f"error: {DEFAULT}: does not predict {missing}, keypoints of info\n"
 
 
 @pytest.mark.usefixtures("data")
@@ -254,7 +254,7 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
         ),
         (
             ["evaluate", "--data", "people.toml/val", "--plot", "x.foo"],
-            "error: x.foo: a figure is .png or .svg, or both",
+            "error: x.foo: must end in .png or .svg",
         ),
         (
             ["submit", "--data", "mpii.mat", "--output", "photo.png/a.mat"],

@@ -56,7 +56,7 @@ def test_each_fault_is_a_sentence_and_errors_are_status_1(hevitpose, spoilt):
     assert lines[:2] == [place + sentence for place, sentence in zip(places, sentences, strict=True)]
     assert lines[2].startswith(f"warning: {spoilt}/train.json: annotation 5: area is 0; write ")
     assert len(lines) == 3
-    assert [line.split() for line in printed.splitlines() if line.startswith(" area")] == [["area", "warning", "1"]]
+    assert [line.split() for line in printed.splitlines() if line.startswith("area ")] == [["area", "warning", "1"]]
     _, printed, _ = hevitpose("data", "check", spoilt, "--json", "--quick")
     result = json.loads(printed)
     assert (result["errors"], result["warnings"]) == (2, 1)

@@ -6,7 +6,14 @@ SIZES = (
     [{"height": 128, "width": 128, "start": 0.0}, {"height": 256, "width": 192, "start": 0.5}],
     [{"height": 64, "width": 64, "start": 0.0}],
 )
-ROW = {"epoch": 1, "size": "64x64", "loss": 0.5, "images_per_second": 10.0, "val PCKbox@0.05": 71.25}
+ROW = {
+    "epoch": 1,
+    "size": "64x64",
+    "learning_rate": 1e-3,
+    "loss": 0.5,
+    "images_per_second": 10.0,
+    "val PCKbox@0.05": 71.25,
+}
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_init_from_pose_keeps_the_embedding_of_the_half_sized_image() -> None:
     pose = hevitpose_t().eval()
     detector = person_detector().eval()
     filled = init_from_pose(detector, pose.state_dict())
-    assert "stages.2.0.0.0.branch.0.weight" in filled
+    assert "stages.2.blocks.0.dw0.branch.conv.weight" in filled
     assert "head.centers.0.weight" not in filled
     image = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():

@@ -46,7 +46,7 @@ def test_keypoints_are_paired_by_name_and_the_report_says_how():
     assert kept == "kept: r_hip, l_hip"
     assert renamed == "renamed: l_knee as LeftKnee, r_knee as RightKnee"
     assert new == "initialized randomly: nose"
-    assert unused.startswith("not used: r_ankle, ")
+    assert unused.startswith("unused: r_ankle, ")
     assert "r_knee" not in unused
 
 

@@ -1,6 +1,8 @@
 """ONNX nodes of torch modules.
 
 Modules of our own that inference adds write their nodes themselves (`Emits`), next to their `forward`.
+torch's exporter gives a graph of the same speed, but takes about a hundred times as long to export HEViTPose
+(benchmarks/export_forms.py).
 """
 
 from collections.abc import Iterable

@@ -48,7 +48,7 @@ def predict(
     ] = None,
     boxes: Annotated[Path | None, typer.Option(help="Boxes of people, as COCO detections (JSON).")] = None,
     detector: Annotated[
-        str, typer.Option(help="person: find everybody; whole: one person per image; or a detector's ONNX file.")
+        str, typer.Option(help="person: find all people; whole: one person per image; or a detector's ONNX file.")
     ] = "auto",
     max_people: Annotated[int | None, typer.Option(min=1, help="Keep only the best people of an image.")] = None,
     min_person_score: Annotated[

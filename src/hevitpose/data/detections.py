@@ -22,7 +22,7 @@ PERSON = 1
 Key = str | int
 
 
-NOBODY = Detections(np.zeros((0, 4)), np.zeros(0))
+NO_PEOPLE = Detections(np.zeros((0, 4)), np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class DetectionFile:
         That is the number that its name ends with, unless given. No detection where the file has none for it.
         """
         key = self.key_of(path, image_id)
-        return NOBODY if key is None else self.of[key]
+        return NO_PEOPLE if key is None else self.of[key]
 
     def key_of(self, path: Path, image_id: Key | None = None) -> Key | None:
         """What the file calls this image; None where it does not mention it."""

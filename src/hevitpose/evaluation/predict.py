@@ -13,7 +13,7 @@ from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.core.results import Detections, Predictions
 from hevitpose.data.crops import Crops, cut_people
-from hevitpose.data.detections import NOBODY, DetectionFile
+from hevitpose.data.detections import NO_PEOPLE, DetectionFile
 from hevitpose.inference.keypoints import KeypointPredictor
 from hevitpose.inference.network import Network, keypoints_of
 from hevitpose.metrics.oks import person_scores
@@ -73,7 +73,7 @@ def predict_in_detections(
     by_id = [detections.find(file, number) for file, number in zip(files, people.image_ids, strict=True)]
     by_name = [detections.find(file) for file in files]
     # One of the two for all images: otherwise an image without a box would get that of another.
-    of_images = max(by_id, by_name, key=lambda found: sum(one is not NOBODY for one in found))
+    of_images = max(by_id, by_name, key=lambda found: sum(one is not NO_PEOPLE for one in found))
     counts = np.array([len(one.scores) for one in of_images])
     if not counts.any():
         raise InputError(source, f"has no box for any image of {people.name}")

@@ -85,7 +85,7 @@ def _outside(places: Floats, low: Floats, high: Floats) -> NDArray[np.bool_]:
 
 
 def _box_faults(people: Sequence[Labelled], places: Floats, size_wh: Floats) -> Iterator[Finding]:
-    """A set with x1, y1, x2, y2 in place of x, y, width, height; else boxes of which most lies outside the image.
+    """A set with x1, y1, x2, y2 in place of x, y, width, height; else boxes that lie mostly outside the image.
 
     The numbers are taken for corners where they hold the joints and fit into the image, for all people but a few, and
     where a box of this width and height would reach beyond the image.

@@ -15,7 +15,7 @@ FLOORS = (
     ("io", "metrics"),
     ("data", "models", "view"),
     ("inference",),
-    ("evaluation",),
+    ("evaluation", "serve"),
     ("training", "export", "paper"),
     ("benchmark",),
     ("cli",),

@@ -93,6 +93,9 @@ _EXTRAS = {
     "onnxscript": "export",
     "timm": "baselines",
     "openvino": "openvino",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
 }
 """The extra that installs a module."""
 

@@ -137,3 +137,11 @@ def test_two_poses_of_one_person_become_one():
     scores = np.full((3, 17), 0.8)
     poses = ImagePoses(COCO17, (640, 480), boxes, all_joints, scores, np.array([0.9, 0.8, 0.7]), all_joints)
     assert without_duplicates(poses).person_scores.tolist() == [0.9, 0.7]
+
+
+def test_other_limits_give_what_an_estimator_made_with_them_gives():
+    street = images.read(EXAMPLES / "street.jpg")
+    estimator = PoseEstimator.from_pretrained()
+    for limits in ({}, {"max_people": 1}, {"min_person_score": 0.9}):
+        found = PoseEstimator.from_pretrained(**limits)(street)
+        assert estimator.with_limits(**limits)(street).to_json() == found.to_json()

@@ -14,6 +14,7 @@ EXTRAS = {
     "baselines": ("torch", "timm"),
     "export": ("torch", "onnx", "onnxscript"),
     "openvino": ("openvino",),
+    "serve": ("starlette", "uvicorn", "prometheus_client"),
 }
 
 

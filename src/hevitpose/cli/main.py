@@ -13,6 +13,7 @@ from hevitpose.core.errors import HevitposeError
 
 COMMANDS = (
     "predict",
+    "serve",
     "train",
     "compare",
     "evaluate",

@@ -1,6 +1,7 @@
 """Images in, poses out."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -97,6 +98,17 @@ class PoseEstimator:
         """
         runtime_options = RuntimeOptions(runtime, threads, device, optimize_graph)
         return cls(load_network(name, runtime_options), runtime_options=runtime_options, **options)
+
+    def with_limits(self, min_person_score: float | None = None, max_people: int | None = None) -> "PoseEstimator":
+        """The same estimator, with the same networks in memory, that leaves out other people; None keeps a limit."""
+        detector, other = self.detector, copy(self)
+        other.min_person_score = self.min_person_score if min_person_score is None else min_person_score
+        other.max_people = self.max_people if max_people is None else max_people
+        if isinstance(detector, PersonDetector):
+            detector = copy(detector)
+            detector.max_people = other.max_people
+        other._detector = detector  # noqa: SLF001 - of the same class
+        return other
 
     @property
     def detector(self) -> Detector:

@@ -73,11 +73,24 @@ def read(source: ImageFile | str | PathLike[str]) -> Image:
         return np.asarray(_rgb(_upright(_loaded(image, _content(file)))))
 
 
-def decode(source: bytes | PILImage.Image, name: str = "image") -> Image:
-    """The image of a file's bytes, or of Pillow, as `read` gives it; `name` is for errors. Raises InputError."""
+def decode(
+    source: bytes | PILImage.Image,
+    name: str = "image",
+    max_megapixels: float = MAX_MEGAPIXELS,
+    formats: tuple[str, ...] | None = None,
+) -> Image:
+    """The image of a file's bytes, or of Pillow, as `read` gives it; `name` is for errors.
+
+    Bytes in another format of Pillow than one of `formats`, or with more pixels, are refused before they are decoded.
+    Raises InputError.
+    """
     with _one_line_errors(ImageFile(name, Path())):
-        image = _identified(BytesIO(source)) if isinstance(source, bytes) else source
-        image.load()
+        if isinstance(source, bytes):
+            content = BytesIO(source)
+            image = _loaded(_identified(content, max_megapixels, formats), content)
+        else:
+            image = source
+            image.load()
         return np.asarray(_rgb(_upright(image)))
 
 
@@ -186,35 +199,37 @@ def _archive(path: Path) -> ZipFile:
     return ZipFile(path)
 
 
-def _identified(content: Path | BytesIO) -> PILImage.Image:
+def _identified(
+    content: Path | BytesIO, max_megapixels: float = MAX_MEGAPIXELS, formats: tuple[str, ...] | None = None
+) -> PILImage.Image:
     """The image with its header read. Raises DecompressionBombError where it is too large."""
     # Filters of warnings and Pillow's limit belong to the process: threads that change them must take turns.
     with _CHANGING_PROCESS, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         limit, PILImage.MAX_IMAGE_PIXELS = PILImage.MAX_IMAGE_PIXELS, None
         try:
-            image = _opened(content)
+            image = _opened(content, formats)
         finally:
             PILImage.MAX_IMAGE_PIXELS = limit
-    if image.width * image.height > MAX_MEGAPIXELS * 1e6:
+    if image.width * image.height > max_megapixels * 1e6:
         image.close()
-        raise PILImage.DecompressionBombError(f"{image.width} x {image.height}, above {MAX_MEGAPIXELS} megapixels")
+        raise PILImage.DecompressionBombError(f"{image.width} x {image.height}, above {max_megapixels:g} megapixels")
     if image.format in PROGRAMS:
         image.close()
         raise UnidentifiedImageError
     return image
 
 
-def _opened(content: Path | BytesIO) -> PILImage.Image:
+def _opened(content: Path | BytesIO, formats: tuple[str, ...] | None) -> PILImage.Image:
     try:
-        return PILImage.open(content)
+        return PILImage.open(content, formats=formats)
     except UnidentifiedImageError:
         head = content.getvalue()[:12] if isinstance(content, BytesIO) else _head(content)
         if head[4:8] != b"ftyp" or head[8:] not in _HEIC_BRANDS:
             raise
     if not reads_heic():
         raise HeicError
-    return PILImage.open(content)
+    return PILImage.open(content, formats=formats)
 
 
 def _head(path: Path) -> bytes:

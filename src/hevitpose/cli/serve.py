@@ -1,0 +1,89 @@
+"""`hevitpose serve`."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hevitpose.cli.common import need
+from hevitpose.core.errors import InputError
+from hevitpose.inference.backends import Runtime
+from hevitpose.inference.network import DEFAULT
+from hevitpose.io.json_files import read_text
+
+EXAMPLES = """
+Examples:\n
+  hevitpose serve\n
+  curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg http://127.0.0.1:8080/v1/pose\n
+  hevitpose serve --host 0.0.0.0 --token-file token.txt
+"""
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; any but this machine's own demands a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8080,
+    token_file: Annotated[
+        Path | None, typer.Option(help="Demand the token in this file of every request for poses.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Bundled weights, or a file (.onnx, .safetensors).")] = DEFAULT,
+    detector: Annotated[
+        str, typer.Option(help="person: find all people; whole: one person per image; or a detector's ONNX file.")
+    ] = "auto",
+    runtime: Annotated[Runtime | None, typer.Option(help="Runtime of the network (default: by the file).")] = None,
+    device: Annotated[str, typer.Option(help="cpu; cuda, coreml or directml with ONNX Runtime.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads per inference call (default: all cores).")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images, and crops, per call.")] = 8,
+    max_requests: Annotated[
+        int, typer.Option(min=1, help="Requests in memory at a time; others are answered with 429.")
+    ] = 128,
+    max_megabytes: Annotated[float, typer.Option(min=0.001, help="Largest body.")] = 20,
+    max_megapixels: Annotated[float, typer.Option(min=0.001, max=300, help="Largest image.")] = 50,
+    read_seconds: Annotated[float, typer.Option(min=0.1, help="Time a client has to send a request.")] = 10,
+    answer_seconds: Annotated[float, typer.Option(min=0.1, help="Time after which a request is given up.")] = 30,
+) -> None:
+    """Answer images over HTTP with the people in them, and show the page for the browser.
+
+    Ctrl+C or SIGTERM ends it once every accepted request is answered.
+    """
+    need("serve")
+    import numpy as np
+
+    from hevitpose.inference.estimator import PoseEstimator
+    from hevitpose.serve.app import build_app
+    from hevitpose.serve.server import listen, make_server
+    from hevitpose.serve.settings import ServeSettings, is_loopback
+
+    token = None if token_file is None else read_token(token_file)
+    loopback = is_loopback(host)
+    if token is None and not loopback:
+        raise InputError(f"--host {host}", "can be reached by others, who must need a token: --token-file FILE")
+    settings = ServeSettings(token, loopback, max_requests, max_megabytes, max_megapixels, read_seconds, answer_seconds)
+    estimator = PoseEstimator.from_pretrained(
+        model,
+        runtime=runtime,
+        threads=threads and min(threads, os.cpu_count() or 1),
+        device=device,
+        detector=detector,
+        batch_size=batch_size,
+    )
+    estimator(np.zeros((64, 64, 3), dtype=np.uint8))  # loads the detector, and fails here rather than at a request
+    with listen(host, port) as own:
+        shown = f"[{host}]" if ":" in host else host
+        print(f"serving {estimator.network.name} at http://{shown}:{own.getsockname()[1]} (Ctrl+C ends it)", flush=True)
+        try:
+            make_server(build_app(estimator, settings), settings).run(sockets=[own])
+        except KeyboardInterrupt:
+            print("ended")
+
+
+def read_token(path: Path) -> str:
+    """The token in a file. Raises InputError where it is none."""
+    from hevitpose.serve.settings import MIN_TOKEN_LENGTH
+
+    token = read_text(path).strip()
+    if len(token) < MIN_TOKEN_LENGTH or not token.isascii() or len(token.split()) > 1:
+        raise InputError(path, f"must hold a token: one word of at least {MIN_TOKEN_LENGTH} ASCII characters")
+    return token

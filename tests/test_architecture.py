@@ -24,7 +24,7 @@ FLOORS = (
 FLOOR = {package: floor for floor, packages in enumerate(FLOORS) for package in packages}
 SOURCE = Path(str(resources.files("hevitpose")))
 MODULES = sorted(path for package in FLOOR for path in (SOURCE / package).rglob("*.py"))
-LIGHT = ("core", "io", "metrics", "data", "view", "inference", "evaluation")
+LIGHT = ("core", "io", "metrics", "data", "view", "inference", "evaluation", "serve")
 """Packages that load without torch and the other libraries of the extras."""
 HEAVY = {
     *("torch", "lightning_fabric", "safetensors", "tensorboard", "matplotlib", "onnx", "scipy", "yaml"),

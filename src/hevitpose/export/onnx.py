@@ -16,6 +16,14 @@ from hevitpose.models.hevitpose import HEViTPose
 from hevitpose.models.input import MEAN, STD
 
 OUTPUTS = ("keypoints", "scores", "heatmaps")
+CONTRACT = (
+    "Input `crops`: uint8 RGB (N, H, W, 3), one person per crop. The box grows about its centre to the aspect W / H, "
+    "then by `padding`; its edges are the edges of the crop. Bilinear resampling; where n >= 2 image pixels fall on a "
+    "crop pixel, the means of n x n blocks come first. What lies outside of the image is black. No normalization: the "
+    "graph does it. Outputs: `keypoints` (N, K, 2), x before y, in crop pixels from the centre of the first pixel; "
+    "`scores` (N, K) in [0, 1]; `heatmaps` (N, K, H/4, W/4). Names, input size and padding: metadata `hevitpose`."
+)
+"""How a file is used without hevitpose: its description, and part of docs/export.md."""
 
 
 def to_onnx(model: nn.Module, config: ModelConfig, compact: bool = True) -> onnx.ModelProto:
@@ -46,6 +54,7 @@ def to_onnx(model: nn.Module, config: ModelConfig, compact: bool = True) -> onnx
         ],
         name=config.architecture,
     )
+    proto.doc_string = CONTRACT
     add_metadata(proto, KEY, json.dumps(config.to_json()))
     add_metadata(proto, f"{KEY}.version", version("hevitpose"))
     return proto

@@ -26,22 +26,14 @@ from typing import Any
 import numpy as np
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.keypoint_names import match_names, mirror_from_names
-from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
+from hevitpose.core.keypoint_names import match_names
+from hevitpose.core.skeleton import MPII16, PEOPLE21
 from hevitpose.data.coco import is_crowd, keypoint_category, numbers_at, read_coco_json, whole
 from hevitpose.data.skeletons import category_of
 from hevitpose.io import atomic
 
-FACE = ("nose", "l_eye", "r_eye", "l_ear", "r_ear")
-KEYPOINTS = (*MPII16.keypoints, *FACE)
-_FACE_LIMBS = (("nose", "l_eye"), ("nose", "r_eye"), ("l_eye", "l_ear"), ("r_eye", "r_ear"))
-_LIMBS = (*MPII16.limbs, *((KEYPOINTS.index(a), KEYPOINTS.index(b)) for a, b in _FACE_LIMBS))
-_OTHER_SIGMAS = {"pelvis": 0.107, "thorax": 0.079, "upper_neck": 0.079, "head_top": 0.079}
-"""COCO has no sigma for these: the hips' for the pelvis, the shoulders' for the others, as CrowdPose has it for heads
-and necks. They matter only where a set with these labels is scored by OKS."""
-_COCO = dict(zip(KEYPOINTS, match_names(KEYPOINTS, COCO17.keypoints), strict=True))
-_SIGMAS = tuple(_OTHER_SIGMAS[name] if place is None else (COCO17.sigmas or ())[place] for name, place in _COCO.items())
-PEOPLE21 = Skeleton("person", KEYPOINTS, mirror_from_names(KEYPOINTS), _LIMBS, _SIGMAS)
+KEYPOINTS = PEOPLE21.keypoints
+FACE = KEYPOINTS[MPII16.num_keypoints :]
 HELD_OUT = "dev"
 NUMBERS = ("repeat", "min_keypoints", "min_side", "hold_out")
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import openvino
-from join_labels import KEYPOINTS, PEOPLE21
+from join_labels import KEYPOINTS
 from near_duplicates import boxed_images
 from numpy.typing import NDArray
 
@@ -30,7 +30,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.keypoint_names import match_names, mirror_from_names
 from hevitpose.core.labels import ImageFile, LabelledPeople, labelled_people
-from hevitpose.core.skeleton import COCO17
+from hevitpose.core.skeleton import COCO17, PEOPLE21
 from hevitpose.data.crops import cut_people
 from hevitpose.data.skeletons import category_of
 from hevitpose.inference.keypoints import KeypointPredictor

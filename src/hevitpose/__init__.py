@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     __version__: str
     from hevitpose.core.errors import DeviceError, HevitposeError, InputError, MissingExtraError, TrainingDiverged
     from hevitpose.core.results import Detections, ImagePoses, Person
-    from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
+    from hevitpose.core.skeleton import COCO17, MPII16, PEOPLE21, Skeleton
     from hevitpose.data.find import find_dataset
     from hevitpose.evaluation.evaluate import evaluate
     from hevitpose.export.checked import export_onnx
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COCO17",
     "MPII16",
+    "PEOPLE21",
     "Detections",
     "DeviceError",
     "Frame",
@@ -58,6 +59,7 @@ __all__ = [
 _HOMES = {
     "COCO17": "core.skeleton",
     "MPII16": "core.skeleton",
+    "PEOPLE21": "core.skeleton",
     "Detections": "core.results",
     "DeviceError": "core.errors",
     "Frame": "inference.inputs",

@@ -2,7 +2,7 @@ import pytest
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.keypoint_names import match_names, mirror_from_names
-from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
+from hevitpose.core.skeleton import COCO17, MPII16, PEOPLE21, Skeleton
 from hevitpose.data.skeletons import category_of, category_with, skeleton_from_coco, skeleton_table
 
 
@@ -151,3 +151,11 @@ def test_names_with_two_sides_or_in_two_cases_are_not_mixed_up():
 def test_the_side_of_a_pair_follows_from_both_names():
     paws = Skeleton("paws", ("RF", "LF", "one", "other"), (1, 0, 3, 2))
     assert [paws.side(k) for k in range(4)] == ["right", "left", "left", "right"]
+
+
+def test_people21_holds_both_sets_by_name():
+    assert None not in match_names(MPII16.keypoints, PEOPLE21.keypoints)
+    assert None not in match_names(COCO17.keypoints, PEOPLE21.keypoints)
+    mirrored = {(PEOPLE21.mirror[a], PEOPLE21.mirror[b]) for a, b in PEOPLE21.limbs}
+    assert {frozenset(limb) for limb in mirrored} == {frozenset(limb) for limb in PEOPLE21.limbs}
+    assert PEOPLE21.sigmas[16:] == COCO17.sigmas[:5]

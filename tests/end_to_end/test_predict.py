@@ -308,3 +308,12 @@ def test_names_that_are_no_utf8(hevitpose, skier):
     shutil.copy(skier, name)
     status, _, errors = hevitpose("predict", ".", "--format", "csv", "--output", "all.csv")
     assert (status, b"caf\xe9.jpg" in Path("all.csv").read_bytes()) == (0, True), errors
+
+
+def test_keypoints_chooses_what_is_written(hevitpose, skier):
+    hevitpose("predict", skier, "--keypoints", "mpii16", "--output", "out")
+    (person, *_) = json.loads(Path("out/skier.json").read_text())["people"]
+    assert list(person["keypoints"]) == list(MPII16.keypoints)
+    status, _, errors = hevitpose("predict", skier, "--model", TRAINABLE, "--keypoints", "coco17")
+    assert status == 1
+    assert errors == "error: --keypoints coco17: hevitpose_t_people16 does not predict 5 of them\n"

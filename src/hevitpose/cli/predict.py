@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import typer
@@ -12,13 +12,14 @@ from hevitpose.cli.options import with_options
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import xyxy_from_xywh
+from hevitpose.core.keypoint_names import match_names
 from hevitpose.core.results import Detections, ImagePoses
-from hevitpose.core.skeleton import NOT_FLIPPED
+from hevitpose.core.skeleton import COCO17, MPII16, NOT_FLIPPED, Skeleton
 from hevitpose.data.detections import read_detections
 from hevitpose.inference.backends import Runtime
 from hevitpose.inference.estimator import MIN_PERSON_SCORE, MIN_SCORE, PoseEstimator
 from hevitpose.inference.inputs import ImageInput, ImageInputs, Skipped, find_inputs, image_ids, refuse_overwriting
-from hevitpose.inference.network import DEFAULT
+from hevitpose.inference.network import DEFAULT, Network
 from hevitpose.inference.predict import detections_of_inputs, predict_files
 from hevitpose.inference.writers import CocoResults, CsvFile, Drawings, Format, JsonFiles, PoseWriter
 from hevitpose.io import atomic
@@ -56,6 +57,10 @@ def predict(
     ] = MIN_PERSON_SCORE,
     padding: Annotated[float | None, typer.Option(help="Factor by which boxes grow (default: as in training).")] = None,
     format: Annotated[Format, typer.Option(help="json: one file per image; coco, csv: one file for all.")] = "json",
+    keypoints: Annotated[
+        Literal["all", "coco17", "mpii16"] | None,
+        typer.Option(help="Keypoints to write (default: all; coco17 for --format coco where the model has them)."),
+    ] = None,
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Keypoints below this score are absent.")] = MIN_SCORE,
     flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with the mirrored crop: slower.")] = False,
     model: Annotated[str, typer.Option(help="Bundled weights, or a file (.onnx, .safetensors).")] = DEFAULT,
@@ -99,6 +104,7 @@ def predict(
     )
     if flip_test and not estimator.network.config.skeleton.flips:
         note(NOT_FLIPPED)
+    skeleton = written_skeleton(keypoints, format, estimator.network)
     files: dict[Format, PoseWriter] = {
         "json": JsonFiles(output),
         "coco": CocoResults(output, ids),
@@ -107,7 +113,9 @@ def predict(
     writers = [files[format], *([Drawings(folder, draw_poses)] if draw else [])]
     skipped, done = Skipped(), 0
     with show_progress(quiet=len(found.inputs) == 1 or not sys.stderr.isatty()) as on_progress:
-        for _, poses in predict_files(estimator, found.inputs, writers, detections, bool(box), skipped, on_progress):
+        for _, poses in predict_files(
+            estimator, found.inputs, writers, detections, bool(box), skeleton, skipped, on_progress
+        ):
             print_people(poses, verbose)
             done += 1
     if done:
@@ -137,6 +145,21 @@ def known_people(
     for line in notes:
         note(line)
     return detections, ids
+
+
+def written_skeleton(
+    keypoints: Literal["all", "coco17", "mpii16"] | None, format: Format, network: Network
+) -> Skeleton | None:
+    """The keypoints to write, None for all. Raises InputError where the network does not predict them."""
+    has_coco = None not in match_names(COCO17.keypoints, network.config.skeleton.keypoints)
+    chosen = keypoints or ("coco17" if format == "coco" and has_coco else "all")
+    if chosen == "all":
+        return None
+    skeleton = COCO17 if chosen == "coco17" else MPII16
+    missing = match_names(skeleton.keypoints, network.config.skeleton.keypoints).count(None)
+    if missing:
+        raise InputError(f"--keypoints {chosen}", f"{network.name} does not predict {missing} of them")
+    return skeleton
 
 
 def parse_box(text: str) -> list[float]:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hevitpose.core import geometry
-from hevitpose.core.errors import MissingExtraError
+from hevitpose.core.errors import InputError, MissingExtraError
 from hevitpose.core.geometry import Floats
+from hevitpose.core.keypoint_names import match_names
 from hevitpose.core.skeleton import Skeleton
 
 if TYPE_CHECKING:
@@ -160,6 +161,23 @@ class ImagePoses:
         arrays = ("boxes", "keypoints", "keypoint_scores", "person_scores", "all_keypoints")
         ids = None if self.track_ids is None else self.track_ids[chosen]
         return replace(self, track_ids=ids, **{name: getattr(self, name)[chosen] for name in arrays})
+
+    def select_keypoints(self, skeleton: Skeleton) -> "ImagePoses":
+        """The same people with the keypoints of another skeleton, in its order and under its names.
+
+        Names match in any spelling. Raises InputError where one is missing.
+
+        >>> from hevitpose import COCO17, MPII16
+        >>> ImagePoses.empty(COCO17, (640, 480)).select_keypoints(MPII16)
+        Traceback (most recent call last):
+        hevitpose.core.errors.InputError: mpii16: pelvis, thorax, upper_neck, head_top are not among the keypoints
+        """
+        found = match_names(skeleton.keypoints, self.skeleton.keypoints)
+        if missing := [name for name, column in zip(skeleton.keypoints, found, strict=True) if column is None]:
+            raise InputError(skeleton.name, f"{', '.join(missing)} are not among the keypoints")
+        arrays = ("keypoints", "keypoint_scores", "all_keypoints")
+        columns = np.array(found, dtype=np.int64)
+        return replace(self, skeleton=skeleton, **{name: getattr(self, name)[:, columns] for name in arrays})
 
     def to_json(self) -> dict[str, Any]:
         """The people as JSON (docs/results.md): boxes are x, y, width, height; an absent keypoint has x and y null."""

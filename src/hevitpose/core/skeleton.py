@@ -101,3 +101,14 @@ COCO17 = Skeleton(
     "coco17", _COCO17, mirror_from_names(_COCO17), _COCO17_LIMBS, tuple(sigma / 1000 for sigma in _COCO17_SIGMAS)
 )
 """The 17 keypoints of COCO with the sigmas of its evaluation (pycocotools, Params.setKpParams)."""
+
+_FACE = ("nose", "l_eye", "r_eye", "l_ear", "r_ear")
+_PEOPLE21 = (*_MPII16, *_FACE)
+_PEOPLE21_LIMBS = (*_MPII16_LIMBS, (16, 17), (16, 18), (17, 19), (18, 20))
+_PEOPLE21_SIGMAS = (
+    *(0.089, 0.087, 0.107, 0.107, 0.087, 0.089, 0.107, 0.079, 0.079, 0.079),
+    *(0.062, 0.072, 0.079, 0.079, 0.072, 0.062, 0.026, 0.025, 0.025, 0.035, 0.035),
+)
+PEOPLE21 = Skeleton("person", _PEOPLE21, mirror_from_names(_PEOPLE21), _PEOPLE21_LIMBS, _PEOPLE21_SIGMAS)
+"""MPII's 16 joints and the five of COCO's face. COCO has no sigma for four of them: the pelvis has that of the hips,
+thorax, neck and head top that of the shoulders, as CrowdPose has it for heads and necks."""

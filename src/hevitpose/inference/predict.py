@@ -7,6 +7,7 @@ from pathlib import Path
 from hevitpose.core.errors import InputError
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.core.results import Detections, ImagePoses
+from hevitpose.core.skeleton import Skeleton
 from hevitpose.data.detections import DetectionFile
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.inputs import Frame, ImageInput, Skipped, image_ids, read_frames
@@ -19,6 +20,7 @@ def predict_files(
     writers: Sequence[PoseWriter],
     detections: Sequence[Detections | None] | None = None,
     strict_boxes: bool = False,
+    skeleton: Skeleton | None = None,
     skipped: Skipped | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> Iterator[tuple[Frame, ImagePoses]]:
@@ -30,6 +32,7 @@ def predict_files(
         writers: Take each result; they are closed at the end, also after an error or an interruption.
         detections: The people of each input where they are known.
         strict_boxes: Skip an input with a box outside of it instead of the box.
+        skeleton: Keep these of the keypoints (default: all).
         skipped: Takes what is left out.
         on_progress: Called after each image.
     """
@@ -37,7 +40,8 @@ def predict_files(
     with ExitStack() as stack:
         for writer in writers:
             stack.callback(writer.close)
-        for frame, poses in estimator.stream(read_frames(inputs, known, strict_boxes, skipped or Skipped())):
+        for frame, found in estimator.stream(read_frames(inputs, known, strict_boxes, skipped or Skipped())):
+            poses = found if skeleton is None else found.select_keypoints(skeleton)
             for writer in writers:
                 writer.write(frame, poses)
             on_progress(Progress("images", frame.index + 1, len(inputs)))

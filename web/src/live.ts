@@ -1,0 +1,82 @@
+// Frames of a camera or of a video file, one after the other: the newest when the last one is done.
+
+export type OnFrame = (frame: ImageBitmap) => Promise<void>;
+
+export class Live {
+  readonly video = document.createElement('video');
+  private running = false;
+  private url = '';
+
+  constructor(
+    private readonly onFrame: OnFrame,
+    private readonly onError: (error: unknown) => void,
+  ) {
+    this.video.muted = true;
+    this.video.playsInline = true;
+    this.video.addEventListener('seeked', () => {
+      if (this.video.paused) void this.one();
+    });
+    this.video.addEventListener('play', () => void this.run());
+  }
+
+  async openCamera(): Promise<void> {
+    const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 960 } }, audio: false });
+    this.video.srcObject = stream;
+    await this.video.play();
+  }
+
+  async openFile(file: File): Promise<void> {
+    this.url = URL.createObjectURL(file);
+    this.video.src = this.url;
+    await new Promise<void>((resolve, reject) => {
+      this.video.addEventListener('loadeddata', () => resolve(), { once: true });
+      this.video.addEventListener('error', () => reject(new Error('this browser cannot play this video')), { once: true });
+    });
+    if (!this.video.videoWidth) throw new Error('holds no pictures');
+    await this.video.play();
+  }
+
+  close(): void {
+    this.running = false;
+    this.video.pause();
+    if (this.video.srcObject instanceof MediaStream) {
+      for (const track of this.video.srcObject.getTracks()) track.stop();
+    }
+    this.video.srcObject = null;
+    this.video.removeAttribute('src');
+    if (this.url) URL.revokeObjectURL(this.url);
+  }
+
+  private async run(): Promise<void> {
+    if (this.running) return;
+    this.running = true;
+    while (this.running && !this.video.paused && !this.video.ended) {
+      await this.one();
+      // A turn for events; the next frame of the screen may never come in a hidden tab.
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    this.running = false;
+  }
+
+  private async one(): Promise<void> {
+    if (this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
+    try {
+      await this.onFrame(await createImageBitmap(this.video, { colorSpaceConversion: 'none' }));
+    } catch (error) {
+      this.close();
+      this.onError(error);
+    }
+  }
+}
+
+/** Frames a second over the last second or so. */
+export class Rate {
+  private readonly times: number[] = [];
+
+  tick(now = performance.now()): number {
+    this.times.push(now);
+    while (this.times.length > 2 && now - this.times[0]! > 1500) this.times.shift();
+    const span = now - this.times[0]!;
+    return span > 0 ? ((this.times.length - 1) * 1000) / span : 0;
+  }
+}

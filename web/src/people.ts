@@ -1,0 +1,166 @@
+// From boxes and raw keypoints to the people of an image: what PoseEstimator does behind the networks.
+
+import { inImage, type Box, type Point } from './geometry';
+import { constants } from './generated.json';
+
+export interface Skeleton {
+  keypoints: string[];
+  mirror: number[];
+  limbs: [number, number][];
+  sigmas: number[] | null;
+}
+
+export interface Detection {
+  box: Box;
+  score: number;
+}
+
+/** One person; `points` and `scores` have an entry for every keypoint, `present` says which of them count. */
+export interface Person {
+  box: Box;
+  score: number;
+  points: Point[];
+  scores: number[];
+  present: boolean[];
+}
+
+/** The detector's boxes in the pixels of the image, cut at its edges; without those below `minScore` or without area. */
+export function detections(
+  boxes: ArrayLike<number>,
+  scores: ArrayLike<number>,
+  scales: readonly [number, number],
+  width: number,
+  height: number,
+  minScore: number,
+): Detection[] {
+  const found: Detection[] = [];
+  for (let n = 0; n < scores.length; n++) {
+    if (!(scores[n]! >= minScore)) continue;
+    const side = (k: number) => Math.min(Math.max(boxes[4 * n + k]! / scales[k % 2]!, 0), k % 2 ? height : width);
+    const box: Box = [side(0), side(1), side(2), side(3)];
+    if (box[2] - box[0] >= 1 && box[3] - box[1] >= 1) found.push({ box, score: scores[n]! });
+  }
+  return found;
+}
+
+/** The people, best first: scored, calibrated, each once. */
+export function people(
+  found: readonly Detection[],
+  points: readonly Point[][],
+  scores: readonly number[][],
+  skeleton: Skeleton,
+  width: number,
+  height: number,
+): Person[] {
+  const all = found.map(({ box, score }, n): Person => {
+    const own = scores[n]!;
+    const present = own.map((value, k) => value >= constants.min_score && inImage(points[n]![k]!, width, height));
+    return { box, score: calibrated(meanWhere(own, present) * score), points: points[n]!, scores: own, present };
+  });
+  const sure = all.filter((person) => person.score >= constants.min_person_score);
+  return withoutDuplicates(
+    sure.sort((one, other) => other.score - one.score),
+    skeleton,
+  );
+}
+
+function meanWhere(values: readonly number[], counted: readonly boolean[]): number {
+  let sum = 0;
+  let count = 0;
+  values.forEach((value, k) => {
+    if (counted[k]) {
+      sum += value;
+      count += 1;
+    }
+  });
+  return sum / Math.max(count, 1);
+}
+
+/** The product of detector's and keypoints' scores as the probability that there is a person. */
+export function calibrated(score: number): number {
+  const power = score ** constants.calibration_slope;
+  return power / (power + constants.calibration_half ** constants.calibration_slope);
+}
+
+/** Of two poses that are alike by OKS the better one stays; `sorted` by score. */
+function withoutDuplicates(sorted: readonly Person[], skeleton: Skeleton): Person[] {
+  const sigmas = skeleton.sigmas ?? skeleton.keypoints.map(() => constants.default_sigma);
+  const kept: Person[] = [];
+  for (const person of sorted) {
+    if (kept.every((better) => similarity(better, person, sigmas) <= constants.same_pose)) kept.push(person);
+  }
+  return kept;
+}
+
+function area({ box }: Person): number {
+  return (box[2] - box[0]) * (box[3] - box[1]);
+}
+
+/** OKS of two people, by the mean of their boxes' areas. */
+function similarity(one: Person, other: Person, sigmas: readonly number[]): number {
+  const mean = (area(one) + area(other)) / 2 + Number.EPSILON;
+  const alike = sigmas.map((sigma, k) => {
+    const [dx, dy] = [one.points[k]![0] - other.points[k]![0], one.points[k]![1] - other.points[k]![1]];
+    return Math.exp(-(dx * dx + dy * dy) / (2 * sigma) ** 2 / mean / 2);
+  });
+  return alike.reduce((sum, value) => sum + value, 0) / alike.length;
+}
+
+export interface PoseFile {
+  schema: string;
+  model: string;
+  file: string | null;
+  width: number;
+  height: number;
+  people: {
+    score: number;
+    box: number[];
+    keypoints: Record<string, { x: number | null; y: number | null; score: number }>;
+  }[];
+}
+
+/** The people as `hevitpose predict` writes them (docs/results.md). */
+export function toJson(
+  everybody: readonly Person[],
+  skeleton: Skeleton,
+  image: { model: string; file: string | null; width: number; height: number },
+): PoseFile {
+  return {
+    schema: constants.schema,
+    ...image,
+    people: everybody.map(({ box, score, points, scores, present }) => ({
+      score: rounded(score, 4),
+      box: [box[0], box[1], box[2] - box[0], box[3] - box[1]].map((value) => rounded(value, 2)),
+      keypoints: Object.fromEntries(
+        skeleton.keypoints.map((name, k) => [
+          name,
+          {
+            x: present[k] ? rounded(points[k]![0], 2) : null,
+            y: present[k] ? rounded(points[k]![1], 2) : null,
+            score: rounded(scores[k]!, 4),
+          },
+        ]),
+      ),
+    })),
+  };
+}
+
+function rounded(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}
+
+/** The side of the person that a keypoint is on: by its name, or of an unnamed pair the first is left. */
+export function side(skeleton: Skeleton, keypoint: number): 'left' | 'right' | 'middle' {
+  const partner = skeleton.mirror[keypoint]!;
+  if (partner === keypoint) return 'middle';
+  const first = skeleton.keypoints[keypoint]!.toLowerCase();
+  if (/^(l|left)(?=[^a-z]|$)|^left/.test(first)) return 'left';
+  if (/^(r|right)(?=[^a-z]|$)|^right/.test(first)) return 'right';
+  return keypoint < partner ? 'left' : 'right';
+}
+
+/** A keypoint's name to read: "r_ankle" is "right ankle". */
+export function readable(name: string): string {
+  const words = name.replace(/_/g, ' ').replace(/([a-z])([A-Z])/g, '$1 $2').toLowerCase();
+  return words.replace(/^l /, 'left ').replace(/^r /, 'right ');
+}

@@ -173,6 +173,20 @@ def test_boxes_of_other_categories_are_counted(detections, tmp_path, refused):
         detections(GOOD | {"category_id": 0}, GOOD | {"category_id": 3})
 
 
+def test_the_boxes_of_labels_are_those_of_its_people_without_crowds(tmp_path):
+    content = {
+        "images": [{"id": 5, "file_name": "a.jpg"}],
+        "annotations": [
+            {"image_id": 5, "category_id": 2, "bbox": BOX, "iscrowd": crowd, "keypoints": [1, 2, 2]} for crowd in (0, 1)
+        ]
+        + [{"image_id": 5, "category_id": 1, "bbox": BOX}],
+        "categories": [{"id": 1, "name": "car"}, {"id": 2, "name": "mouse", "keypoints": ["nose"]}],
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(content))
+    file = read_detections(tmp_path / "labels.json")
+    assert (len(file.find(Path("a.jpg")).boxes), file.crowds, file.other) == (1, 1, 1)
+
+
 def test_boxes_of_a_coco_file_are_those_of_the_named_category(tmp_path):
     content = {
         "images": [{"id": 5, "file_name": "a.jpg"}],

@@ -3,11 +3,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hevitpose.core.results import ImagePoses
+from hevitpose.core.results import Detections, ImagePoses
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
 from hevitpose.inference.backends import DEFAULT_OPTIONS
-from hevitpose.inference.detectors import PersonDetector, WholeImage, is_human, letterbox
-from hevitpose.inference.estimator import PoseEstimator, calibrated, without_duplicates
+from hevitpose.inference.detectors import (
+    PersonDetector,
+    TiledDetector,
+    WholeImage,
+    head_keypoints,
+    is_human,
+    is_person,
+    letterbox,
+    shows_only_head,
+    tile_boxes,
+    windows,
+)
+from hevitpose.inference.estimator import PoseEstimator, calibrated, chosen_people, without_duplicates
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.network import find_weights
 from hevitpose.io import images
@@ -145,3 +156,78 @@ def test_other_limits_give_what_an_estimator_made_with_them_gives():
     for limits in ({}, {"max_people": 1}, {"min_person_score": 0.9}):
         found = PoseEstimator.from_pretrained(**limits)(street)
         assert estimator.with_limits(**limits)(street).to_json() == found.to_json()
+
+
+def people_at(*boxes, scores):
+    """People of these boxes with all keypoints in their middle."""
+    boxes = np.array(boxes, dtype=np.float64)
+    joints = np.repeat(((boxes[:, :2] + boxes[:, 2:]) / 2)[:, None], 17, axis=1)
+    return ImagePoses(COCO17, (640, 480), boxes, joints, np.ones(joints.shape[:2]), np.array(scores), joints)
+
+
+def test_one_person_is_chosen_by_size_place_or_score():
+    poses = people_at((0, 0, 200, 400), (300, 200, 340, 280), (500, 0, 560, 90), scores=[0.5, 0.6, 0.9])
+    assert chosen_people(poses, person="largest").person_scores.tolist() == [0.5]
+    assert chosen_people(poses, person="center").person_scores.tolist() == [0.6]
+    assert chosen_people(poses, 2).person_scores.tolist() == [0.6, 0.9]
+    assert chosen_people(poses, 2, "largest").person_scores.tolist() == [0.9]
+    assert chosen_people(poses).person_scores.tolist() == [0.5, 0.6, 0.9]
+
+
+def test_a_sure_head_is_a_person_whose_other_keypoints_are_absent():
+    head = head_keypoints(COCO17)
+    assert [COCO17.keypoints[k] for k in np.flatnonzero(head)] == list(COCO17.keypoints[:5])
+    assert not head_keypoints(Skeleton("mouse", ("nose", "left_ear", "tail"), (0, 1, 2))).any()
+    face = np.full(17, 0.1)
+    face[:3] = 0.8
+    assert is_person(face, 0.2, 0.3, head)
+    assert not is_person(face, 0.2, 0.3)
+    assert not is_person(np.where(head, 0.28, 0.1), 0.2, 0.3, head)
+    half = face.copy()
+    half[5:7] = 0.7
+    assert shows_only_head(np.stack([face, half]), head).tolist() == [True, False]
+
+
+def test_tiles_cover_the_image_and_overlap():
+    covered = np.zeros((97, 203), dtype=int)
+    for x1, y1, x2, y2 in tile_boxes((97, 203), 3):
+        covered[y1:y2, x1:x2] += 1
+    assert covered.min() == 1
+    assert covered.max() == 4
+
+
+def test_people_in_tiles_are_found_once_and_none_by_half():
+    """A detector of bright rectangles, that sees only those of at most half of its image."""
+    image = np.zeros((400, 400, 3), dtype=np.uint8)
+    small, across, large = (20, 30, 40, 70), (180, 190, 215, 240), (250, 20, 390, 380)
+    for k, (x1, y1, x2, y2) in enumerate((small, across, large)):
+        image[y1:y2, x1:x2] = k + 1
+
+    def detector(frames):
+        found = []
+        for frame in frames:
+            boxes = []
+            for k in range(1, 4):
+                y, x = np.nonzero(frame.image[..., 0] == k)
+                if len(y) and (np.ptp(y) > len(frame.image) / 10 or k == 3):
+                    boxes.append((x.min(), y.min(), x.max() + 1, y.max() + 1))
+            found.append(Detections(np.array(boxes, dtype=np.float64).reshape(-1, 4), np.full(len(boxes), 0.5)))
+        return found
+
+    whole, tiled = detector([Frame(image)])[0], TiledDetector(detector, 2)([Frame(image)])[0]
+    assert sorted(map(tuple, whole.boxes.tolist())) == [across, large]
+    assert sorted(map(tuple, tiled.boxes.tolist())) == [small, across, large]
+
+
+@pytest.mark.parametrize("detector", ["whole", "search"])
+def test_tiles_need_a_detector(refused, detector):
+    with refused("`tiles=2`", f"`detector={detector}`"):
+        _ = PoseEstimator.from_pretrained(detector=detector, tiles=2, optimize_graph=False).detector
+
+
+def test_every_place_lies_near_the_centre_of_a_window():
+    boxes = windows((300, 500), [0.2, 0.21, 1.0])
+    assert (boxes[:, 2:] - boxes[:, :2]).max(axis=1).tolist() == [500] + [105.0] * (len(boxes) - 1)
+    centers = ((boxes[:, :2] + boxes[:, 2:]) / 2)[1:]
+    for at in ((250, 150), (60, 60), (440, 240), (301, 77)):
+        assert abs(centers - at).max(axis=1).min() <= 105 / 4 + 1e-9

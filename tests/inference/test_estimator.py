@@ -83,7 +83,7 @@ def test_a_graph_that_decodes_is_not_asked_for_heatmaps_unless_they_are_to_be_av
 
 
 def test_without_a_box_a_second_look_zooms_in(network):
-    pose = PoseEstimator(network)(image_with(JOINTS))
+    pose = PoseEstimator(network, "whole")(image_with(JOINTS))
     person = pose.people[0]
     assert network.heatmap_fn.batches == [1, 1]
     assert person.box == pytest.approx([170, 140, 290, 260], abs=5)  # a square round the joints
@@ -91,30 +91,53 @@ def test_without_a_box_a_second_look_zooms_in(network):
     assert abs(person.keypoints - JOINTS).max() < cell(640 * 4 / 3, 1.0) / 4  # what the first look could see
 
 
+def test_a_search_finds_two_subjects_in_one_image_and_none_in_an_empty_one(network):
+    image = image_with(np.concatenate([JOINTS * 0.5, JOINTS * 0.5 + (350, 250)]), radius=4)
+    estimator = PoseEstimator(network, "search", box_sizes=[0.15])
+    found = estimator(image)
+    assert len(found) == 2
+    for person, shift in zip(sorted(found.people, key=lambda each: each.box[0]), ((0, 0), (350, 250)), strict=True):
+        assert person.keypoints == pytest.approx(JOINTS * 0.5 + shift, abs=0.3 * cell(90 * 4 / 3))
+    assert len(estimator(np.zeros((480, 640, 3), dtype=np.uint8))) == 0
+    assert len(PoseEstimator(network, box_sizes=[0.15], max_people=1)(image)) == 1
+
+
+@pytest.mark.parametrize("sizes", [[], [0.0], [0.5, 9.0]])
+def test_sizes_of_boxes_that_cannot_be_are_refused(network, sizes):
+    with pytest.raises(InputError, match="box_sizes"):
+        PoseEstimator(network, "search", box_sizes=sizes)(image_with(JOINTS))
+
+
+def test_twenty_people_are_two_calls(network):
+    boxes = np.tile([190.0, 120, 270, 280], (20, 1))
+    assert len(PoseEstimator(network)(image_with(JOINTS), boxes)) == 20
+    assert network.heatmap_fn.batches == [16, 4]
+
+
 def test_a_single_keypoint_is_enough_where_the_network_knows_no_more():
     def center(crops):
         return np.tile(EDGES.encode([[50.0, 60]], (128, 96), (32, 24)), (len(crops), 1, 1, 1))
 
     one = Network("one", center, ModelConfig("t", Skeleton("one", ("nose",), (0,)), (128, 96), 1.25))
-    assert len(PoseEstimator(one)(np.zeros((480, 640, 3), dtype=np.uint8)).people) == 1
+    assert len(PoseEstimator(one, "whole")(np.zeros((480, 640, 3), dtype=np.uint8)).people) == 1
 
 
 def test_an_image_without_people_has_no_poses(network):
-    pose = PoseEstimator(network)(np.zeros((50, 70, 3), dtype=np.uint8))
+    pose = PoseEstimator(network, "whole")(np.zeros((50, 70, 3), dtype=np.uint8))
     assert pose.people == []
 
 
 def test_two_of_three_keypoints_are_rejected_without_a_box(network):
-    assert PoseEstimator(network)(image_with(JOINTS[:2])).people == []
+    assert PoseEstimator(network, "whole")(image_with(JOINTS[:2])).people == []
 
 
 def test_candidates_of_low_scores_are_rejected_without_a_box(network):
     """Peaks of 0.28 are keypoints in a given box, but a network scores as much in images without people."""
     faint = dataclasses.replace(network, heatmap_fn=lambda crops: 0.28 * find_dots(crops))
     image = image_with(JOINTS)
-    assert PoseEstimator(faint)(image).people == []
-    assert len(PoseEstimator(faint, min_score=0.15)(image).people) == 1
-    assert len(PoseEstimator(network, min_score=0.7)(image).people) == 1
+    assert PoseEstimator(faint, "whole")(image).people == []
+    assert len(PoseEstimator(faint, "whole", min_score=0.15)(image).people) == 1
+    assert len(PoseEstimator(network, "whole", min_score=0.7)(image).people) == 1
     assert np.isfinite(PoseEstimator(faint)(image, [[150, 120, 310, 280]]).people[0].keypoints).all()
 
 
@@ -129,7 +152,7 @@ def test_the_better_of_two_passes_counts(network):
         network.heatmap_fn.batches.append(len(crops))
         return second_look_is_worse(crops)
 
-    person = PoseEstimator(dataclasses.replace(network, heatmap_fn=heatmap_fn))(image_with(JOINTS)).people[0]
+    person = PoseEstimator(dataclasses.replace(network, heatmap_fn=heatmap_fn), "whole")(image_with(JOINTS)).people[0]
     assert len(network.heatmap_fn.batches) == 2
     assert person.keypoints == pytest.approx(JOINTS, abs=0.3 * cell(640 * 4 / 3, 1.0))
 
@@ -170,7 +193,7 @@ def test_people_keep_the_order_of_given_boxes(network):
 def test_lists_of_images_answer_in_order_whatever_the_batch(network, batch_size):
     images = [image_with(JOINTS + (0, 10 * n), (300, 400 + n)) for n in range(5)]
     boxes = [None, [[190, 120, 270, 280]], [], None, [[190, 150, 270, 310], [0, 0, 20, 20]]]
-    poses = PoseEstimator(network, batch_size=batch_size)(images, boxes)
+    poses = PoseEstimator(network, "whole", batch_size=batch_size)(images, boxes)
     assert [len(pose.people) for pose in poses] == [1, 1, 0, 1, 2]
     assert [pose.size_wh for pose in poses] == [(300, 400 + n) for n in range(5)]
     for n in (0, 1, 3, 4):
@@ -189,7 +212,7 @@ def test_the_flip_test_sees_the_mirrored_crop_and_agrees(network):
 def test_paths_and_arrays_give_the_same(network, tmp_path):
     image = image_with(JOINTS)
     Image.fromarray(image).save(tmp_path / "dots.png")
-    from_array, from_path = PoseEstimator(network)([image, tmp_path / "dots.png"])
+    from_array, from_path = PoseEstimator(network, "whole")([image, tmp_path / "dots.png"])
     assert (from_array.people[0].keypoints == from_path.people[0].keypoints).all()
     assert from_path.file == str(tmp_path / "dots.png")
 
@@ -198,7 +221,7 @@ def test_paths_and_arrays_give_the_same(network, tmp_path):
 def test_every_form_of_an_image_gives_the_same(network, tmp_path, form):
     image, path = image_with(JOINTS), tmp_path / "dots.png"
     Image.fromarray(image).save(path)
-    estimator = PoseEstimator(network)
+    estimator = PoseEstimator(network, "whole")
     forms = {
         "path": lambda: estimator(path),
         "bytes": lambda: estimator(path.read_bytes()),

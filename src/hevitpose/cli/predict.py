@@ -17,7 +17,7 @@ from hevitpose.core.results import Detections, ImagePoses
 from hevitpose.core.skeleton import COCO17, MPII16, NOT_FLIPPED, Skeleton
 from hevitpose.data.detections import read_detections
 from hevitpose.inference.backends import Runtime
-from hevitpose.inference.estimator import MIN_PERSON_SCORE, MIN_SCORE, PoseEstimator
+from hevitpose.inference.estimator import MIN_PERSON_SCORE, MIN_SCORE, Choice, PoseEstimator
 from hevitpose.inference.inputs import ImageInput, ImageInputs, Skipped, find_inputs, image_ids, refuse_overwriting
 from hevitpose.inference.network import DEFAULT, Network
 from hevitpose.inference.predict import detections_of_inputs, predict_files
@@ -47,11 +47,17 @@ def predict(
     box: Annotated[
         list[str] | None, typer.Option(help="Box of a person, in pixels; repeat for each person.", metavar="X,Y,W,H")
     ] = None,
-    boxes: Annotated[Path | None, typer.Option(help="Boxes of people, as COCO detections (JSON).")] = None,
+    boxes: Annotated[Path | None, typer.Option(help="Boxes of people: COCO detections or labels (JSON).")] = None,
     detector: Annotated[
-        str, typer.Option(help="person: find all people; whole: one person per image; or a detector's ONNX file.")
+        str,
+        typer.Option(
+            help="auto; person: the bundled detector; search: in windows, for other keypoints; whole: one person per "
+            "image; or a detector's ONNX file."
+        ),
     ] = "auto",
+    tiles: Annotated[int, typer.Option(min=1, help="Also detect in N x N tiles, for small people.", metavar="N")] = 1,
     max_people: Annotated[int | None, typer.Option(min=1, help="Keep only the best people of an image.")] = None,
+    person: Annotated[Choice | None, typer.Option(help="Keep only this person of an image.")] = None,
     min_person_score: Annotated[
         float, typer.Option(min=0, max=1, help="People below this score are left out.")
     ] = MIN_PERSON_SCORE,
@@ -66,7 +72,7 @@ def predict(
     model: Annotated[str, typer.Option(help="Bundled weights, or a file (.onnx, .safetensors).")] = DEFAULT,
     runtime: Annotated[Runtime | None, typer.Option(help="Runtime of the network (default: by the file).")] = None,
     device: Annotated[str, typer.Option(help="cpu; cuda, coreml or directml with ONNX Runtime.")] = "cpu",
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in memory, and crops per call.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Crops per call, of several images if they fit.")] = 16,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads per inference call (default: all cores).")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print every keypoint.")] = False,
 ) -> None:
@@ -98,6 +104,8 @@ def predict(
         min_score=min_score,
         min_person_score=min_person_score,
         max_people=max_people,
+        person=person,
+        tiles=tiles,
         padding=padding,
         flip_test=flip_test,
         batch_size=batch_size,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats, image_box, xyxy_from_xywh
 from hevitpose.core.results import Detections
-from hevitpose.data.coco import read_numbers, short, some, whole, with_area
+from hevitpose.data.coco import is_crowd, read_numbers, short, some, whole, with_area
 from hevitpose.io.folders import normalize_path
 from hevitpose.io.json_files import read_json
 
@@ -29,14 +29,15 @@ NO_PEOPLE = Detections(np.zeros((0, 4)), np.zeros(0))
 class DetectionFile:
     """The detections of many images, by `file_name` or by `image_id`.
 
-    `image_ids` are those of entries with a `file_name`; left out were `empty` boxes, without width or height, and
-    entries of an `other` category.
+    `image_ids` are those of entries with a `file_name`; left out were `empty` boxes, without width or height, entries
+    of an `other` category, and `crowds`.
     """
 
     of: Mapping[Key, Detections]
     image_ids: Mapping[Key, int] = field(default_factory=dict)
     empty: int = 0
     other: int = 0
+    crowds: int = 0
 
     def find(self, path: Path, image_id: Key | None = None) -> Detections:
         """Those of one image: by its name or the end of its path, else by its `image_id`.
@@ -102,15 +103,16 @@ def read_detections(path: Path, category: str = "person") -> DetectionFile:
     """Boxes of people from COCO's results or from a COCO file of labels.
 
     Results are a list of entries with `file_name` or `image_id`, `bbox` (x, y, width, height) and `score`, 1 where it
-    is missing. Boxes belong if their category is the only one, or else the one called `category` (1 in results); the
-    others are counted in `other`, and boxes without width or height in `empty`. Raises InputError, naming the entry,
-    where a box cannot be one or no entry belongs.
+    is missing. Boxes belong if their category is the only one, or else the one called `category`, or failing that the
+    only one with keypoints (1 in results); the others are counted in `other`, boxes without width or height in `empty`,
+    and regions with more than a person in `crowds`. Raises InputError, naming the entry, where a box cannot be one or
+    no entry belongs.
     """
     content = read_json(path)
     entries, wanted = _entries(content, path, category)
     boxes: dict[Key, list[tuple[Floats, float]]] = defaultdict(list)
     image_ids: dict[Key, int] = {}
-    empty = other = 0
+    empty = other = crowds = 0
     for position, entry in enumerate(entries):
         try:
             found = _detection(entry, wanted)
@@ -120,6 +122,9 @@ def read_detections(path: Path, category: str = "person") -> DetectionFile:
             raise InputError(path, f"entry {position}: {error}") from error
         if found is None:
             other += 1
+            continue
+        if is_crowd(entry):
+            crowds += 1
             continue
         key, box, score = found
         if isinstance(image_id := whole(entry.get("image_id")), int):
@@ -136,7 +141,7 @@ def read_detections(path: Path, category: str = "person") -> DetectionFile:
         key: Detections(np.array([b for b, _ in found]).reshape(-1, 4), np.array([s for _, s in found]))
         for key, found in boxes.items()
     }
-    return DetectionFile(of, image_ids, empty, other)
+    return DetectionFile(of, image_ids, empty, other, crowds)
 
 
 def _entries(content: Any, path: Path, category: str) -> tuple[list[Any], str]:
@@ -153,11 +158,10 @@ def _entries(content: Any, path: Path, category: str) -> tuple[list[Any], str]:
             else entry
             for entry in content["annotations"]
         ]
-        called = [
-            str(whole(one["id"]))
-            for one in content.get("categories") or ()
-            if isinstance(one, Mapping) and "id" in one and str(one.get("name")).lower() == category.lower()
-        ]
+        known = [one for one in content.get("categories") or () if isinstance(one, Mapping) and "id" in one]
+        named = [one for one in known if str(one.get("name")).lower() == category.lower()]
+        with_keypoints = [one for one in known if one.get("keypoints")]
+        called = [str(whole(one["id"])) for one in named or (with_keypoints if len(with_keypoints) == 1 else [])]
     elif isinstance(content, list):
         entries, called = content, []
     else:

@@ -16,11 +16,13 @@ from hevitpose.core.keypoint_names import normalize_name
 from hevitpose.core.results import Detections
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.inference.backends import DEFAULT_OPTIONS, OnnxGraph, RuntimeOptions
+from hevitpose.inference.foreign_detectors import ForeignDetector
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.keypoints import KeypointPredictor
 from hevitpose.inference.network import PERSON_DETECTOR, weights_folder
 from hevitpose.io import images
 from hevitpose.io.images import Image
+from hevitpose.metrics.detection import nms
 
 DETECTOR_KEY = "hevitpose.detector"
 """The entry of an ONNX file's metadata that says how a detector is used."""
@@ -28,6 +30,27 @@ DETECTOR_KEY = "hevitpose.detector"
 MIN_KEYPOINTS = 3
 MIN_KEYPOINT_SHARE = 1 / 3
 """A candidate with fewer confident keypoints than these, or than this share of all, is rejected."""
+HEAD = ("nose", "eye", "ear", "mouth", "chin", "forehead", "head", "head top", "upper neck")
+MIN_HEAD_KEYPOINTS, SURE_HEAD = 2, 0.5
+"""So many keypoints of the head that score so much on average are a person, whatever else is seen."""
+BODY_OF_HEAD = 0.5
+"""Where all other keypoints score less than this share of the head's, only the head is visible."""
+DEFAULT_BOX_SIZES = (0.25, 0.5, 1.0)
+"""Of windows where the sizes of boxes in training are unknown: shares of the image's longer side."""
+MIN_SIZE_RATIO = 1.3
+"""Window sizes that differ by less find the same subjects."""
+WINDOW_STEP = 0.5
+"""Of neighbouring windows, in their sides: a subject lies within a quarter of a side of the centre of one."""
+SAME_SUBJECT = 0.5
+"""IoU of the boxes around the keypoints of two windows that show the same subject."""
+LARGEST_BOX_SIZE = 4.0
+"""A box may reach beyond its image, but not further than this share of it."""
+MAX_TILES = 8
+TILE_OVERLAP = 0.25
+CUT_MARGIN = 0.01
+"""A box that ends within this share of the tile's width at its edge is cut by it."""
+SAME_BOX = 0.5
+"""IoU from which a box in a tile and one in the whole image are of the same person."""
 
 
 class Detector(Protocol):
@@ -44,6 +67,7 @@ class WholeImage:
 
     def __init__(self, keypoints: KeypointPredictor, min_score: float) -> None:
         self.keypoints, self.min_score = keypoints, min_score
+        self.head = head_keypoints(keypoints.network.config.skeleton)
 
     def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
         whole = np.array([geometry.image_box(frame.image.shape[:2]) for frame in frames]).reshape(-1, 4)
@@ -51,17 +75,46 @@ class WholeImage:
         return [self._detection(*found) for found in zip(joints, scores, strict=True)]
 
     def _detection(self, joints: Floats, scores: Floats) -> Detections:
-        if not is_person(scores, self.min_score):
+        if not is_person(scores, self.min_score, head=self.head):
             return Detections.empty()
         box = square_around(joints[scores >= self.min_score])
         return Detections(box[None], np.ones(1), joints[None], scores[None])
 
 
-def is_person(scores: Floats, min_score: float, min_mean: float = 0.0) -> bool:
-    """Whether enough keypoints score at least `min_score` (K,), and these at least `min_mean` on average."""
-    confident = scores[scores >= min_score]
+def is_person(scores: Floats, min_score: float, min_mean: float = 0.0, head: NDArray[np.bool_] | None = None) -> bool:
+    """Whether enough keypoints score at least `min_score` (K,), and these at least `min_mean` on average.
+
+    Two of the `head` (K,) are enough where they are sure.
+    """
+    present = scores >= min_score
     enough = min(len(scores), max(MIN_KEYPOINTS, int(len(scores) * MIN_KEYPOINT_SHARE)))
-    return len(confident) >= enough and float(confident.mean()) >= min_mean
+    if present.sum() >= enough and float(scores[present].mean()) >= min_mean:
+        return True
+    seen = scores[present & head] if head is not None else scores[:0]
+    return len(seen) >= MIN_HEAD_KEYPOINTS and float(seen.mean()) >= SURE_HEAD
+
+
+def shows_only_head(scores: Floats, head: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Of which people (N,) only the head is visible: scores (N, K) of the `head` (K,) are sure, all others far lower.
+
+    >>> shows_only_head(np.array([[0.8, 0.9, 0.3], [0.8, 0.9, 0.6]]), np.array([True, True, False]))
+    array([ True, False])
+    """
+    if head.sum() < MIN_HEAD_KEYPOINTS or head.all():
+        return np.zeros(len(scores), dtype=np.bool_)
+    of_head = np.sort(scores[:, head], axis=1)[:, -MIN_HEAD_KEYPOINTS:].mean(axis=1)
+    return np.asarray((of_head >= SURE_HEAD) & (scores[:, ~head].max(axis=1) < BODY_OF_HEAD * of_head))
+
+
+def head_keypoints(skeleton: Skeleton) -> NDArray[np.bool_]:
+    """Which keypoints (K,) are of the head, for people; none for other skeletons.
+
+    >>> from hevitpose import MPII16
+    >>> [MPII16.keypoints[k] for k in np.flatnonzero(head_keypoints(MPII16))]
+    ['upper_neck', 'head_top']
+    """
+    parts = [normalize_name(name).removeprefix("left ").removeprefix("right ") for name in skeleton.keypoints]
+    return np.array([is_human(skeleton) and part in HEAD for part in parts], dtype=np.bool_)
 
 
 def square_around(keypoints: Floats) -> Floats:
@@ -69,6 +122,67 @@ def square_around(keypoints: Floats) -> Floats:
     extent = geometry.keypoint_extent(keypoints)
     side = max(1.0, float((extent[2:] - extent[:2]).max()))
     return geometry.box_from_center((extent[:2] + extent[2:]) / 2, (side, side))
+
+
+class WindowSearch:
+    """Finds subjects that no detector knows: keypoints are predicted in overlapping windows, the best ones count.
+
+    Windows are squares of the sizes that boxes had in training. A detection brings its keypoints; its box is the square
+    around the confident ones. A network that has only seen crops with a subject can be sure of keypoints in an empty
+    window, too; but it sees a real one at the same place from every window that shows it. So a candidate's score is
+    the mean score of its keypoints, times the share of the windows around them that agree.
+
+    Args:
+        keypoints: Predicts the keypoints.
+        min_score: Keypoints that score less do not count.
+        box_sizes: Longer sides of the training set's boxes (quantiles, for example), as shares of the longer side of
+            the image.
+    """
+
+    def __init__(
+        self, keypoints: KeypointPredictor, min_score: float, box_sizes: Sequence[float] | None = None
+    ) -> None:
+        sizes = DEFAULT_BOX_SIZES if box_sizes is None else box_sizes
+        if not len(sizes) or not all(0 < size <= LARGEST_BOX_SIZE for size in sizes):
+            raise InputError(f"`box_sizes={list(sizes)}`", f"must be above 0 and at most {LARGEST_BOX_SIZE:g}")
+        self.keypoints, self.min_score, self.box_sizes = keypoints, min_score, tuple(sizes)
+
+    def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
+        return [self._search(frame.image) for frame in frames]
+
+    def _search(self, image: Image) -> Detections:
+        boxes = windows(image.shape[:2], self.box_sizes)
+        joints, scores = self.keypoints.in_boxes([image] * len(boxes), boxes)
+        able = np.array([is_person(each, self.min_score) for each in scores])
+        joints, scores, boxes = joints[able], scores[able], boxes[able]
+        if not len(joints):
+            return Detections.empty()
+        around = np.stack(
+            [square_around(own[each >= self.min_score]) for own, each in zip(joints, scores, strict=True)]
+        )
+        kept = nms(around, scores.mean(axis=1), SAME_SUBJECT)
+        return Detections(around[kept], np.ones(len(kept)), joints[kept], scores[kept])
+
+
+def windows(size_hw: tuple[int, ...], box_sizes: Sequence[float]) -> Floats:
+    """Square windows (N, 4) of these sizes, shares of the longer side, all over the image, from the largest on.
+
+    >>> windows((100, 200), [0.5, 0.45]).shape
+    (3, 4)
+    """
+    found: list[tuple[float, float, float, float]] = []
+    last = np.inf
+    for size in sorted(box_sizes, reverse=True):
+        if last < size * MIN_SIZE_RATIO:
+            continue
+        last, side = size, size * max(size_hw[:2])
+        starts = []
+        for length in size_hw[:2]:
+            room = length - side
+            count = 1 + int(np.ceil(max(0.0, room) / (side * WINDOW_STEP)))
+            starts.append(np.linspace(0, room, count) if room > 0 else np.array([room / 2]))
+        found += [(x, y, x + side, y + side) for y in starts[0] for x in starts[1]]
+    return np.array(found)
 
 
 class PersonDetector:
@@ -112,6 +226,66 @@ class PersonDetector:
         kept = (scores >= self.min_score) & ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(axis=1)
         order = np.flatnonzero(kept)[: self.max_people]
         return Detections(boxes[order], scores[order].astype(np.float64))
+
+
+def load_detector(
+    path: Path | None = None, options: RuntimeOptions = DEFAULT_OPTIONS, max_people: int | None = None
+) -> Detector:
+    """The detector of an ONNX file, of hevitpose or of another project; the bundled one by default.
+
+    `max_people`: the most that one of hevitpose gives. Raises InputError where the file is none that is read.
+
+    >>> load_detector()(Sequence[Frame]())
+    []
+    """
+    if path is None or DETECTOR_KEY in OnnxGraph(path, replace(options, runtime=None, optimize_graph=False)).metadata:
+        return PersonDetector(path, options, max_people=max_people)
+    return ForeignDetector(path, options)
+
+
+class TiledDetector:
+    """Finds people in whole images and again in overlapping tiles of them, in which small people are larger.
+
+    A tile's box that ends at an edge inside of the image may hold half a person: it is dropped, because the tile
+    beside it or the whole image shows all of them. Of boxes that overlap the best stays.
+    """
+
+    def __init__(self, detector: Detector, tiles: int) -> None:
+        if not 1 <= tiles <= MAX_TILES:
+            raise InputError(f"`tiles={tiles}`", f"must be 1 to {MAX_TILES}")
+        self.detector, self.tiles = detector, tiles
+
+    def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
+        return [self._detect(frame.image) for frame in frames]
+
+    def _detect(self, image: Image) -> Detections:
+        whole, parts = geometry.image_box(image.shape[:2]), tile_boxes(image.shape[:2], self.tiles)
+        cuts = [image[y1:y2, x1:x2] for x1, y1, x2, y2 in parts.tolist()]
+        found, *of_parts = self.detector([Frame(image), *map(Frame, cuts)])
+        boxes, scores = [found.boxes], [found.scores]
+        for part, its in zip(parts, of_parts, strict=True):
+            moved = its.boxes + np.tile(part[:2], 2)
+            inner = np.where(part == whole, np.inf, part)
+            cut = (abs(moved - inner) < CUT_MARGIN * (part[2] - part[0])).any(axis=1)
+            boxes.append(moved[~cut])
+            scores.append(its.scores[~cut])
+        every, rating = np.concatenate(boxes), np.concatenate(scores)
+        kept = nms(every, rating, SAME_BOX)
+        return Detections(every[kept], rating[kept])
+
+
+def tile_boxes(size_hw: tuple[int, ...], tiles: int) -> NDArray[np.int64]:
+    """The boxes (tiles * tiles, 4) of a grid that covers the image; neighbours share `TILE_OVERLAP` of their sides.
+
+    >>> tile_boxes((100, 175), 2).tolist()[0], tile_boxes((100, 175), 2).tolist()[3]
+    ([0, 0, 100, 58], [75, 42, 175, 100])
+    """
+    spans = []
+    for length in size_hw[:2]:
+        side = int(np.ceil(length / (tiles - (tiles - 1) * TILE_OVERLAP)))
+        starts = np.linspace(0, length - side, tiles).round().astype(int).tolist()
+        spans.append([(start, start + side) for start in starts])
+    return np.array([(x1, y1, x2, y2) for y1, y2 in spans[0] for x1, x2 in spans[1]], dtype=np.int64)
 
 
 def letterbox(image: Image, side: int, aspect: float | None = None) -> tuple[Image, tuple[float, float]]:

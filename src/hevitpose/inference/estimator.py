@@ -5,7 +5,7 @@ from copy import copy
 from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,12 +15,28 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.results import Detections, ImagePoses, person_scores
 from hevitpose.inference.backends import DEFAULT_OPTIONS, Runtime, RuntimeOptions
-from hevitpose.inference.detectors import Detector, PersonDetector, WholeImage, is_human, is_person
+from hevitpose.inference.detectors import (
+    Detector,
+    PersonDetector,
+    TiledDetector,
+    WholeImage,
+    WindowSearch,
+    head_keypoints,
+    is_human,
+    is_person,
+    load_detector,
+    shows_only_head,
+)
 from hevitpose.inference.inputs import Color, Frame, Source, as_frame
 from hevitpose.inference.keypoints import KeypointPredictor
 from hevitpose.inference.network import DEFAULT, Network, load_network
 from hevitpose.metrics.oks import oks_nms
 
+Choice = Literal["largest", "center"]
+"""Which person of an image is kept where one is wanted."""
+FRAMES_AT_A_TIME = 8
+"""Frames in memory; the crops of their people share the batches."""
+DETECTORS = ("auto", "person", "whole", "search")
 MIN_SCORE = 0.2
 """Keypoints that score less are absent: of those on lsp_val, fewer than half are right."""
 MIN_MEAN_SCORE = 0.3
@@ -47,15 +63,18 @@ class PoseEstimator:
 
     Args:
         network: Predicts the keypoints (`load_network`).
-        detector: Finds the people in images that come without boxes: "person", the bundled detector; "whole", which
-            takes an image to show one person; a detector's ONNX file; any `Detector`. "auto" is "person" for keypoints
-            of people and else "whole".
+        detector: Finds the people in images that come without boxes: "person", the bundled detector; "search", which
+            predicts keypoints in overlapping windows; "whole", which takes an image to show one person; a detector's
+            ONNX file; any `Detector`. "auto" is "person" for keypoints of people and else "search".
         min_score: Keypoints that score less are absent.
         min_person_score: People that score less are left out, unless their boxes were given.
         max_people: Keep no more than these, the best, of an image.
+        person: Keep one person of an image: the "largest", or that nearest to the "center".
+        tiles: Detect in a grid of so many by so many overlapping tiles of each image, too, for small people.
+        box_sizes: Of the windows of "search" (`WindowSearch`).
         padding: Factor by which boxes grow; by default as in training.
         flip_test: Average with the mirrored crop, at twice the time.
-        batch_size: Images in memory, and crops per call of the network.
+        batch_size: Crops per call of the network, whatever images they come from.
     """
 
     def __init__(
@@ -65,20 +84,26 @@ class PoseEstimator:
         min_score: float = MIN_SCORE,
         min_person_score: float = MIN_PERSON_SCORE,
         max_people: int | None = None,
+        person: Choice | None = None,
+        tiles: int = 1,
+        box_sizes: Sequence[float] | None = None,
         padding: float | None = None,
         flip_test: bool = False,
-        batch_size: int = 8,
+        batch_size: int = 16,
         runtime_options: RuntimeOptions = DEFAULT_OPTIONS,
     ) -> None:
         if max_people is not None and max_people < 1:
             raise InputError(f"`max_people={max_people}`", "must be 1 or more")
-        self.network, self.min_score = network, min_score
-        self.min_person_score, self.max_people = min_person_score, max_people
+        if person not in (None, *get_args(Choice)):
+            raise InputError(f"`person={person}`", f"must be {' or '.join(get_args(Choice))}")
+        self.network, self.min_score, self.head = network, min_score, head_keypoints(network.config.skeleton)
+        self.min_person_score, self.max_people, self.person = min_person_score, max_people, person
+        self.tiles, self.box_sizes = tiles, box_sizes
         self.keypoints = KeypointPredictor(network, flip_test, batch_size, padding)
         self.choice, self._detector = detector, None if isinstance(detector, str | PathLike) else detector
         self.runtime_options = runtime_options
-        if isinstance(detector, str) and detector not in ("auto", "person", "whole") and not detector.endswith(".onnx"):
-            raise InputError(f"`detector={detector}`", "must be auto, person, whole or an ONNX file")
+        if isinstance(detector, str) and detector not in DETECTORS and not detector.endswith(".onnx"):
+            raise InputError(f"`detector={detector}`", f"must be {', '.join(DETECTORS)} or an ONNX file")
 
     @classmethod
     def from_pretrained(
@@ -120,12 +145,22 @@ class PoseEstimator:
     def _load_detector(self) -> Detector:
         choice = str(self.choice)
         if choice == "auto":
-            choice = "person" if is_human(self.network.config.skeleton) else "whole"
+            choice = "person" if is_human(self.network.config.skeleton) else "search"
+        if choice in ("whole", "search") and self.tiles > 1:
+            raise InputError(f"`tiles={self.tiles}`", f"needs a detector, and `detector={choice}` uses none")
         if choice == "whole":
             return WholeImage(self.keypoints, self.min_score)
-        threads, device = self.runtime_options.threads, self.runtime_options.device
-        options = RuntimeOptions(None, threads, device, self.runtime_options.optimize_graph)
-        return PersonDetector(None if choice == "person" else Path(choice), options, max_people=self.max_people)
+        if choice == "search":
+            return WindowSearch(self.keypoints, self.min_score, self.box_sizes)
+        most = self.max_people if self.tiles == 1 and self.person is None else None
+        detector = load_detector(None if choice == "person" else Path(choice), self.runtime_options, most)
+        return TiledDetector(detector, self.tiles) if self.tiles > 1 else detector
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether scores of people that are found are probabilities: only for the bundled detector's."""
+        detector = self.detector
+        return isinstance(detector.detector if isinstance(detector, TiledDetector) else detector, PersonDetector)
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a path is a sequence of texts, too
@@ -160,9 +195,9 @@ class PoseEstimator:
         return (poses for _, poses in self.stream(frames))
 
     def stream(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, ImagePoses]]:
-        """Each frame with its people, in order, with `batch_size` frames in memory at a time."""
+        """Each frame with its people, in order, with up to `FRAMES_AT_A_TIME` frames in memory."""
         remaining = iter(frames)
-        while chunk := list(islice(remaining, self.keypoints.batch_size)):
+        while chunk := list(islice(remaining, min(FRAMES_AT_A_TIME, self.keypoints.batch_size))):
             yield from zip(chunk, self._estimate(chunk), strict=True)
 
     def _estimate(self, frames: Sequence[Frame]) -> list[ImagePoses]:
@@ -185,11 +220,12 @@ class PoseEstimator:
         if detections.keypoints is not None and detections.keypoint_scores is not None:
             joints, scores = better_pass(detections.keypoints, detections.keypoint_scores, joints, scores)
             min_mean = MIN_MEAN_SCORE * min(1, self.min_score / MIN_SCORE)
-            kept[:] = [is_person(each, self.min_score, min_mean) for each in scores]
+            kept[:] = [is_person(each, self.min_score, min_mean, self.head) for each in scores]
         outline = geometry.image_box((height, width))
         present = (scores >= self.min_score) & geometry.in_box(joints, outline)
+        present[shows_only_head(scores, self.head)] &= self.head
         rating = person_scores(scores, present, detections.scores)
-        if frame.detections is None and isinstance(self.detector, PersonDetector):
+        if frame.detections is None and self.is_calibrated:
             rating = calibrated(rating)
         poses = ImagePoses(
             self.network.config.skeleton,
@@ -202,13 +238,31 @@ class PoseEstimator:
             frame.source,
             self.network.name,
         )
-        # The people in given boxes keep the order of the boxes.
-        if frame.detections is not None:
-            return poses
-        order = np.argsort(-rating, kind="stable")
-        return without_duplicates(poses.subset(order[(kept & (rating >= self.min_person_score))[order]])).subset(
-            slice(self.max_people)
-        )
+        if frame.detections is None:
+            order = np.argsort(-rating, kind="stable")
+            sure = order[(kept & (rating >= self.min_person_score))[order]]
+            poses = without_duplicates(poses.subset(sure))
+        return chosen_people(poses, self.max_people, self.person)
+
+
+def chosen_people(poses: ImagePoses, max_people: int | None = None, person: Choice | None = None) -> ImagePoses:
+    """The best `max_people`, in their order, and of them the one that is wanted.
+
+    >>> from hevitpose import COCO17
+    >>> len(chosen_people(ImagePoses.empty(COCO17, (640, 480)), 1, "largest"))
+    0
+    """
+    if max_people is not None and len(poses) > max_people:
+        poses = poses.subset(np.sort(np.argsort(-poses.person_scores, kind="stable")[:max_people]))
+    if person is None or not len(poses):
+        return poses
+    low, high = poses.boxes[:, :2], poses.boxes[:, 2:]
+    if person == "largest":
+        losses = -(high - low).prod(axis=1)
+    else:
+        losses = np.linalg.norm((low + high) / 2 - np.array(poses.size_wh) / 2, axis=1)
+    best = int(losses.argmin())
+    return poses.subset(slice(best, best + 1))
 
 
 def calibrated(scores: Floats) -> Floats:

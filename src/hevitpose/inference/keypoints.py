@@ -21,7 +21,7 @@ class KeypointPredictor:
     """
 
     def __init__(
-        self, network: Network, flip_test: bool = False, batch_size: int = 8, padding: float | None = None
+        self, network: Network, flip_test: bool = False, batch_size: int = 16, padding: float | None = None
     ) -> None:
         if batch_size < 1:
             raise InputError(f"`batch_size={batch_size}`", "must be 1 or more")

@@ -65,5 +65,7 @@ def detections_of_inputs(
         notes.append(f"{file.empty} boxes without width or height in {source} were left out")
     if file.other:
         notes.append(f"{file.other} entries of other categories in {source} were left out")
+    if file.crowds:
+        notes.append(f"{file.crowds} regions with a crowd in {source} were left out")
     detections: list[Detections | None] = [Detections.empty() if key is None else file.of[key] for key in keys]
     return detections, image_ids(paths, [file.image_id(key) for key in keys]), notes

@@ -58,6 +58,20 @@ def iou(detected: Floats, boxes: Floats, crowd: NDArray[np.bool_]) -> Floats:
     return overlap
 
 
+def nms(boxes: Floats, scores: Floats, threshold: float) -> NDArray[np.int64]:
+    """Indices of the boxes (N, 4) that are kept, best first: each that overlaps no better one by more than `threshold`.
+
+    >>> nms(np.array([[0, 0, 2, 2.0], [0, 0, 2, 2.2], [5, 5, 6, 6.0]]), np.array([0.5, 0.9, 0.1]), 0.5)
+    array([1, 2])
+    """
+    order, kept = np.argsort(-scores, kind="stable"), []
+    while len(order):
+        best, order = order[0], order[1:]
+        kept.append(best)
+        order = order[iou(boxes[order], boxes[best : best + 1], np.zeros(1, dtype=np.bool_))[:, 0] <= threshold]
+    return np.array(kept, dtype=np.int64)
+
+
 def match(image: ImageBoxes, threshold: float) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Which label each detection has (N,), best score first, -1 for none; and whether it does not count (N,).
 

@@ -7,7 +7,7 @@ from hevitpose.core.results import ImagePoses
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
 from hevitpose.inference.backends import DEFAULT_OPTIONS
 from hevitpose.inference.detectors import PersonDetector, WholeImage, is_human, letterbox
-from hevitpose.inference.estimator import PoseEstimator, calibrated, without_duplicates
+from hevitpose.inference.estimator import PERSON_CALIBRATION, PoseEstimator, without_duplicates
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.network import find_weights
 from hevitpose.io import images
@@ -124,7 +124,7 @@ def test_given_boxes_need_no_detector():
 
 
 def test_calibration_keeps_the_order():
-    scores = calibrated(np.linspace(0, 1, 50))
+    scores = PERSON_CALIBRATION(np.linspace(0, 1, 50))
     assert (np.diff(scores) > 0).all()
     assert scores[0] == 0
     assert scores[-1] < 1

@@ -15,7 +15,7 @@ from hevitpose.core.geometry import Floats
 from hevitpose.core.keypoint_names import normalize_name
 from hevitpose.core.results import Detections
 from hevitpose.core.skeleton import Skeleton
-from hevitpose.inference.backends import DEFAULT_OPTIONS, OnnxGraph, RuntimeOptions
+from hevitpose.inference.backends import DEFAULT_OPTIONS, Graph, OnnxGraph, RuntimeOptions, TorchDetector
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.keypoints import KeypointPredictor
 from hevitpose.inference.network import PERSON_DETECTOR, weights_folder
@@ -72,7 +72,7 @@ def square_around(keypoints: Floats) -> Floats:
 
 
 class PersonDetector:
-    """Finds all people with a detector's ONNX file, the bundled one by default; its graph decodes the boxes.
+    """Finds all people with a detector's file (.onnx, or with torch .safetensors), the bundled one by default.
 
     An image is scaled so that its longer side fills the square input. Boxes below `min_score`, by default the score
     that the file states, are dropped, and of the others the best `max_people` are kept.
@@ -87,7 +87,9 @@ class PersonDetector:
         batch_size: int = 8,
     ) -> None:
         path = path or weights_folder() / f"{PERSON_DETECTOR}.onnx"
-        self.graph = OnnxGraph(path, replace(options, runtime=None))
+        self.path = path
+        of_torch = path.suffix == ".safetensors"
+        self.graph: Graph = (TorchDetector if of_torch else OnnxGraph)(path, replace(options, runtime=None))
         try:
             config = json.loads(self.graph.metadata[DETECTOR_KEY])
             self.side, stated = int(config["input_size"][0]), float(config["min_score"])

@@ -17,6 +17,7 @@ from hevitpose.inference.backends import DEFAULT_OPTIONS, Runtime, RuntimeOption
 from hevitpose.inference.detectors import Detector, PersonDetector, WholeImage, is_human, is_person
 from hevitpose.inference.inputs import Color, Frame, Source, as_frame
 from hevitpose.inference.keypoints import KeypointPredictor
+from hevitpose.inference.model_folder import Calibration
 from hevitpose.inference.network import DEFAULT, Network, load_network
 from hevitpose.metrics.oks import oks_nms
 
@@ -27,8 +28,8 @@ MIN_MEAN_SCORE = 0.3
 proportion for a lower `min_score`."""
 MIN_PERSON_SCORE = 0.25
 """People that score less are left out: of those, fewer than one in four are right."""
-CALIBRATION_SLOPE, CALIBRATION_HALF = 3.7, 0.104
-"""Of `calibrated`: fitted on 2,686 candidates in 300 images that no network was trained on, 16 % of them people."""
+PERSON_CALIBRATION = Calibration(3.7, 0.104)
+"""Of other detectors: fitted on 2,686 candidates in 300 images that no network was trained on, 16 % of them people."""
 SAME_POSE = 0.7
 """OKS from which two poses are of the same person: crops of two boxes of a person differ a little."""
 DEFAULT_SIGMA = 0.07
@@ -47,8 +48,8 @@ class PoseEstimator:
     Args:
         network: Predicts the keypoints (`load_network`).
         detector: Finds the people in images that come without boxes: "person", the bundled detector; "whole", which
-            takes an image to show one person; a detector's ONNX file; any `Detector`. "auto" is "person" for keypoints
-            of people and else "whole".
+            takes an image to show one person; a detector's file; any `Detector`. "auto" is the model's own detector
+            where it has one, else "person" for keypoints of people, else "whole".
         min_score: Keypoints that score less are absent.
         min_person_score: People that score less are left out, unless their boxes were given.
         max_people: Keep no more than these, the best, of an image.
@@ -90,7 +91,9 @@ class PoseEstimator:
         optimize_graph: bool = True,
         **options: Any,
     ) -> "PoseEstimator":
-        """The estimator of bundled weights or of a file (.onnx, .safetensors); `options` are those of the class.
+        """The estimator of bundled weights, of a file (.onnx, .safetensors) or of a model's folder (`load_network`).
+
+        `options` are those of the class.
 
         `runtime`, `threads`, `device` and `optimize_graph` are those of `RuntimeOptions`. Raises InputError,
         DeviceError or MissingExtraError.
@@ -106,14 +109,23 @@ class PoseEstimator:
         return self._detector
 
     def _load_detector(self) -> Detector:
-        choice = str(self.choice)
+        choice, folder = str(self.choice), self.network.folder
         if choice == "auto":
-            choice = "person" if is_human(self.network.config.skeleton) else "whole"
+            own = str(folder.detector) if folder and folder.detector else None
+            choice = own or ("person" if is_human(self.network.config.skeleton) else "whole")
         if choice == "whole":
             return WholeImage(self.keypoints, self.min_score)
         threads, device = self.runtime_options.threads, self.runtime_options.device
         options = RuntimeOptions(None, threads, device, self.runtime_options.optimize_graph)
         return PersonDetector(None if choice == "person" else Path(choice), options, max_people=self.max_people)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What makes scores of people probabilities; None where they are products of scores, uncalibrated."""
+        if not isinstance(self.detector, PersonDetector):
+            return None
+        folder = self.network.folder
+        return folder.person_score if folder and folder.detector == self.detector.path else PERSON_CALIBRATION
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a path is a sequence of texts, too
@@ -177,8 +189,8 @@ class PoseEstimator:
         outline = geometry.image_box((height, width))
         present = (scores >= self.min_score) & geometry.in_box(joints, outline)
         rating = person_scores(scores, present, detections.scores)
-        if frame.detections is None and isinstance(self.detector, PersonDetector):
-            rating = calibrated(rating)
+        if frame.detections is None and self.calibration:
+            rating = self.calibration(rating)
         poses = ImagePoses(
             self.network.config.skeleton,
             (width, height),
@@ -197,16 +209,6 @@ class PoseEstimator:
         return without_duplicates(poses.subset(order[(kept & (rating >= self.min_person_score))[order]])).subset(
             slice(self.max_people)
         )
-
-
-def calibrated(scores: Floats) -> Floats:
-    """The products of detector's and keypoints' scores (N,) as probabilities (N,) that there is a person.
-
-    >>> calibrated(np.array([0.05, 0.104, 0.3])).round(2)
-    array([0.06, 0.5 , 0.98])
-    """
-    powers = scores**CALIBRATION_SLOPE
-    return np.asarray(powers / (powers + CALIBRATION_HALF**CALIBRATION_SLOPE))
 
 
 def without_duplicates(poses: ImagePoses) -> ImagePoses:

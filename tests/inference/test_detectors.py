@@ -18,7 +18,7 @@ from hevitpose.inference.detectors import (
     tile_boxes,
     windows,
 )
-from hevitpose.inference.estimator import PoseEstimator, calibrated, chosen_people, without_duplicates
+from hevitpose.inference.estimator import PERSON_CALIBRATION, PoseEstimator, chosen_people, without_duplicates
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.network import find_weights
 from hevitpose.io import images
@@ -135,7 +135,7 @@ def test_given_boxes_need_no_detector():
 
 
 def test_calibration_keeps_the_order():
-    scores = calibrated(np.linspace(0, 1, 50))
+    scores = PERSON_CALIBRATION(np.linspace(0, 1, 50))
     assert (np.diff(scores) > 0).all()
     assert scores[0] == 0
     assert scores[-1] < 1

@@ -15,7 +15,7 @@ from hevitpose.core.geometry import Floats
 from hevitpose.core.keypoint_names import normalize_name
 from hevitpose.core.results import Detections
 from hevitpose.core.skeleton import Skeleton
-from hevitpose.inference.backends import DEFAULT_OPTIONS, OnnxGraph, RuntimeOptions
+from hevitpose.inference.backends import DEFAULT_OPTIONS, Graph, OnnxGraph, RuntimeOptions, TorchDetector
 from hevitpose.inference.foreign_detectors import ForeignDetector
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.keypoints import KeypointPredictor
@@ -186,7 +186,7 @@ def windows(size_hw: tuple[int, ...], box_sizes: Sequence[float]) -> Floats:
 
 
 class PersonDetector:
-    """Finds all people with a detector's ONNX file, the bundled one by default; its graph decodes the boxes.
+    """Finds all people with a detector's file (.onnx, or with torch .safetensors), the bundled one by default.
 
     An image is scaled so that its longer side fills the square input. Boxes below `min_score`, by default the score
     that the file states, are dropped, and of the others the best `max_people` are kept.
@@ -201,7 +201,9 @@ class PersonDetector:
         batch_size: int = 8,
     ) -> None:
         path = path or weights_folder() / f"{PERSON_DETECTOR}.onnx"
-        self.graph = OnnxGraph(path, replace(options, runtime=None))
+        self.path = path
+        of_torch = path.suffix == ".safetensors"
+        self.graph: Graph = (TorchDetector if of_torch else OnnxGraph)(path, replace(options, runtime=None))
         try:
             config = json.loads(self.graph.metadata[DETECTOR_KEY])
             self.side, stated = int(config["input_size"][0]), float(config["min_score"])
@@ -231,16 +233,18 @@ class PersonDetector:
 def load_detector(
     path: Path | None = None, options: RuntimeOptions = DEFAULT_OPTIONS, max_people: int | None = None
 ) -> Detector:
-    """The detector of an ONNX file, of hevitpose or of another project; the bundled one by default.
+    """The detector of a file, of hevitpose or (ONNX) of another project; the bundled one by default.
 
     `max_people`: the most that one of hevitpose gives. Raises InputError where the file is none that is read.
 
     >>> load_detector()(Sequence[Frame]())
     []
     """
-    if path is None or DETECTOR_KEY in OnnxGraph(path, replace(options, runtime=None, optimize_graph=False)).metadata:
-        return PersonDetector(path, options, max_people=max_people)
-    return ForeignDetector(path, options)
+    if path is not None and path.suffix == ".onnx":
+        plain = replace(options, runtime=None, optimize_graph=False)
+        if DETECTOR_KEY not in OnnxGraph(path, plain).metadata:
+            return ForeignDetector(path, options)
+    return PersonDetector(path, options, max_people=max_people)
 
 
 class TiledDetector:

@@ -164,7 +164,9 @@ class PoseEstimator:
     def _box_sizes(self) -> Sequence[float] | None:
         """What was given, else what the weights say of their training set."""
         sizes = self.network.config.box_sizes
-        return self.box_sizes or (sizes and (sizes.low, sizes.median, sizes.high))
+        if self.box_sizes is not None or sizes is None:
+            return self.box_sizes
+        return sizes.low, sizes.median, sizes.high
 
     @property
     def calibration(self) -> Calibration | None:

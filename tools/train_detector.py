@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=DetectorOptions.batch_size)
     parser.add_argument("--lr", type=float, default=DetectorOptions.learning_rate)
     parser.add_argument("--sides", nargs="+", default=["320:1"], metavar="SIDE:UNTIL", help="share of the epochs")
+    parser.add_argument("--seed", type=int, default=DetectorOptions.seed, help="of a run that goes on from another")
     parser.add_argument("--no-validation", action="store_true", help="the last weights are the best")
     parser.add_argument("--processes", type=int, default=2, help="of one thread each")
     options = parser.parse_args()
@@ -54,7 +55,9 @@ def run(rank: int, options: argparse.Namespace, train: DetectionSet, val: Detect
     if options.processes > 1:
         torch.distributed.init_process_group("gloo", meeting, rank=rank, world_size=options.processes)
     sides = tuple((int(side), float(until)) for side, until in (word.split(":") for word in options.sides))
-    recipe = DetectorOptions(options.epochs, options.images_per_epoch, options.batch, sides, options.lr)
+    recipe = DetectorOptions(
+        options.epochs, options.images_per_epoch, options.batch, sides, options.lr, seed=options.seed
+    )
 
     def init(network: Detector) -> None:
         if options.init:

@@ -25,6 +25,7 @@ from hevitpose.inference.detectors import (
     is_person,
     load_detector,
     shows_only_head,
+    sigmas_or_default,
 )
 from hevitpose.inference.inputs import Color, Frame, Source, as_frame
 from hevitpose.inference.keypoints import KeypointPredictor
@@ -47,8 +48,6 @@ CALIBRATION_SLOPE, CALIBRATION_HALF = 3.7, 0.104
 """Of `calibrated`: fitted on 2,686 candidates in 300 images that no network was trained on, 16 % of them people."""
 SAME_POSE = 0.7
 """OKS from which two poses are of the same person: crops of two boxes of a person differ a little."""
-DEFAULT_SIGMA = 0.07
-"""Of keypoints without sigmas: between COCO's of the wrists and of the shoulders."""
 SECOND_PASS_TOLERANCE = 0.1
 """A second pass, in the box, sees the person larger; it counts unless its mean score falls by more than this."""
 
@@ -266,8 +265,8 @@ def calibrated(scores: Floats) -> Floats:
 def without_duplicates(poses: ImagePoses) -> ImagePoses:
     """Each person once: of two poses that are alike by OKS the better one stays; `poses` are sorted by score."""
     sides = poses.boxes[:, 2:] - poses.boxes[:, :2]
-    sigmas = poses.skeleton.sigmas or [DEFAULT_SIGMA] * poses.skeleton.num_keypoints
-    kept, _ = oks_nms(poses.all_keypoints, poses.person_scores, sides.prod(axis=1), np.array(sigmas), SAME_POSE)
+    sigmas = sigmas_or_default(poses.skeleton)
+    kept, _ = oks_nms(poses.all_keypoints, poses.person_scores, sides.prod(axis=1), sigmas, SAME_POSE)
     return poses.subset(kept)
 
 

@@ -20,7 +20,7 @@ from hevitpose.inference.estimator import MIN_PERSON_SCORE, MIN_SCORE, Choice, P
 from hevitpose.inference.inputs import ImageInput, ImageInputs, Skipped, find_inputs, image_ids, refuse_overwriting
 from hevitpose.inference.network import DEFAULT
 from hevitpose.inference.predict import detections_of_inputs, predict_files
-from hevitpose.inference.writers import CocoResults, CsvFile, Drawings, Format, JsonFiles, PoseWriter
+from hevitpose.inference.writers import CocoLabels, CocoResults, CsvFile, Drawings, Format, JsonFiles, PoseWriter
 from hevitpose.io import atomic
 from hevitpose.view.draw import draw as draw_poses
 
@@ -30,7 +30,8 @@ Examples:\n
   hevitpose predict photos/ --draw --output out\n
   hevitpose predict photo.jpg --box 120,40,180,400 --box 310,60,170,390\n
   hevitpose predict photos/ --boxes detections.json --format coco --output results.json\n
-  hevitpose predict photos/ --format csv --output results.csv
+  hevitpose predict photos/ --format csv --output results.csv\n
+  hevitpose predict photos/ --format coco-labels --output photos/labels.json
 """
 SOME_SKIPPED = 3
 UNOPTIMIZED_UP_TO = 2
@@ -41,7 +42,9 @@ VIDEO = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 def predict(
     paths: Annotated[list[str], typer.Argument(help="Images, and folders of images.", show_default=False)],
-    output: Annotated[Path, typer.Option(help="Folder for the results; a file for coco and csv.")] = Path("out"),
+    output: Annotated[Path, typer.Option(help="Folder for the results; a file for the formats with one.")] = Path(
+        "out"
+    ),
     draw: Annotated[bool, typer.Option("--draw", help="Also write each image with its skeletons, as PNG.")] = False,
     box: Annotated[
         list[str] | None, typer.Option(help="Box of a person, in pixels; repeat for each person.", metavar="X,Y,W,H")
@@ -61,7 +64,10 @@ def predict(
         float, typer.Option(min=0, max=1, help="People below this score are left out.")
     ] = MIN_PERSON_SCORE,
     padding: Annotated[float | None, typer.Option(help="Factor by which boxes grow (default: as in training).")] = None,
-    format: Annotated[Format, typer.Option(help="json: one file per image; coco, csv: one file for all.")] = "json",
+    format: Annotated[
+        Format,
+        typer.Option(help="json: one file per image; one for all: coco (results), coco-labels (to correct), csv."),
+    ] = "json",
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Keypoints below this score are absent.")] = MIN_SCORE,
     flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with the mirrored crop: slower.")] = False,
     model: Annotated[str, typer.Option(help="Bundled weights, or a file (.onnx, .safetensors).")] = DEFAULT,
@@ -110,6 +116,7 @@ def predict(
     files: dict[Format, PoseWriter] = {
         "json": JsonFiles(output),
         "coco": CocoResults(output, ids),
+        "coco-labels": CocoLabels(output, ids),
         "csv": CsvFile(output),
     }
     writers = [files[format], *([Drawings(folder, draw_poses)] if draw else [])]

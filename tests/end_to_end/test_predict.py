@@ -124,7 +124,7 @@ def test_a_broken_image_that_was_named_is_an_error_and_the_rest_goes_on(hevitpos
         ),
         (["HEIC"], "error: HEIC: no image in this folder but 1 in HEIC: convert them to JPEG"),
         (["SKIER", "--padding", "0"], "error: --padding 0.0: must lie between 0.1 and 10"),
-        (["SKIER", "--model", "none"], "error: none: neither a weight file (.onnx, .xml, .safetensors) nor b"),
+        (["SKIER", "--model", "none"], "error: none: neither a weight file (.onnx, .xml, .safetensors) nor"),
         (["EMPTY"], "error: EMPTY: no image in this folder"),
         ([""], "error: PATHS: one of them is empty"),
         (["https://example.org/a.jpg"], "error: https://example.org/a.jpg: is an address: download it first"),

@@ -18,7 +18,7 @@ from hevitpose.inference.detectors import (
     tile_boxes,
     windows,
 )
-from hevitpose.inference.estimator import PoseEstimator, calibrated, chosen_people, without_duplicates
+from hevitpose.inference.estimator import PERSON_CALIBRATION, PoseEstimator, chosen_people, without_duplicates
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.network import find_weights
 from hevitpose.io import images
@@ -135,7 +135,7 @@ def test_given_boxes_need_no_detector():
 
 
 def test_calibration_keeps_the_order():
-    scores = calibrated(np.linspace(0, 1, 50))
+    scores = PERSON_CALIBRATION(np.linspace(0, 1, 50))
     assert (np.diff(scores) > 0).all()
     assert scores[0] == 0
     assert scores[-1] < 1
@@ -218,8 +218,10 @@ def test_tiles_need_a_detector(refused, detector):
 
 
 def test_every_place_lies_near_the_centre_of_a_window():
-    boxes = windows((300, 500), [0.2, 0.21, 1.0])
-    assert (boxes[:, 2:] - boxes[:, :2]).max(axis=1).tolist() == [500] + [105.0] * (len(boxes) - 1)
-    centers = ((boxes[:, :2] + boxes[:, 2:]) / 2)[1:]
-    for at in ((250, 150), (60, 60), (440, 240), (301, 77)):
-        assert abs(centers - at).max(axis=1).min() <= 105 / 4 + 1e-9
+    boxes = windows((300, 500), [0.2, 0.8])
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    assert np.unique(sides.round(6)).tolist() == [100, 200, 400]
+    for side in (100, 200):
+        centers = ((boxes[:, :2] + boxes[:, 2:]) / 2)[sides.round(6) == side]
+        for at in ((250, 150), (100, 100), (400, 200), (301, 177)):
+            assert abs(centers - at).max(axis=1).min() <= side / 4 + 1e-9

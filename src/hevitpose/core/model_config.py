@@ -16,10 +16,23 @@ KEY = "hevitpose"
 
 
 @dataclass(frozen=True)
+class BoxSizes:
+    """How large people are in the images of a training set: a box's longer side divided by its image's.
+
+    `low` and `high` are the 5th and the 95th percentile.
+    """
+
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """Which network the weights are for (a `NetworkName`, and its variant), their keypoints, crops and heatmaps.
 
-    `flip_test`: the file's graph averages with the mirrored crop itself.
+    `flip_test`: the file's graph averages with the mirrored crop itself. `box_sizes` are those of the training set,
+    where they are known.
     """
 
     architecture: str
@@ -29,10 +42,13 @@ class ModelConfig:
     codec: Codec = EDGES
     variant: Variant = PLAIN
     flip_test: bool = False
+    box_sizes: BoxSizes | None = None
 
     def to_json(self) -> dict[str, Any]:
         config = asdict(self)
         del config["variant"]
+        if self.box_sizes is None:
+            del config["box_sizes"]
         return config | ({"variant": str(self.variant)} if self.variant.options else {})
 
 
@@ -59,6 +75,7 @@ def model_config_from_metadata(metadata: Mapping[str, str], source: str | PathLi
             Codec(**config["codec"]) if "codec" in config else EDGES,
             parse_variant(str(config.get("variant", "")), str(source)) if known else PLAIN,
             bool(config.get("flip_test", False)),
+            BoxSizes(**config["box_sizes"]) if "box_sizes" in config else None,
         )
     except InputError:
         raise

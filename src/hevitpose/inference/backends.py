@@ -3,6 +3,7 @@
 The objects here can be pickled (they open their file again), used after a fork, and called by several threads at once.
 """
 
+import json
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,8 @@ PROVIDERS = {
     "directml": "DmlExecutionProvider",
 }
 """ONNX Runtime's execution providers, by device."""
+OWN_DETECTOR_SCORE = 0.1
+"""With a detector of one's own, boxes below are left out; of the others the keypoints' scores decide, too."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,29 @@ class OpenVINOGraph(Graph):
         return [outputs[name].copy() for name in names]
 
 
+class TorchDetector(Graph):
+    """A detector's .safetensors in torch, with the outputs and the metadata of its ONNX file."""
+
+    def open(self) -> Mapping[str, str]:
+        from hevitpose.models.detector_weights import DETECTOR_KEY, load_detector
+
+        model, config = load_detector(self.path)
+        self.model = to_device(model, self.options.device)
+        return {DETECTOR_KEY: json.dumps({"input_size": [config.side, config.side], "min_score": OWN_DETECTOR_SCORE})}
+
+    def run(self, crops: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[np.float32]]:
+        import torch
+
+        from hevitpose.models.detector import decode
+        from hevitpose.models.input import normalize
+
+        with torch.inference_mode():
+            pixels = torch.from_numpy(crops).to(self.options.device).permute(0, 3, 1, 2)
+            found = decode(*self.model(normalize(pixels)))
+        outputs = dict(zip(("boxes", "scores", "classes"), found, strict=True))
+        return [outputs[name].cpu().numpy() for name in names]
+
+
 class Heatmaps:
     """The heatmaps of a graph: a `HeatmapFn`."""
 
@@ -163,6 +189,14 @@ class TorchHeatmaps:
             pixels = torch.from_numpy(np.ascontiguousarray(crops)).to(device).permute(0, 3, 1, 2)
             heatmaps: NDArray[np.float32] = self.model(normalize(pixels)).float().cpu().numpy()
         return heatmaps
+
+
+def to_device(model: "torch.nn.Module", device: str) -> "torch.nn.Module":
+    """The network in evaluation mode on one of torch's devices. Raises DeviceError."""
+    try:
+        return model.eval().to(device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError where torch was built without CUDA
+        raise DeviceError(f"`device={device}`", f"cannot be used ({str(error).splitlines()[0]})") from error
 
 
 def onnx_session(path: Path, options: RuntimeOptions = DEFAULT_OPTIONS) -> "onnxruntime.InferenceSession":

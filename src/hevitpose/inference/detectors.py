@@ -15,7 +15,7 @@ from hevitpose.core.geometry import Floats
 from hevitpose.core.keypoint_names import normalize_name
 from hevitpose.core.results import Detections
 from hevitpose.core.skeleton import Skeleton
-from hevitpose.inference.backends import DEFAULT_OPTIONS, OnnxGraph, RuntimeOptions
+from hevitpose.inference.backends import DEFAULT_OPTIONS, Graph, OnnxGraph, RuntimeOptions, TorchDetector
 from hevitpose.inference.foreign_detectors import ForeignDetector
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.keypoints import KeypointPredictor
@@ -40,8 +40,8 @@ DEFAULT_SIGMA = 0.07
 """Of keypoints without sigmas: between COCO's of the wrists and of the shoulders."""
 DEFAULT_BOX_SIZES = (0.25, 0.5, 1.0)
 """Of windows where the sizes of boxes in training are unknown: shares of the image's longer side."""
-MIN_SIZE_RATIO = 1.3
-"""Window sizes that differ by less find the same subjects."""
+SIZE_RATIO = 2.0
+"""The most by which the sizes of windows differ: a network trained with random scales reads what lies between."""
 WINDOW_STEP = 0.5
 """Of neighbouring windows, in their sides: a subject lies within a quarter of a side of the centre of one."""
 SAME_SUBJECT = 0.5
@@ -145,8 +145,8 @@ class WindowSearch:
     Args:
         keypoints: Predicts the keypoints.
         min_score: Keypoints that score less do not count.
-        box_sizes: Longer sides of the training set's boxes (quantiles, for example), as shares of the longer side of
-            the image.
+        box_sizes: Longer sides of the training set's boxes, as shares of the longer sides of their images: of small and
+            large ones; windows have these sizes and those between.
     """
 
     def __init__(
@@ -198,17 +198,17 @@ def side_lengths(boxes: Floats) -> Floats:
 
 
 def windows(size_hw: tuple[int, ...], box_sizes: Sequence[float]) -> Floats:
-    """Square windows (N, 4) of these sizes, shares of the longer side, all over the image, from the largest on.
+    """Square windows (N, 4) all over the image, of sizes from the largest to the smallest of these.
 
-    >>> windows((100, 200), [0.5, 0.45]).shape
-    (3, 4)
+    Sizes are shares of the image's longer side.
+
+    >>> windows((100, 200), [1.0, 0.5]).tolist()
+    [[0.0, -50.0, 200.0, 150.0], [0.0, 0.0, 100.0, 100.0], [50.0, 0.0, 150.0, 100.0], [100.0, 0.0, 200.0, 100.0]]
     """
+    low, high = min(box_sizes), max(box_sizes)
+    steps = int(np.ceil(np.log(high / low) / np.log(SIZE_RATIO) - 1e-9))
     found: list[tuple[float, float, float, float]] = []
-    last = np.inf
-    for size in sorted(box_sizes, reverse=True):
-        if last < size * MIN_SIZE_RATIO:
-            continue
-        last, side = size, size * max(size_hw[:2])
+    for side in (max(size_hw[:2]) * np.geomspace(high, low, steps + 1)).tolist():
         starts = []
         for length in size_hw[:2]:
             room = length - side
@@ -219,7 +219,7 @@ def windows(size_hw: tuple[int, ...], box_sizes: Sequence[float]) -> Floats:
 
 
 class PersonDetector:
-    """Finds all people with a detector's ONNX file, the bundled one by default; its graph decodes the boxes.
+    """Finds all people with a detector's file (.onnx, or with torch .safetensors), the bundled one by default.
 
     An image is scaled so that its longer side fills the square input. Boxes below `min_score`, by default the score
     that the file states, are dropped, and of the others the best `max_people` are kept.
@@ -234,7 +234,9 @@ class PersonDetector:
         batch_size: int = 8,
     ) -> None:
         path = path or weights_folder() / f"{PERSON_DETECTOR}.onnx"
-        self.graph = OnnxGraph(path, replace(options, runtime=None))
+        self.path = path
+        of_torch = path.suffix == ".safetensors"
+        self.graph: Graph = (TorchDetector if of_torch else OnnxGraph)(path, replace(options, runtime=None))
         try:
             config = json.loads(self.graph.metadata[DETECTOR_KEY])
             self.side, stated = int(config["input_size"][0]), float(config["min_score"])
@@ -271,7 +273,8 @@ def load_detector(
     >>> load_detector()(Sequence[Frame]())
     []
     """
-    if path is None or DETECTOR_KEY in OnnxGraph(path, replace(options, runtime=None, optimize_graph=False)).metadata:
+    ours = path is None or path.suffix == ".safetensors"
+    if ours or DETECTOR_KEY in OnnxGraph(path, replace(options, runtime=None, optimize_graph=False)).metadata:
         return PersonDetector(path, options, max_people=max_people)
     return ForeignDetector(path, options)
 

@@ -29,6 +29,7 @@ from hevitpose.inference.detectors import (
 )
 from hevitpose.inference.inputs import Color, Frame, Source, as_frame
 from hevitpose.inference.keypoints import KeypointPredictor
+from hevitpose.inference.model_folder import Calibration
 from hevitpose.inference.network import DEFAULT, Network, load_network
 from hevitpose.metrics.oks import oks_nms
 
@@ -44,8 +45,8 @@ MIN_MEAN_SCORE = 0.3
 proportion for a lower `min_score`."""
 MIN_PERSON_SCORE = 0.25
 """People that score less are left out: of those, fewer than one in four are right."""
-CALIBRATION_SLOPE, CALIBRATION_HALF = 3.7, 0.104
-"""Of `calibrated`: fitted on 2,686 candidates in 300 images that no network was trained on, 16 % of them people."""
+PERSON_CALIBRATION = Calibration(3.7, 0.104)
+"""Of other detectors: fitted on 2,686 candidates in 300 images that no network was trained on, 16 % of them people."""
 SAME_POSE = 0.7
 """OKS from which two poses are of the same person: crops of two boxes of a person differ a little."""
 SECOND_PASS_TOLERANCE = 0.1
@@ -63,13 +64,14 @@ class PoseEstimator:
         network: Predicts the keypoints (`load_network`).
         detector: Finds the people in images that come without boxes: "person", the bundled detector; "search", which
             predicts keypoints in overlapping windows; "whole", which takes an image to show one person; a detector's
-            ONNX file; any `Detector`. "auto" is "person" for keypoints of people and else "search".
+            file; any `Detector`. "auto" is the model's own detector where it has one, else "person" for keypoints of
+            people, else "search".
         min_score: Keypoints that score less are absent.
         min_person_score: People that score less are left out, unless their boxes were given.
         max_people: Keep no more than these, the best, of an image.
         person: Keep one person of an image: the "largest", or that nearest to the "center".
         tiles: Detect in a grid of so many by so many overlapping tiles of each image, too, for small people.
-        box_sizes: Of the windows of "search" (`WindowSearch`).
+        box_sizes: Of the windows of "search" (`WindowSearch`), instead of those that the network was trained with.
         padding: Factor by which boxes grow; by default as in training.
         flip_test: Average with the mirrored crop, at twice the time.
         batch_size: Crops per call of the network, whatever images they come from.
@@ -100,7 +102,7 @@ class PoseEstimator:
         self.keypoints = KeypointPredictor(network, flip_test, batch_size, padding)
         self.choice, self._detector = detector, None if isinstance(detector, str | PathLike) else detector
         self.runtime_options = runtime_options
-        if isinstance(detector, str) and detector not in DETECTORS and not detector.endswith(".onnx"):
+        if isinstance(detector, str) and detector not in DETECTORS and not detector.endswith((".onnx", ".safetensors")):
             raise InputError(f"`detector={detector}`", f"must be {', '.join(DETECTORS)} or an ONNX file")
 
     @classmethod
@@ -114,7 +116,9 @@ class PoseEstimator:
         optimize_graph: bool = True,
         **options: Any,
     ) -> "PoseEstimator":
-        """The estimator of bundled weights or of a file (.onnx, .safetensors); `options` are those of the class.
+        """The estimator of bundled weights, of a file (.onnx, .safetensors) or of a model's folder (`load_network`).
+
+        `options` are those of the class.
 
         `runtime`, `threads`, `device` and `optimize_graph` are those of `RuntimeOptions`. Raises InputError,
         DeviceError or MissingExtraError.
@@ -130,24 +134,30 @@ class PoseEstimator:
         return self._detector
 
     def _load_detector(self) -> Detector:
-        choice = str(self.choice)
+        choice, folder = str(self.choice), self.network.folder
         if choice == "auto":
-            choice = "person" if is_human(self.network.config.skeleton) else "search"
+            own = str(folder.detector) if folder and folder.detector else None
+            choice = own or ("person" if is_human(self.network.config.skeleton) else "search")
         if choice in ("whole", "search") and self.tiles > 1:
             raise InputError(f"`tiles={self.tiles}`", f"needs a detector, and `detector={choice}` uses none")
         if choice == "whole":
             return WholeImage(self.keypoints, self.min_score)
         if choice == "search":
-            return WindowSearch(self.keypoints, self.min_score, self.box_sizes)
+            known = self.network.config.box_sizes
+            sizes = self.box_sizes or (known and (known.low, known.high))
+            return WindowSearch(self.keypoints, self.min_score, sizes)
         most = self.max_people if self.tiles == 1 and self.person is None else None
         detector = load_detector(None if choice == "person" else Path(choice), self.runtime_options, most)
         return TiledDetector(detector, self.tiles) if self.tiles > 1 else detector
 
     @property
-    def is_calibrated(self) -> bool:
-        """Whether scores of people that are found are probabilities: only for the bundled detector's."""
-        detector = self.detector
-        return isinstance(detector.detector if isinstance(detector, TiledDetector) else detector, PersonDetector)
+    def calibration(self) -> Calibration | None:
+        """What makes scores of people probabilities; None where they are products of scores, uncalibrated."""
+        detector, folder = self.detector, self.network.folder
+        detector = detector.detector if isinstance(detector, TiledDetector) else detector
+        if not isinstance(detector, PersonDetector):
+            return None
+        return folder.person_score if folder and folder.detector == detector.path else PERSON_CALIBRATION
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a path is a sequence of texts, too
@@ -212,8 +222,8 @@ class PoseEstimator:
         present = (scores >= self.min_score) & geometry.in_box(joints, outline)
         present[shows_only_head(scores, self.head)] &= self.head
         rating = person_scores(scores, present, detections.scores)
-        if frame.detections is None and self.is_calibrated:
-            rating = calibrated(rating)
+        if frame.detections is None and self.calibration:
+            rating = self.calibration(rating)
         poses = ImagePoses(
             self.network.config.skeleton,
             (width, height),
@@ -250,16 +260,6 @@ def chosen_people(poses: ImagePoses, max_people: int | None = None, person: Choi
         losses = np.linalg.norm((low + high) / 2 - np.array(poses.size_wh) / 2, axis=1)
     best = int(losses.argmin())
     return poses.subset(slice(best, best + 1))
-
-
-def calibrated(scores: Floats) -> Floats:
-    """The products of detector's and keypoints' scores (N,) as probabilities (N,) that there is a person.
-
-    >>> calibrated(np.array([0.05, 0.104, 0.3])).round(2)
-    array([0.06, 0.5 , 0.98])
-    """
-    powers = scores**CALIBRATION_SLOPE
-    return np.asarray(powers / (powers + CALIBRATION_HALF**CALIBRATION_SLOPE))
 
 
 def without_duplicates(poses: ImagePoses) -> ImagePoses:

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from os import PathLike
 from pathlib import Path
 
-from hevitpose.core.errors import DeviceError, InputError
+from hevitpose.core.errors import InputError
 from hevitpose.core.keypoint_names import match_names
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.model_config import ModelConfig, model_config_from_metadata
@@ -23,7 +23,9 @@ from hevitpose.inference.backends import (
     Runtime,
     RuntimeOptions,
     TorchHeatmaps,
+    to_device,
 )
+from hevitpose.inference.model_folder import ModelFolder, read_model_folder
 
 SUFFIXES: dict[Runtime, tuple[str, ...]] = {
     "onnx": (".onnx",),
@@ -41,20 +43,28 @@ TRAINABLE = "hevitpose_t_people16"
 
 @dataclass(frozen=True)
 class Network:
-    """A network and the config of its weight file; `keypoint_fn` where its graph decodes heatmaps itself."""
+    """A network and the config of its weight file.
+
+    `keypoint_fn` where its graph decodes heatmaps itself; `folder` where its file lies in the folder of a model.
+    """
 
     name: str
     heatmap_fn: HeatmapFn
     config: ModelConfig
     keypoint_fn: KeypointFn | None = None
+    folder: ModelFolder | None = None
 
 
 def load_network(name: str | PathLike[str], options: RuntimeOptions = DEFAULT_OPTIONS) -> Network:
-    """The network of a file (.onnx, .xml, .safetensors) or of bundled weights, which ONNX Runtime runs by default.
+    """The network of a file (.onnx, .xml, .safetensors), of a model's folder (a training run, or an exported model) or
+    of bundled weights, which ONNX Runtime runs by default.
 
     Raises InputError where the file is missing, broken, of another runtime or not written by hevitpose, DeviceError and
     MissingExtraError where device or runtime are missing.
     """
+    if is_model_folder(name):
+        folder = read_model_folder(Path(name))
+        return replace(load_network(folder.pose, options), name=Path(name).resolve().name, folder=folder)
     path = find_weights(name, options.runtime)
     runtime = options.runtime or next(each for each, suffixes in SUFFIXES.items() if path.suffix in suffixes)
     if runtime == "torch":
@@ -71,11 +81,7 @@ def _load_torch(path: Path, options: RuntimeOptions) -> Network:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     model, config = load_model(path)
-    try:
-        model = model.eval().to(options.device)
-    except (RuntimeError, AssertionError) as error:  # AssertionError where torch was built without CUDA
-        raise DeviceError(f"`device={options.device}`", f"cannot be used ({str(error).splitlines()[0]})") from error
-    return Network(path.stem, TorchHeatmaps(model), config)
+    return Network(path.stem, TorchHeatmaps(to_device(model, options.device)), config)
 
 
 def keypoints_of(network: Network, people: LabelledPeople) -> list[int]:
@@ -88,11 +94,11 @@ def keypoints_of(network: Network, people: LabelledPeople) -> list[int]:
 
 
 def find_weights(name: str | PathLike[str], runtime: Runtime | None = None) -> Path:
-    """The weight file of this name or path; bundled files must be those that their card names.
+    """The weight file of this name or path, or in this model's folder; bundled files must be those of their card.
 
     Raises InputError where there is none, where the runtime does not read it, or where a bundled file was changed.
     """
-    path = Path(name)
+    path = read_model_folder(Path(name)).pose if is_model_folder(name) else Path(name)
     if any(path.suffix in suffixes for suffixes in SUFFIXES.values()):
         if runtime is not None and path.suffix not in SUFFIXES[runtime]:
             raise InputError(path, f"{runtime} does not read this file ({', '.join(SUFFIXES[runtime])})")
@@ -105,11 +111,17 @@ def find_weights(name: str | PathLike[str], runtime: Runtime | None = None) -> P
             others = ", ".join(list_models(path.suffix))
             raise InputError(name, f"is bundled as ONNX only, which {runtime} does not read; it reads {others}")
         known = ", ".join(list_models())
-        raise InputError(name, f"neither a weight file (.onnx, .xml, .safetensors) nor bundled weights ({known})")
+        kinds = "neither a weight file (.onnx, .xml, .safetensors) nor a model's folder"
+        raise InputError(name, f"{kinds} nor bundled weights ({known})")
     card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     if hashlib.sha256(path.read_bytes()).hexdigest() != card["sha256"][path.name]:
         raise InputError(path, "is not the file that its card names: install hevitpose again")
     return path
+
+
+def is_model_folder(name: str | PathLike[str]) -> bool:
+    """Whether this is a folder, and not the name of bundled weights."""
+    return Path(name).is_dir() and str(name) not in list_models()
 
 
 def list_models(suffix: str = ".onnx") -> list[str]:

@@ -187,6 +187,21 @@ def test_labels_pass_the_check_and_can_be_read_back(hevitpose, skier, street, tm
     assert status == 0
 
 
+def test_an_evaluation_end_to_end_finds_the_people_that_prediction_found(hevitpose, skier, tmp_path):
+    shutil.copy(skier, tmp_path / "a.jpg")
+    hevitpose("predict", "a.jpg", "--max-people", "1", "--format", "coco-labels", "--output", "labels.json")
+    status, printed, errors = hevitpose(
+        "evaluate", "--data", "labels.json", "--end-to-end", "--metric", "pck_box", "--no-flip-test", "--json"
+    )
+    assert status == 0, errors
+    result = json.loads(printed)
+    assert result["boxes"] == "end to end, found by person_detector"
+    assert result["scores"]["PCKbox@0.05"]["mean"] == 100
+    assert (result["found"]["people"], result["found"]["found"], result["found"]["right people"]) == (1, 100, 100)
+    status, _, errors = hevitpose("evaluate", "--data", "labels.json", "--detector", "whole")
+    assert (status, errors) == (1, "error: --detector: is used with --end-to-end only\n")
+
+
 def test_image_ids_are_the_numbers_that_names_end_with(hevitpose, skier):
     shutil.copy(skier, "000000000785.jpg")
     Path("boxes.json").write_text(json.dumps([{"image_id": 785, "bbox": SKIER_BOX}]))

@@ -134,7 +134,7 @@ def test_evaluate_prints_each_joint_and_writes_what_it_printed(hevitpose):
     assert status == 0
     assert "r_ankle" in printed
     result = json.loads(Path("scores.json").read_text())
-    assert (result["persons"], result["boxes"], result["flip_test"]) == (8, "ground truth", True)
+    assert (result["persons"], result["boxes"], result["flip_test"]) == (8, "labels", True)
     assert f"{result['scores']['PCKh@0.5']['mean']:.2f}" in printed
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from hevitpose.core.skeleton import MPII16
+from hevitpose.data.coco import read_coco
 from hevitpose.inference.network import TRAINABLE
 from hevitpose.io import images
 
@@ -166,6 +167,39 @@ def test_a_detection_file_gives_the_boxes_and_coco_results_come_out(hevitpose, s
     assert (person["image_id"], person["category_id"], person["file_name"]) == (1, 1, str(skier))
     assert len(person["keypoints"]) == 48
     assert 0 < person["score"] <= 0.5
+
+
+def test_labels_pass_the_check_and_can_be_read_back(hevitpose, skier, street, tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "deeper").mkdir(parents=True)
+    shutil.copy(skier, folder / "a.jpg")
+    shutil.copy(street, folder / "deeper" / "b.jpg")
+    labels = folder / "labels.json"
+    status, _, _ = hevitpose("predict", folder, "--format", "coco-labels", "--output", labels)
+    assert status == 0
+    assert [image["file_name"] for image in json.loads(labels.read_text())["images"]] == ["a.jpg", "deeper/b.jpg"]
+    status, printed, errors = hevitpose("data", "check", labels)
+    assert status == 0, printed + errors
+    people = read_coco(labels, folder, "labels")
+    assert len(people) >= 2
+    assert people.skeleton.mirror == MPII16.mirror
+    status, _, _ = hevitpose("predict", folder, "--boxes", labels, "--format", "csv", "--output", "again.csv")
+    assert status == 0
+
+
+def test_an_evaluation_end_to_end_finds_the_people_that_prediction_found(hevitpose, skier, tmp_path):
+    shutil.copy(skier, tmp_path / "a.jpg")
+    hevitpose("predict", "a.jpg", "--max-people", "1", "--format", "coco-labels", "--output", "labels.json")
+    status, printed, errors = hevitpose(
+        "evaluate", "--data", "labels.json", "--end-to-end", "--metric", "pck_box", "--no-flip-test", "--json"
+    )
+    assert status == 0, errors
+    result = json.loads(printed)
+    assert result["boxes"] == "end to end, found by person_detector"
+    assert result["scores"]["PCKbox@0.05"]["mean"] == 100
+    assert (result["found"]["people"], result["found"]["found"], result["found"]["right people"]) == (1, 100, 100)
+    status, _, errors = hevitpose("evaluate", "--data", "labels.json", "--detector", "whole")
+    assert (status, errors) == (1, "error: --detector: is used with --end-to-end only\n")
 
 
 def test_image_ids_are_the_numbers_that_names_end_with(hevitpose, skier):

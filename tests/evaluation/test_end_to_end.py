@@ -76,4 +76,4 @@ def test_the_estimator_is_given_no_boxes(tmp_path):
     network = Network("middle", middle, ModelConfig("t", MOUSE, (64, 64), 1.0))
     result = evaluate_end_to_end(PoseEstimator(network, detector), people)
     assert (result.images, result.joints_found, result.strays) == (2, 2, 1)
-    assert result.to_json()["boxes"] == "none given, people found by function"
+    assert result.to_json()["boxes"] == "end to end, found by function"

@@ -211,7 +211,7 @@ def test_people_are_looked_for_in_detected_boxes(two_images):
     assert found.image_index.tolist() == [0, 1, 1]
     assert found.joints[0] == pytest.approx(two_images.keypoints[0], abs=0.5)
     assert found.scores == pytest.approx([0.5, 0.9, 0.8], abs=0.03)
-    assert found.source == "d.json, 3 boxes"
+    assert found.source == "detections d.json, 3 boxes"
     assert score_module.score(two_images, found, "oks").main < 90  # the double is a mistake
     single = apply_oks_nms(two_images, found, knows(two_images).config, soft=False)
     assert (single.image_index.tolist(), single.scores.tolist()) == ([0, 1], found.scores[:2].tolist())

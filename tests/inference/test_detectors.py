@@ -226,8 +226,10 @@ def test_tiles_need_a_detector(refused, detector):
 
 
 def test_every_place_lies_near_the_centre_of_a_window():
-    boxes = windows((300, 500), [0.2, 0.21, 1.0])
-    assert (boxes[:, 2:] - boxes[:, :2]).max(axis=1).tolist() == [500] + [105.0] * (len(boxes) - 1)
-    centers = ((boxes[:, :2] + boxes[:, 2:]) / 2)[1:]
-    for at in ((250, 150), (60, 60), (440, 240), (301, 77)):
-        assert abs(centers - at).max(axis=1).min() <= 105 / 4 + 1e-9
+    boxes = windows((300, 500), [0.2, 0.8])
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    assert np.unique(sides.round(6)).tolist() == [100, 200, 400]
+    for side in (100, 200):
+        centers = ((boxes[:, :2] + boxes[:, 2:]) / 2)[sides.round(6) == side]
+        for at in ((250, 150), (100, 100), (400, 200), (301, 177)):
+            assert abs(centers - at).max(axis=1).min() <= side / 4 + 1e-9

@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from hevitpose.core.results import ImagePoses
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.inference.inputs import Frame
-from hevitpose.inference.writers import CocoResults, CsvFile, JsonFiles
+from hevitpose.inference.writers import CocoLabels, CocoResults, CsvFile, JsonFiles
 
 MOUSE = Skeleton("mouse", ("snout", "tail"), (0, 1))
 IMAGE = np.zeros((480, 640, 3), dtype=np.uint8)
@@ -57,6 +58,31 @@ def test_coco_results_hold_every_keypoint(tmp_path, counts):
     write(CocoResults(tmp_path / "new" / "r.json", [7, 8, 9]), *counts)
     entries = [ENTRY | {"image_id": 7 + n, "file_name": f"{n}.jpg"} for n, k in enumerate(counts) for _ in range(k)]
     assert json.loads((tmp_path / "new" / "r.json").read_text()) == entries
+
+
+@pytest.mark.parametrize("counts", [(0,), (1, 0, 2)])
+def test_coco_labels_hold_images_categories_and_people(tmp_path, counts):
+    write(CocoLabels(tmp_path / "labels.json", [7, 8, 9]), *counts)
+    content = json.loads((tmp_path / "labels.json").read_text())
+    assert [(image["id"], image["width"], image["height"]) for image in content["images"]] == [
+        (7 + n, 640, 480) for n in range(len(counts))
+    ]
+    (category,) = content["categories"]
+    assert (category["name"], category["keypoints"]) == ("mouse", ["snout", "tail"])
+    assert [each["id"] for each in content["annotations"]] == list(range(1, sum(counts) + 1))
+    for each in content["annotations"]:
+        assert (each["keypoints"], each["num_keypoints"]) == ([10.12, 20.46, 2, 0, 0, 0], 1)
+        assert (each["bbox"], each["iscrowd"], each["score"]) == ([10.0, 20.0, 30.0, 40.0], 0, 0.5)
+        assert each["area"] == pytest.approx(0.53 * 1200)
+
+
+def test_the_box_of_a_label_holds_its_keypoints_and_ends_at_the_edge(tmp_path):
+    writer = CocoLabels(tmp_path / "labels.json", [1])
+    wide = replace(poses(1), boxes=np.array([[40.0, -9, 700, 60]]))
+    writer.write(Frame(IMAGE), wide)
+    writer.close()
+    (one,) = json.loads((tmp_path / "labels.json").read_text())["annotations"]
+    assert one["bbox"] == pytest.approx([10.62, 0, 640 - 10.62, 60], abs=0.01)
 
 
 def test_csv_has_a_line_per_keypoint(tmp_path):

@@ -28,6 +28,7 @@ Examples:\n
   hevitpose evaluate --data mpii_val --root data/people16\n
   hevitpose evaluate --data my.toml/val --metric pck --model runs/train/last.safetensors\n
   hevitpose evaluate --data val2017.json --metric oks --boxes detections.json --model runs/coco/best.safetensors\n
+  hevitpose evaluate --data val2017.json --end-to-end\n
   hevitpose evaluate --data mpii_val --root data/people16 --plot errors.png --save-predictions found.json\n
   hevitpose evaluate --data val2017.json --metric oks --predictions found.json
 """
@@ -42,6 +43,10 @@ def evaluate(
     boxes: Annotated[
         Path | None, typer.Option(help="Boxes of a detector (COCO detections) instead of those of the labels, for oks.")
     ] = None,
+    end_to_end: Annotated[
+        bool, typer.Option("--end-to-end", help="Use no boxes: find the people, and count who is found, too.")
+    ] = False,
+    detector: Annotated[str, typer.Option(help="With --end-to-end: as for hevitpose predict.")] = "auto",
     nms: Annotated[
         Nms,
         typer.Option(help="Duplicates by OKS, for oks: drop them (hard), lower their scores (soft) or keep them."),
@@ -64,14 +69,17 @@ def evaluate(
         Path | None, typer.Option(help="Plot kinds of errors by keypoint and the calibration of scores (PNG, SVG).")
     ] = None,
 ) -> None:
-    """Score a network on labelled people, in the boxes of their labels or of a detector."""
+    """Score a network on labelled people: in the boxes of their labels, of a detector, or without any."""
     plots = output_files(plot) if plot else []
     if plots:
         need("train")  # for matplotlib
     for file in filter(None, (output, save_predictions, *plots)):
         atomic.refuse_unwritable_file(file)
-    if predictions and boxes:
-        raise InputError("`boxes`", "cannot be combined with `predictions`")
+    for name, given in (("boxes", boxes), ("end_to_end", end_to_end)):
+        if predictions and given:
+            raise InputError(f"`{name}`", "cannot be combined with `predictions`")
+    if detector != "auto" and not end_to_end:
+        raise InputError("`detector`", "is used with `end_to_end` only")
     if predictions:
         evaluation = evaluate_predictions(
             predictions, data, metric=metric, root=root, save_predictions=save_predictions
@@ -84,6 +92,8 @@ def evaluate(
                 metric=metric,
                 root=root,
                 boxes=boxes,
+                end_to_end=end_to_end,
+                detector=detector,
                 nms=nms,
                 flip_test=flip_test,
                 flip_shift=flip_shift,
@@ -120,6 +130,12 @@ def print_evaluation(evaluation: Evaluation) -> None:
     table.add_section()
     table.add_row("mean", "", *(_text(score.mean) for score in of_keypoints.values()), style="bold")
     console.print(table)
+    if evaluation.found:
+        table = Table("end to end", "")
+        table.columns[1].justify = "right"
+        for name, value in evaluation.found.items():
+            table.add_row(name, _text(value))
+        console.print(table)
     if errors := evaluation.errors:
         shares = ", ".join(f"{kind} {getattr(errors.all_keypoints, kind):.1f} %" for kind in KINDS)
         print(f"joints: {shares}; expected calibration error {calibration_error(errors.calibration):.2f}")

@@ -21,7 +21,7 @@ from hevitpose.inference.estimator import MIN_PERSON_SCORE, MIN_SCORE, Choice, P
 from hevitpose.inference.inputs import ImageInput, ImageInputs, Skipped, find_inputs, image_ids, refuse_overwriting
 from hevitpose.inference.network import DEFAULT, Network
 from hevitpose.inference.predict import detections_of_inputs, predict_files
-from hevitpose.inference.writers import CocoResults, CsvFile, Drawings, Format, JsonFiles, PoseWriter
+from hevitpose.inference.writers import CocoLabels, CocoResults, CsvFile, Drawings, Format, JsonFiles, PoseWriter
 from hevitpose.io import atomic
 from hevitpose.view.draw import draw as draw_poses
 
@@ -31,7 +31,8 @@ Examples:\n
   hevitpose predict photos/ --draw --output out\n
   hevitpose predict photo.jpg --box 120,40,180,400 --box 310,60,170,390\n
   hevitpose predict photos/ --boxes detections.json --format coco --output results.json\n
-  hevitpose predict photos/ --format csv --output results.csv
+  hevitpose predict photos/ --format csv --output results.csv\n
+  hevitpose predict photos/ --format coco-labels --output photos/labels.json
 """
 SOME_SKIPPED = 3
 UNOPTIMIZED_UP_TO = 2
@@ -42,7 +43,9 @@ VIDEO = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 def predict(
     paths: Annotated[list[str], typer.Argument(help="Images, and folders of images.", show_default=False)],
-    output: Annotated[Path, typer.Option(help="Folder for the results; a file for coco and csv.")] = Path("out"),
+    output: Annotated[Path, typer.Option(help="Folder for the results; a file for the formats with one.")] = Path(
+        "out"
+    ),
     draw: Annotated[bool, typer.Option("--draw", help="Also write each image with its skeletons, as PNG.")] = False,
     box: Annotated[
         list[str] | None, typer.Option(help="Box of a person, in pixels; repeat for each person.", metavar="X,Y,W,H")
@@ -62,7 +65,10 @@ def predict(
         float, typer.Option(min=0, max=1, help="People below this score are left out.")
     ] = MIN_PERSON_SCORE,
     padding: Annotated[float | None, typer.Option(help="Factor by which boxes grow (default: as in training).")] = None,
-    format: Annotated[Format, typer.Option(help="json: one file per image; coco, csv: one file for all.")] = "json",
+    format: Annotated[
+        Format,
+        typer.Option(help="json: one file per image; one for all: coco (results), coco-labels (to correct), csv."),
+    ] = "json",
     keypoints: Annotated[
         Literal["all", "coco17", "mpii16"] | None,
         typer.Option(help="Keypoints to write (default: all; coco17 for --format coco where the model has them)."),
@@ -116,6 +122,7 @@ def predict(
     files: dict[Format, PoseWriter] = {
         "json": JsonFiles(output),
         "coco": CocoResults(output, ids),
+        "coco-labels": CocoLabels(output, ids),
         "csv": CsvFile(output),
     }
     writers = [files[format], *([Drawings(folder, draw_poses)] if draw else [])]

@@ -235,6 +235,12 @@ class Predictions:
     person_of: NDArray[np.int64] | None
     source: str
 
+    def select(self, chosen: NDArray[np.int64]) -> "Predictions":
+        """The people of these indices."""
+        arrays = ("image_index", "boxes", "joints", "keypoint_scores", "scores")
+        person_of = None if self.person_of is None else self.person_of[chosen]
+        return replace(self, person_of=person_of, **{name: getattr(self, name)[chosen] for name in arrays})
+
 
 def person_scores(keypoint_scores: Floats, counted: NDArray[np.bool_], box_scores: ArrayLike = 1.0) -> Floats:
     """Scores (N,) of people: the mean score of the `counted` (N, K) keypoints times the box's, as in COCO's protocol.

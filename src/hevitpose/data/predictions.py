@@ -78,7 +78,7 @@ def read_predictions(path: Path, people: LabelledPeople) -> tuple[Predictions, l
     image_index = np.array(images, dtype=np.int64)
     joints = np.array(triples).reshape(len(images), people.skeleton.num_keypoints, 3)
     person_of = _person_of(path, people, image_index, persons)
-    stated = "ground truth, by annotation_id" if None not in persons else f"not stated by {path.name}"
+    stated = "labels, by annotation_id" if None not in persons else f"not stated by {path.name}"
     places = joints[..., :2]
     boxes = geometry.corner_frame(np.concatenate([places.min(axis=1), places.max(axis=1)], axis=-1))
     read = Predictions(image_index, boxes, places, joints[..., 2], np.array(scores), person_of, stated)

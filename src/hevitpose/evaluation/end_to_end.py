@@ -10,8 +10,9 @@ from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.core.results import Predictions
-from hevitpose.inference.detectors import PersonDetector
+from hevitpose.inference.detectors import PersonDetector, TiledDetector, WindowSearch
 from hevitpose.inference.estimator import PoseEstimator
+from hevitpose.inference.foreign_detectors import ForeignDetector
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.network import keypoints_of
 from hevitpose.io import images
@@ -121,13 +122,19 @@ def predict_end_to_end(
         np.concatenate([each.keypoint_scores[:, rows] for each in poses]),
         np.concatenate([each.person_scores for each in poses]),
         None,
-        f"none given, people found by {detector_name(estimator)}",
+        f"end to end, found by {detector_name(estimator)}",
     )
 
 
 def detector_name(estimator: PoseEstimator) -> str:
     """What finds the people, in words."""
     detector, folder = estimator.detector, estimator.network.folder
+    if isinstance(detector, TiledDetector):
+        detector = detector.detector
+    if isinstance(detector, WindowSearch):
+        return "search in windows"
+    if isinstance(detector, ForeignDetector):
+        return detector.graph.path.name
     if not isinstance(detector, PersonDetector):
         return type(detector).__name__
     return "the model's own detector" if folder and folder.detector == detector.path else detector.path.stem

@@ -4,9 +4,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
+
 from hevitpose.core.architecture import network_spec
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import STRIDE
+from hevitpose.core.keypoint_names import match_names
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.progress import OnProgress, ignore_progress
 from hevitpose.core.results import Predictions
@@ -18,9 +21,14 @@ from hevitpose.data.find import find_split
 from hevitpose.data.mpii import read_pred_mat, write_pred_mat
 from hevitpose.data.predictions import read_predictions, write_predictions
 from hevitpose.evaluation.analysis import analyze_errors
+from hevitpose.evaluation.detection import Figures, detection_figures, percent
+from hevitpose.evaluation.end_to_end import TOLERANCE, match_end_to_end, predict_end_to_end
+from hevitpose.evaluation.limbs import limb_rows, with_keypoints
 from hevitpose.evaluation.predict import predict_in_detections, predict_in_label_boxes
 from hevitpose.evaluation.score import Evaluation, Nms, apply_oks_nms, refuse_unmeasurable, score
 from hevitpose.inference.backends import Runtime, RuntimeOptions
+from hevitpose.inference.detectors import is_human
+from hevitpose.inference.estimator import MIN_PERSON_SCORE, PoseEstimator
 from hevitpose.inference.network import Network, keypoints_of, load_network
 from hevitpose.metrics.names import Metric
 
@@ -40,6 +48,8 @@ def evaluate(
     metric: Metric | None = None,
     root: Path | None = None,
     boxes: Path | None = None,
+    end_to_end: bool = False,
+    detector: str = "auto",
     nms: Nms = "hard",
     flip_test: bool = True,
     flip_shift: int | None = None,
@@ -57,6 +67,8 @@ def evaluate(
         metric: the metric, instead of the set's own.
         root: the folder of the data's files.
         boxes: a file of COCO detections to look for people in, instead of the boxes of the labels; for "oks" only.
+        end_to_end: give the network no boxes, and score what is found in the whole images, too.
+        detector: what finds the people end to end, as in `PoseEstimator`.
         nms: for "oks", how predictions of the same person in an image are suppressed.
         flip_test: average with the mirrored crop, if the skeleton has left and right.
         flip_shift: cells by which the mirrored heatmap is moved, instead of the codec's.
@@ -73,19 +85,27 @@ def evaluate(
     """
     if save_predictions and save_predictions.suffix == ".mat" and boxes:
         raise InputError(save_predictions, "pred.mat needs the boxes of the labels: write a .json file")
-    labelled = labelled_set(data, metric, root)
-    people = labelled.people
-    network = model if isinstance(model, Network) else load_network(model, RuntimeOptions(runtime, device=device))
-    network = with_flip_shift(network, flip_shift)
+    if boxes and end_to_end:
+        raise InputError("`boxes`", "cannot be combined with `end_to_end`, which uses none")
+    labelled = labelled_set(data, metric, root, any_metric=end_to_end)
+    options = RuntimeOptions(runtime, device=device)
+    network = with_flip_shift(model if isinstance(model, Network) else load_network(model, options), flip_shift)
+    people, notes = known_keypoints(network, labelled)
     keypoints_of(network, people)  # refused before anything is cut
     if boxes and labelled.metric != "oks":
         raise InputError("`boxes`", f"cannot be combined with {labelled.metric}, which needs the boxes of the labels")
-    config, notes = network.config, list[str]()
-    if boxes:
-        detections = read_detections(boxes)
-        found, notes = predict_in_detections(
-            network, people, detections, boxes.name, flip_test, batch_size, on_progress
+    config, figures = network.config, None
+    if end_to_end:
+        estimator = PoseEstimator(
+            network, detector, min_person_score=0, flip_test=flip_test, batch_size=batch_size, runtime_options=options
         )
+        found, figures, more = find_everybody(estimator, people, labelled, on_progress)
+        notes += more
+    elif boxes:
+        found, more = predict_in_detections(
+            network, people, read_detections(boxes), boxes.name, flip_test, batch_size, on_progress
+        )
+        notes += more
     else:
         crops = cut_people(people, config.input_size, config.padding, on_progress)
         found = predict_in_label_boxes(network, people, crops, flip_test, batch_size)
@@ -93,7 +113,7 @@ def evaluate(
     if flip_test and not flipped:
         notes.append(NOT_FLIPPED)
     by_oks = labelled.metric == "oks"
-    if by_oks and nms != "none":
+    if by_oks and nms != "none" and not end_to_end:  # the estimator has its own
         found = apply_oks_nms(people, found, config, nms == "soft")
     _save(save_predictions, people, found)
     return replace(
@@ -102,8 +122,52 @@ def evaluate(
         architecture=network_spec(config.architecture, config.variant),
         flip_test=flipped,
         flip_shift=config.codec.flip_shift,
-        nms=nms if by_oks else None,
+        nms=nms if by_oks and not end_to_end else None,
+        found=figures,
     )
+
+
+def known_keypoints(network: Network, labelled: LabelledSet) -> tuple[LabelledPeople, list[str]]:
+    """The people with all keypoints; for OKS, with the limb joints where a network of people lacks others."""
+    people, names = labelled.people, labelled.people.skeleton.keypoints
+    rows, theirs = limb_rows(people.skeleton), match_names(names, network.config.skeleton.keypoints)
+    missing = [name for name, row in zip(names, theirs, strict=True) if row is None]
+    if labelled.metric != "oks" or not missing or rows is None or limb_rows(network.config.skeleton) is None:
+        return people, []
+    return with_keypoints(people, rows), [f"of the limb joints only: {network.name} predicts no {', '.join(missing)}"]
+
+
+def find_everybody(
+    estimator: PoseEstimator, people: LabelledPeople, labelled: LabelledSet, on_progress: OnProgress
+) -> tuple[Predictions, Figures, list[str]]:
+    """What is found in the images, figures of the boxes, and notes; `people` have the keypoints that are compared.
+
+    For PCK the predictions are those that are of a labelled person; the keypoints of others count as missed.
+    """
+    found = predict_end_to_end(estimator, people, on_progress)
+    complete = bool(len(people.ignored.boxes)) or not is_human(people.skeleton)
+    figures: Figures = {"least score": MIN_PERSON_SCORE}
+    figures |= detection_figures(labelled.people, found, MIN_PERSON_SCORE, complete)
+    notes = (
+        [] if complete else ["a person without a label counts as a stray, for AP too: the set may not label everybody"]
+    )
+    sure = found.select(np.flatnonzero(found.scores >= MIN_PERSON_SCORE))
+    matched = match_end_to_end(people, sure, estimator.min_score)
+    figures["right people"] = percent(matched.people_right)
+    figures[f"keypoints within {TOLERANCE}"] = 100 * matched.joints_found / max(1, matched.joints)
+    if labelled.metric == "oks":
+        if (rows := limb_rows(people.skeleton)) and len(rows) < people.skeleton.num_keypoints:
+            limbs = score(with_keypoints(people, rows), replace(found, joints=found.joints[:, rows]), "oks")
+            figures |= {f"limbs, {name}": limbs.scores[name].mean for name in ("AP", "AP50")}
+    else:
+        of_people = np.flatnonzero(matched.person_of >= 0)
+        found = replace(sure.select(of_people), person_of=matched.person_of[of_people])
+    crops = cut_people(people, estimator.network.config.input_size, estimator.network.config.padding, on_progress)
+    in_labels = predict_in_label_boxes(
+        estimator.network, people, crops, estimator.keypoints.flips, estimator.keypoints.batch_size
+    )
+    given = score(people, in_labels, labelled.metric)
+    return found, figures | {f"in labels' boxes, {given.metric}": given.main}, notes
 
 
 def evaluate_predictions(
@@ -138,10 +202,17 @@ def score_predictions(
     return replace(evaluation, notes=(*(notes or ()), *evaluation.notes), errors=errors)
 
 
-def labelled_set(data: str | Split, metric: Metric | None = None, root: Path | None = None) -> LabelledSet:
-    """The people to measure on, and by what. Raises InputError if the labels do not have what the metric needs."""
+def labelled_set(
+    data: str | Split, metric: Metric | None = None, root: Path | None = None, any_metric: bool = False
+) -> LabelledSet:
+    """The people to measure on, and by what: with `any_metric` what suits them, where the set does not say.
+
+    Raises InputError if the labels do not have what the metric needs.
+    """
     split = data if isinstance(data, Split) else find_split(data, root)
     chosen = metric or split.metric
+    if chosen is None and any_metric:
+        chosen = "oks" if split.people.skeleton.sigmas and (split.people.areas > 0).any() else "pck_box"
     if chosen is None:
         raise InputError(
             split.annotations, f"its metric is unknown: choose `metric` from {', '.join(get_args(Metric))}"

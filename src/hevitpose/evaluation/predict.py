@@ -18,9 +18,8 @@ from hevitpose.inference.keypoints import KeypointPredictor
 from hevitpose.inference.network import Network, keypoints_of
 from hevitpose.metrics.oks import person_scores
 
-LABELS = "ground truth"
-
-
+LABELS = "labels"
+"""Where the boxes are from, in results."""
 PERSONS_AT_A_TIME = 2048
 """COCO's usual detections are 100,000 boxes: their crops do not fit into memory together."""
 
@@ -91,7 +90,7 @@ def predict_in_detections(
     found = predict_piecewise(network, boxes, flip_test, batch_size, on_progress)
     box_scores = np.concatenate([one.scores for one in of_images])
     scores = person_scores(found.keypoint_scores, box_scores)
-    return replace(found, scores=scores, person_of=None, source=f"{source}, {len(scores)} boxes"), notes
+    return replace(found, scores=scores, person_of=None, source=f"detections {source}, {len(scores)} boxes"), notes
 
 
 def predict_piecewise(

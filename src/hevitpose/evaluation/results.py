@@ -31,6 +31,8 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, object]:
         "scores": {name: _score_to_json(score) for name, score in evaluation.scores.items()},
         "notes": list(evaluation.notes),
     }
+    if evaluation.found is not None:
+        content["found"] = {name: _rounded(value) for name, value in evaluation.found.items()}
     return content | (_errors_to_json(evaluation.errors) if evaluation.errors else {})
 
 
@@ -42,6 +44,7 @@ def evaluation_from_json(content: Any, source: str | PathLike[str]) -> Evaluatio
             scores={name: Score(s["mean"], s.get("per_keypoint")) for name, s in content["scores"].items()},
             notes=tuple(content["notes"]),
             errors=_errors_from_json(content) if "errors" in content else None,
+            found=content.get("found"),
             **{name: content.get(name) for name in NETWORK_KEYS},
         )
     except (LookupError, TypeError, AttributeError) as error:

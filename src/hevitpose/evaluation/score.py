@@ -40,7 +40,8 @@ class Evaluation:
 
     `metric` names the main one of the `scores`, `boxes` where the people's boxes came from. `persons` were measured;
     `persons_left_out` lack a reference length. `labelled` counts the labelled joints of each keypoint that count.
-    A network has `model` and `architecture`, a file of predictions has `predictions`.
+    A network has `model` and `architecture`, a file of predictions has `predictions`. Where nobody's box was given,
+    `found` has the figures of `evaluation.detection` and the main score in the boxes of the labels.
     """
 
     data: str
@@ -58,6 +59,7 @@ class Evaluation:
     flip_shift: int | None = None
     nms: Nms | None = None
     predictions: str | None = None
+    found: Mapping[str, float | None] | None = None
 
     @property
     def main(self) -> float:

@@ -23,6 +23,7 @@ from hevitpose.inference.network import PERSON_DETECTOR, weights_folder
 from hevitpose.io import images
 from hevitpose.io.images import Image
 from hevitpose.metrics.detection import nms
+from hevitpose.metrics.oks import similarity
 
 DETECTOR_KEY = "hevitpose.detector"
 """The entry of an ONNX file's metadata that says how a detector is used."""
@@ -35,14 +36,18 @@ MIN_HEAD_KEYPOINTS, SURE_HEAD = 2, 0.5
 """So many keypoints of the head that score so much on average are a person, whatever else is seen."""
 BODY_OF_HEAD = 0.5
 """Where all other keypoints score less than this share of the head's, only the head is visible."""
+DEFAULT_SIGMA = 0.07
+"""Of keypoints without sigmas: between COCO's of the wrists and of the shoulders."""
 DEFAULT_BOX_SIZES = (0.25, 0.5, 1.0)
 """Of windows where the sizes of boxes in training are unknown: shares of the image's longer side."""
-MIN_SIZE_RATIO = 1.3
-"""Window sizes that differ by less find the same subjects."""
+SIZE_RATIO = 2.0
+"""The most by which the sizes of windows differ: a network trained with random scales reads what lies between."""
 WINDOW_STEP = 0.5
 """Of neighbouring windows, in their sides: a subject lies within a quarter of a side of the centre of one."""
 SAME_SUBJECT = 0.5
 """IoU of the boxes around the keypoints of two windows that show the same subject."""
+UNCONFIRMED = 0.5
+"""The agreement of a window that shows what no other window shows."""
 LARGEST_BOX_SIZE = 4.0
 """A box may reach beyond its image, but not further than this share of it."""
 MAX_TILES = 8
@@ -117,6 +122,11 @@ def head_keypoints(skeleton: Skeleton) -> NDArray[np.bool_]:
     return np.array([is_human(skeleton) and part in HEAD for part in parts], dtype=np.bool_)
 
 
+def sigmas_or_default(skeleton: Skeleton) -> Floats:
+    """The sigmas (K,) of the keypoints for OKS, `DEFAULT_SIGMA` where they are unknown."""
+    return np.array(skeleton.sigmas or [DEFAULT_SIGMA] * skeleton.num_keypoints)
+
+
 def square_around(keypoints: Floats) -> Floats:
     """The square (4,) around the keypoints (K, 2): on lsp_val larger and smaller squares found fewer joints."""
     extent = geometry.keypoint_extent(keypoints)
@@ -127,16 +137,16 @@ def square_around(keypoints: Floats) -> Floats:
 class WindowSearch:
     """Finds subjects that no detector knows: keypoints are predicted in overlapping windows, the best ones count.
 
-    Windows are squares of the sizes that boxes had in training. A detection brings its keypoints; its box is the square
-    around the confident ones. A network that has only seen crops with a subject can be sure of keypoints in an empty
-    window, too; but it sees a real one at the same place from every window that shows it. So a candidate's score is
-    the mean score of its keypoints, times the share of the windows around them that agree.
+    Windows are squares of the sizes that boxes had in training. A network that has only seen crops of subjects can be
+    sure of keypoints in an empty window, too; but it sees those of a real subject at one place from every window that
+    shows them. So a detection's score is the mean OKS of its keypoints with those of the other windows around them.
+    Detections bring their keypoints; boxes are windows, moved to have these in the middle.
 
     Args:
         keypoints: Predicts the keypoints.
         min_score: Keypoints that score less do not count.
-        box_sizes: Longer sides of the training set's boxes (quantiles, for example), as shares of the longer side of
-            the image.
+        box_sizes: Longer sides of the training set's boxes, as shares of the longer sides of their images: of small and
+            large ones; windows have these sizes and those between.
     """
 
     def __init__(
@@ -146,6 +156,7 @@ class WindowSearch:
         if not len(sizes) or not all(0 < size <= LARGEST_BOX_SIZE for size in sizes):
             raise InputError(f"`box_sizes={list(sizes)}`", f"must be above 0 and at most {LARGEST_BOX_SIZE:g}")
         self.keypoints, self.min_score, self.box_sizes = keypoints, min_score, tuple(sizes)
+        self.sigmas = sigmas_or_default(keypoints.network.config.skeleton)
 
     def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
         return [self._search(frame.image) for frame in frames]
@@ -153,29 +164,51 @@ class WindowSearch:
     def _search(self, image: Image) -> Detections:
         boxes = windows(image.shape[:2], self.box_sizes)
         joints, scores = self.keypoints.in_boxes([image] * len(boxes), boxes)
-        able = np.array([is_person(each, self.min_score) for each in scores])
-        joints, scores, boxes = joints[able], scores[able], boxes[able]
-        if not len(joints):
+        sure = scores >= self.min_score
+        able = np.flatnonzero([is_person(each, self.min_score) for each in scores])
+        if not len(able):
             return Detections.empty()
-        around = np.stack(
-            [square_around(own[each >= self.min_score]) for own, each in zip(joints, scores, strict=True)]
-        )
-        kept = nms(around, scores.mean(axis=1), SAME_SUBJECT)
-        return Detections(around[kept], np.ones(len(kept)), joints[kept], scores[kept])
+        around = np.stack([square_around(joints[k][sure[k]]) for k in able])
+        agreement = self._agreement(boxes, joints, able, around)
+        best = nms(around, scores[able].mean(axis=1) * agreement, SAME_SUBJECT)
+        kept = able[best]
+        # The boxes of training were as large as the windows, not as tight as the keypoints.
+        sizes = np.maximum(side_lengths(around[best]), side_lengths(boxes[kept]))
+        moved = geometry.box_from_center((around[best, :2] + around[best, 2:]) / 2, sizes)
+        return Detections(moved, agreement[best], joints[kept], scores[kept])
+
+    def _agreement(self, boxes: Floats, joints: Floats, able: NDArray[np.int64], around: Floats) -> Floats:
+        """For each window of `able`, the mean OKS of its keypoints with those of the other windows around them."""
+        padding = self.keypoints.padding
+        seen = geometry.crop_box(boxes, padding, 1.0)
+        shares = np.full(len(able), UNCONFIRMED)
+        for number, (window, own) in enumerate(zip(able.tolist(), around, strict=True)):
+            sees = np.flatnonzero(((own[:2] >= seen[:, :2]) & (own[2:] <= seen[:, 2:])).all(axis=1))
+            others = sees[sees != window]
+            if len(others):
+                area = float((own[2:] - own[:2]).prod())
+                areas = np.full(len(others), area)
+                shares[number] = similarity(joints[window], joints[others], area, areas, self.sigmas).mean()
+        return shares
+
+
+def side_lengths(boxes: Floats) -> Floats:
+    """Width and height (N, 2) of boxes (N, 4)."""
+    return np.asarray(boxes[:, 2:] - boxes[:, :2])
 
 
 def windows(size_hw: tuple[int, ...], box_sizes: Sequence[float]) -> Floats:
-    """Square windows (N, 4) of these sizes, shares of the longer side, all over the image, from the largest on.
+    """Square windows (N, 4) all over the image, of sizes from the largest to the smallest of these.
 
-    >>> windows((100, 200), [0.5, 0.45]).shape
-    (3, 4)
+    Sizes are shares of the image's longer side.
+
+    >>> windows((100, 200), [1.0, 0.5]).tolist()
+    [[0.0, -50.0, 200.0, 150.0], [0.0, 0.0, 100.0, 100.0], [50.0, 0.0, 150.0, 100.0], [100.0, 0.0, 200.0, 100.0]]
     """
+    low, high = min(box_sizes), max(box_sizes)
+    steps = int(np.ceil(np.log(high / low) / np.log(SIZE_RATIO) - 1e-9))
     found: list[tuple[float, float, float, float]] = []
-    last = np.inf
-    for size in sorted(box_sizes, reverse=True):
-        if last < size * MIN_SIZE_RATIO:
-            continue
-        last, side = size, size * max(size_hw[:2])
+    for side in (max(size_hw[:2]) * np.geomspace(high, low, steps + 1)).tolist():
         starts = []
         for length in size_hw[:2]:
             room = length - side
@@ -240,11 +273,10 @@ def load_detector(
     >>> load_detector()(Sequence[Frame]())
     []
     """
-    if path is not None and path.suffix == ".onnx":
-        plain = replace(options, runtime=None, optimize_graph=False)
-        if DETECTOR_KEY not in OnnxGraph(path, plain).metadata:
-            return ForeignDetector(path, options)
-    return PersonDetector(path, options, max_people=max_people)
+    ours = path is None or path.suffix == ".safetensors"
+    if ours or DETECTOR_KEY in OnnxGraph(path, replace(options, runtime=None, optimize_graph=False)).metadata:
+        return PersonDetector(path, options, max_people=max_people)
+    return ForeignDetector(path, options)
 
 
 class TiledDetector:

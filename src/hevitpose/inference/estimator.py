@@ -26,6 +26,7 @@ from hevitpose.inference.detectors import (
     is_person,
     load_detector,
     shows_only_head,
+    sigmas_or_default,
 )
 from hevitpose.inference.inputs import Color, Frame, Source, as_frame
 from hevitpose.inference.keypoints import KeypointPredictor
@@ -49,8 +50,6 @@ PERSON_CALIBRATION = Calibration(3.7, 0.104)
 """Of other detectors: fitted on 2,686 candidates in 300 images that no network was trained on, 16 % of them people."""
 SAME_POSE = 0.7
 """OKS from which two poses are of the same person: crops of two boxes of a person differ a little."""
-DEFAULT_SIGMA = 0.07
-"""Of keypoints without sigmas: between COCO's of the wrists and of the shoulders."""
 SECOND_PASS_TOLERANCE = 0.1
 """A second pass, in the box, sees the person larger; it counts unless its mean score falls by more than this."""
 
@@ -73,7 +72,7 @@ class PoseEstimator:
         max_people: Keep no more than these, the best, of an image.
         person: Keep one person of an image: the "largest", or that nearest to the "center".
         tiles: Detect in a grid of so many by so many overlapping tiles of each image, too, for small people.
-        box_sizes: Of the windows of "search" (`WindowSearch`).
+        box_sizes: Of the windows of "search" (`WindowSearch`), instead of those that the network was trained with.
         padding: Factor by which boxes grow; by default as in training.
         flip_test: Average with the mirrored crop, at twice the time.
         batch_size: Crops per call of the network, whatever images they come from.
@@ -104,7 +103,7 @@ class PoseEstimator:
         self.keypoints = KeypointPredictor(network, flip_test, batch_size, padding)
         self.choice, self._detector = detector, None if isinstance(detector, str | PathLike) else detector
         self.runtime_options = runtime_options
-        if isinstance(detector, str) and detector not in DETECTORS and not detector.endswith(".onnx"):
+        if isinstance(detector, str) and detector not in DETECTORS and not detector.endswith((".onnx", ".safetensors")):
             raise InputError(f"`detector={detector}`", f"must be {', '.join(DETECTORS)} or an ONNX file")
 
     @classmethod
@@ -156,25 +155,20 @@ class PoseEstimator:
         if choice == "whole":
             return WholeImage(self.keypoints, self.min_score)
         if choice == "search":
-            return WindowSearch(self.keypoints, self.min_score, self._box_sizes())
+            known = self.network.config.box_sizes
+            sizes = (known and (known.low, known.high)) if self.box_sizes is None else self.box_sizes
+            return WindowSearch(self.keypoints, self.min_score, sizes)
         most = self.max_people if self.tiles == 1 and self.person is None else None
         detector = load_detector(None if choice == "person" else Path(choice), self.runtime_options, most)
         return TiledDetector(detector, self.tiles) if self.tiles > 1 else detector
 
-    def _box_sizes(self) -> Sequence[float] | None:
-        """What was given, else what the weights say of their training set."""
-        sizes = self.network.config.box_sizes
-        if self.box_sizes is not None or sizes is None:
-            return self.box_sizes
-        return sizes.low, sizes.median, sizes.high
-
     @property
     def calibration(self) -> Calibration | None:
         """What makes scores of people probabilities; None where they are products of scores, uncalibrated."""
-        detector = self.detector.detector if isinstance(self.detector, TiledDetector) else self.detector
+        detector, folder = self.detector, self.network.folder
+        detector = detector.detector if isinstance(detector, TiledDetector) else detector
         if not isinstance(detector, PersonDetector):
             return None
-        folder = self.network.folder
         return folder.person_score if folder and folder.detector == detector.path else PERSON_CALIBRATION
 
     @overload
@@ -283,8 +277,8 @@ def chosen_people(poses: ImagePoses, max_people: int | None = None, person: Choi
 def without_duplicates(poses: ImagePoses) -> ImagePoses:
     """Each person once: of two poses that are alike by OKS the better one stays; `poses` are sorted by score."""
     sides = poses.boxes[:, 2:] - poses.boxes[:, :2]
-    sigmas = poses.skeleton.sigmas or [DEFAULT_SIGMA] * poses.skeleton.num_keypoints
-    kept, _ = oks_nms(poses.all_keypoints, poses.person_scores, sides.prod(axis=1), np.array(sigmas), SAME_POSE)
+    sigmas = sigmas_or_default(poses.skeleton)
+    kept, _ = oks_nms(poses.all_keypoints, poses.person_scores, sides.prod(axis=1), sigmas, SAME_POSE)
     return poses.subset(kept)
 
 

@@ -1,4 +1,4 @@
-"""What comes out of prediction: JSON files, COCO results, CSV and drawings, each written as its image is done."""
+"""What comes out of prediction: JSON, COCO results and labels, CSV and drawings, each written as its image is done."""
 
 import csv
 import json
@@ -6,15 +6,21 @@ import os
 from collections.abc import Callable, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import IO, Literal, Protocol
+from typing import IO, Any, Literal, Protocol
 
+import numpy as np
+
+from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
-from hevitpose.core.results import ImagePoses, rounded
+from hevitpose.core.results import ImagePoses, Person, rounded
+from hevitpose.data.skeletons import category_of
+from hevitpose.inference.detectors import is_human
 from hevitpose.inference.inputs import Frame
 from hevitpose.io import atomic, images
 from hevitpose.io.images import Image
+from hevitpose.metrics.oks import AREA_OF_BOX
 
-Format = Literal["json", "coco", "csv"]
+Format = Literal["json", "coco", "coco-labels", "csv"]
 CSV_COLUMNS = ("file", "person", "keypoint", "x", "y", "score")
 
 
@@ -107,6 +113,62 @@ class CocoResults:
         if self.begun:
             self.output.append("]\n")
         self.output.publish()
+
+
+class CocoLabels:
+    """A COCO annotation file, to be corrected in a labelling tool and trained on.
+
+    Images are named relative to the file. Keypoints that are present are visible (2), the others not labelled (0). A
+    person's box also holds their keypoints and ends at the edges of the image.
+    """
+
+    def __init__(self, path: Path, image_ids: Sequence[int]) -> None:
+        self.output, self.image_ids = _OneFile(path), image_ids
+        self.images: list[dict[str, Any]] = []
+        self.people = 0
+
+    def write(self, frame: Frame, poses: ImagePoses) -> None:
+        if not self.images:
+            category = category_of(poses.skeleton)
+            category |= {"name": "person", "supercategory": "person"} if is_human(poses.skeleton) else {}
+            info = {"description": f"Predicted by {poses.model} (hevitpose): to be corrected"}
+            self.output.append(
+                f'{{"info": {json.dumps(info)},\n"categories": {json.dumps([category])},\n"annotations": ['
+            )
+        image_id, (width, height) = self.image_ids[frame.index], poses.size_wh
+        name = Path(os.path.relpath(poses.file or "", self.output.path.parent)).as_posix()
+        self.images.append({"id": image_id, "file_name": name, "width": width, "height": height})
+        for person in poses:
+            self.output.append(",\n" if self.people else "\n")
+            self.people += 1
+            entry = {"id": self.people, "image_id": image_id, "category_id": 1, "iscrowd": 0}
+            self.output.append(json.dumps(entry | _label(person, poses.size_wh)))
+
+    def close(self) -> None:
+        if self.images:
+            self.output.append(f'],\n"images": {json.dumps(self.images)}}}\n')
+        self.output.publish()
+
+
+def _label(person: Person, size_wh: tuple[int, int]) -> dict[str, Any]:
+    """The box, area, keypoints and score of a COCO annotation."""
+    present, box = np.isfinite(person.keypoints[:, 0]), person.box
+    if present.any():
+        extent = geometry.keypoint_extent(person.keypoints[present])
+        box = np.concatenate([np.minimum(box[:2], extent[:2]), np.maximum(box[2:], extent[2:])])
+    bbox = geometry.xywh_from_xyxy(np.clip(box, 0, np.tile(size_wh, 2)))
+    triples = [
+        (round(x, 2), round(y, 2), 2) if seen else (0, 0, 0)
+        for (x, y), seen in zip(person.keypoints.tolist(), present, strict=True)
+    ]
+    return {
+        "bbox": [round(value, 2) for value in bbox.tolist()],
+        "area": round(AREA_OF_BOX * float(bbox[2] * bbox[3]), 1),
+        "keypoints": [value for triple in triples for value in triple],
+        "num_keypoints": int(present.sum()),
+        "segmentation": [],
+        "score": round(person.score, 4),
+    }
 
 
 class CsvFile:

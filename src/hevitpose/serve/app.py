@@ -157,5 +157,5 @@ def answer(poses: ImagePoses, options: PoseOptions) -> dict[str, Any]:
     found = poses.to_json()
     if options.keypoints is not None:
         for person in found["people"]:
-            person["keypoints"] = {name: person["keypoints"][name] for name in options.keypoints}
+            person["keypoints"] = {name: person["keypoints"][own] for name, own in options.keypoints}
     return found

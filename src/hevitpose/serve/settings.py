@@ -91,16 +91,16 @@ def parse_options(query: Sequence[tuple[str, str]], keypoints: Sequence[str]) ->
 
 
 def _boxes(values: Sequence[str]) -> tuple[tuple[float, ...], ...]:
-    problem = Refused(400, f"boxes: x,y,width,height in pixels for each person, {MAX_BOXES} people at most")
+    problem = f"boxes: x,y,width,height in pixels for each person, {MAX_BOXES} people at most"
     texts = ",".join(values).split(",")
     if len(texts) % 4 or len(texts) > 4 * MAX_BOXES:
-        raise problem
+        raise Refused(400, problem)
     try:
         xywh = np.array([float(text) for text in texts]).reshape(-1, 4)
     except ValueError:
-        raise problem from None
+        raise Refused(400, problem) from None
     if not (abs(xywh) < MAX_COORDINATE).all() or not (xywh[:, 2:] > 0).all():
-        raise problem
+        raise Refused(400, problem)
     return tuple(tuple(box) for box in xyxy_from_xywh(xywh).tolist())
 
 

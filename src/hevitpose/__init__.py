@@ -98,6 +98,8 @@ _EXTRAS = {
     "starlette": "serve",
     "uvicorn": "serve",
     "prometheus_client": "serve",
+    "ray": "ray",
+    "pyarrow": "ray",
 }
 """The extra that installs a module."""
 

@@ -76,7 +76,7 @@ def test_a_folder_mirrors_its_names_and_skips_what_is_broken(hevitpose, skier, s
     found = sorted(str(p.relative_to("out")) for p in Path("out").rglob("*.json"))
     assert found == ["a.json", "deeper/a.jpg.json", "deeper/a.png.json"]
     assert f"warning: skipped {folder / 'broken.jpg'}: not an image" in errors
-    assert "1 of 4 images in folders were skipped" in errors
+    assert "1 of 4 images in folders and lists were skipped" in errors
     assert printed.count("person 1, score") == 3
 
 

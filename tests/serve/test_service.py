@@ -27,7 +27,7 @@ def large():
     ("query", "boxes", "names"),
     [
         ("", None, None),
-        ("keypoints=right%20dot,nose", None, ["right_dot", "nose"]),
+        ("keypoints=right%20dot,nose", None, ["right dot", "nose"]),
         ("boxes=5,6,20,30&boxes=1,1,30,20", [[5, 6, 25, 36], [1, 1, 31, 21]], None),
         ("max_people=1&min_person_score=0", None, None),
     ],
@@ -35,7 +35,7 @@ def large():
 def test_an_answer_is_what_predict_writes(serving, estimator, photos, query, boxes, names):
     expected = estimator(photos[0], boxes).to_json()
     for person in expected["people"] if names else []:
-        person["keypoints"] = {name: person["keypoints"][name] for name in names}
+        person["keypoints"] = {name: person["keypoints"][name.replace(" ", "_")] for name in names}
     with serving() as client:
         status, body, headers = client.pose(photos[0], query)
     assert (status, json.loads(body)) == (200, expected)

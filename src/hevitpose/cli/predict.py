@@ -2,8 +2,9 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
@@ -18,8 +19,9 @@ from hevitpose.core.skeleton import COCO17, MPII16, NOT_FLIPPED, Skeleton
 from hevitpose.data.detections import read_detections
 from hevitpose.inference.backends import Runtime
 from hevitpose.inference.estimator import MIN_PERSON_SCORE, MIN_SCORE, Choice, PoseEstimator
-from hevitpose.inference.inputs import ImageInput, ImageInputs, Skipped, find_inputs, image_ids, refuse_overwriting
-from hevitpose.inference.network import DEFAULT, Network
+from hevitpose.inference.inputs import ImageInputs, Inputs, Skipped, image_ids, refuse_overwriting
+from hevitpose.inference.lists import ImageList, Selection, Shard, expand, gather_inputs, record_options
+from hevitpose.inference.network import DEFAULT, Network, weights_id
 from hevitpose.inference.predict import detections_of_inputs, predict_files
 from hevitpose.inference.writers import CocoLabels, CocoResults, CsvFile, Drawings, Format, JsonFiles, PoseWriter
 from hevitpose.io import atomic
@@ -32,7 +34,8 @@ Examples:\n
   hevitpose predict photo.jpg --box 120,40,180,400 --box 310,60,170,390\n
   hevitpose predict photos/ --boxes detections.json --format coco --output results.json\n
   hevitpose predict photos/ --format csv --output results.csv\n
-  hevitpose predict photos/ --format coco-labels --output photos/labels.json
+  hevitpose predict photos/ --format coco-labels --output photos/labels.json\n
+  hevitpose predict @list.txt --shard 1/8 --resume
 """
 SOME_SKIPPED = 3
 UNOPTIMIZED_UP_TO = 2
@@ -42,7 +45,9 @@ VIDEO = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 
 def predict(
-    paths: Annotated[list[str], typer.Argument(help="Images, and folders of images.", show_default=False)],
+    paths: Annotated[
+        list[str], typer.Argument(help="Images, folders, patterns, @LIST of paths, or -.", show_default=False)
+    ],
     output: Annotated[Path, typer.Option(help="Folder for the results; a file for the formats with one.")] = Path(
         "out"
     ),
@@ -81,6 +86,10 @@ def predict(
     batch_size: Annotated[int, typer.Option(min=1, help="Crops per call, of several images if they fit.")] = 16,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads per inference call (default: all cores).")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print every keypoint.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Leave out images that have results already.")] = False,
+    shard: Annotated[
+        str | None, typer.Option(help="Predict a part of the images, for several machines.", metavar="1/8")
+    ] = None,
 ) -> None:
     """Find the people in images and their keypoints.
 
@@ -94,18 +103,31 @@ def predict(
     if format != "json" and (output.suffix != (".csv" if format == "csv" else ".json") or output.is_dir()):
         suffix = "csv" if format == "csv" else "json"
         raise InputError(output, f"--format {format} writes one file: --output FILE.{suffix}")
-    sources = [as_path(text) for text in paths]
-    found = find_inputs(sources, folder if draw or format == "json" else None)
+    if resume and format != "json":
+        raise InputError("--resume", "is for --format json; predict one file per --shard instead")
+    part = Shard.parse(shard) if shard else Shard(1, 1)
+    sources = [path for text in paths for path in as_paths(text)]
+    found = gather_inputs(sources, folder if draw or format == "json" else None)
     if draw or format == "json":
         refuse_overwriting(sources, found.inputs, folder, draw)
     detections, ids = known_people(found.inputs, box, boxes)
     atomic.refuse_unwritable(folder)
+    selected = Selection(found.inputs, part)
+    if format == "json" and len(found.inputs) > 1:
+        options: dict[str, Any] = {"model": weights_id(model), "detector": detector, "box": box, "keypoints": keypoints}
+        options |= {"boxes": boxes and str(boxes), "min_person_score": min_person_score, "max_people": max_people}
+        options |= {"padding": padding, "min_score": min_score, "flip_test": flip_test, "draw": draw}
+        options |= {"person": person, "tiles": tiles}
+        record_options(folder, options, resume)
+        if resume:
+            selected = Selection(found.inputs, part, folder, (".json", ".png") if draw else (".json",))
+            note(f"{len(Selection(found.inputs, part)) - len(selected)} images have their results already")
     estimator = PoseEstimator.from_pretrained(
         model,
         runtime=runtime,
         threads=threads and min(threads, os.cpu_count() or 1),
         device=device,
-        optimize_graph=len(found.inputs) > UNOPTIMIZED_UP_TO,
+        optimize_graph=len(selected) > UNOPTIMIZED_UP_TO,
         detector=detector,
         min_score=min_score,
         min_person_score=min_person_score,
@@ -127,9 +149,9 @@ def predict(
     }
     writers = [files[format], *([Drawings(folder, draw_poses)] if draw else [])]
     skipped, done = Skipped(), 0
-    with show_progress(quiet=len(found.inputs) == 1 or not sys.stderr.isatty()) as on_progress:
+    with show_progress(quiet=len(selected) == 1 or not sys.stderr.isatty()) as on_progress:
         for _, poses in predict_files(
-            estimator, found.inputs, writers, detections, bool(box), skeleton, skipped, on_progress
+            estimator, selected, writers, detections, bool(box), skeleton, skipped, on_progress
         ):
             print_people(poses, verbose)
             done += 1
@@ -138,24 +160,27 @@ def predict(
     sys.exit(report_skipped(found, skipped, folder))
 
 
-def as_path(text: str) -> Path:
-    """A path of the command line. Raises InputError for what prediction does not read."""
+def as_paths(text: str) -> list[Path]:
+    """A path of the command line, or those that fit a pattern. Raises InputError for what prediction does not read."""
     if not text:
         raise InputError("PATHS", "one of them is empty")
     if "://" in text:
         raise InputError(text, "is an address: download it first")
     if Path(text).suffix.lower() in VIDEO or (text.isdecimal() and not Path(text).exists()):
         raise InputError(text, "videos and cameras are not read yet")
-    return Path(text)
+    return expand(text)
 
 
 def known_people(
-    inputs: list[ImageInput], box: list[str] | None, boxes: Path | None
-) -> tuple[list[Detections | None], list[int]]:
+    inputs: Inputs, box: list[str] | None, boxes: Path | None
+) -> tuple[list[Detections | None] | None, Sequence[int]]:
     """The boxes of each input, None where they are to be found, and its image id."""
     if boxes is None:
-        given = Detections.from_boxes([parse_box(text) for text in box]) if box else None
-        return [given] * len(inputs), image_ids([each.path for each in inputs], [None] * len(inputs))
+        people = Detections.from_boxes([parse_box(text) for text in box]) if box else None
+        given: list[Detections | None] | None = [people] * len(inputs) if people else None
+        if isinstance(inputs, ImageList):
+            return given, range(1, len(inputs) + 1)
+        return given, image_ids([each.path for each in inputs], [None] * len(inputs))
     detections, ids, notes = detections_of_inputs(read_detections(boxes), boxes, inputs)
     for line in notes:
         note(line)
@@ -216,7 +241,7 @@ def report_skipped(found: ImageInputs, skipped: Skipped, folder: Path) -> int:
     in_folders = sum(each.in_folder for each, _ in skipped.inputs)
     if in_folders:
         total = sum(each.in_folder for each in found.inputs)
-        print(f"{in_folders} of {total} images in folders were skipped", file=sys.stderr)
+        print(f"{in_folders} of {total} images in folders and lists were skipped", file=sys.stderr)
     if found.heic:
         print(f"{found.heic} images in HEIC were left out: convert them to JPEG", file=sys.stderr)
     if found.results:

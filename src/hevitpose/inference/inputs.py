@@ -1,12 +1,13 @@
 """What goes into prediction: images of any kind as frames, and the files and folders that a command was given."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 Source = str | PathLike[str] | bytes | PILImage.Image | Image
 """A path, the bytes of a file, a PIL image, or an array (H, W, 3) of uint8."""
 Color = Literal["rgb", "bgr"]
+STDIN = Path("-")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,20 +62,33 @@ def as_frame(source: Source, boxes: "ArrayLike | supervision.Detections | None" 
     return Frame(images.read(source), fspath(source), detections=detections)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageInput:
-    """An image to read, and the name of its results below the output folder, without suffix."""
+    """An image to read, and the name of its results below the output folder, without suffix.
+
+    `in_folder`: a folder or a list named it, not the user; `index` counts from 0 over all inputs. The path `-` is
+    standard input.
+    """
 
     path: Path
     target: str
     in_folder: bool
+    index: int = 0
+
+
+class Inputs(Protocol):
+    """Images to read, whose number is known; they may be listed again and again, but need not be in memory."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[ImageInput]: ...
 
 
 @dataclass(frozen=True)
 class ImageInputs:
     """The images, and how many in folders were left out: in HEIC, and below the folder of the results."""
 
-    inputs: list[ImageInput]
+    inputs: Inputs
     heic: int = 0
     results: int = 0
 
@@ -87,7 +102,7 @@ def find_inputs(paths: Sequence[Path], output: Path | None = None) -> ImageInput
     heic = results = 0
     for path in paths:
         if not path.is_dir():
-            found.setdefault(_place(path), (path, Path(path.name), False))
+            found.setdefault(_place(path), (path, Path("stdin" if path == STDIN else path.name), False))
             continue
         inside, older = _images_below(path, output)
         readable = inside if reads_heic() else [p for p in inside if p.suffix.lower() not in HEIC]
@@ -105,8 +120,9 @@ def find_inputs(paths: Sequence[Path], output: Path | None = None) -> ImageInput
             path,
             name.as_posix() if stems[str(name.with_suffix("")).lower()] > 1 else name.with_suffix("").as_posix(),
             inside,
+            index,
         )
-        for path, name, inside in found.values()
+        for index, (path, name, inside) in enumerate(found.values())
     ]
     return ImageInputs(inputs, heic, results)
 
@@ -126,8 +142,13 @@ def _images_below(folder: Path, output: Path | None) -> tuple[list[Path], int]:
     return kept, len(every) - len(kept)
 
 
-def refuse_overwriting(paths: Sequence[Path], inputs: Sequence[ImageInput], folder: Path, draw: bool) -> None:
+def refuse_overwriting(paths: Sequence[Path], inputs: Inputs, folder: Path, draw: bool) -> None:
     """Raise InputError where results in `folder` would replace each other or an input, or lie among the images."""
+    if not isinstance(inputs, list):  # a list of any length names its results in full, and is read one by one
+        inside = next((each.path for each in inputs if each.path.resolve().is_relative_to(folder.resolve())), None)
+        if draw and inside:
+            raise InputError(inside, "lies in the folder of the results: choose another `output`")
+        return
     for target, number in Counter(each.target.lower() for each in inputs).items():
         if number > 1:
             raise InputError(
@@ -173,17 +194,18 @@ class Skipped:
 
 
 def read_frames(
-    inputs: Iterable[ImageInput], detections: Sequence[Detections | None], strict_boxes: bool, skipped: Skipped
+    inputs: Iterable[ImageInput], detections: Sequence[Detections | None] | None, strict_boxes: bool, skipped: Skipped
 ) -> Iterator[Frame]:
     """The inputs as frames, one after the other; what is left out is added to `skipped`.
 
-    `detections` are the people of each input where they are known. Boxes that do not meet their image are left out, or
-    with `strict_boxes` the whole input is.
+    `detections` are the people of all inputs by index where they are known. Boxes that do not meet their image are left
+    out, or with `strict_boxes` the whole input is.
     """
-    for index, each in enumerate(inputs):
+    for each in inputs:
         try:
-            image = images.read(each.path)
-            frame = Frame(image, str(each.path), index, None, detections[index], each.target)
+            image = images.decode(sys.stdin.buffer.read(), "-") if each.path == STDIN else images.read(each.path)
+            known = None if detections is None else detections[each.index]
+            frame = Frame(image, str(each.path), each.index, None, known, each.target)
             yield _with_boxes_inside(frame, each, strict_boxes, skipped)
         except InputError as error:
             skipped.inputs.append((each, str(error)))

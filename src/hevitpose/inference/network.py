@@ -124,6 +124,12 @@ def is_model_folder(name: str | PathLike[str]) -> bool:
     return Path(name).is_dir() and str(name) not in list_models()
 
 
+def weights_id(name: str | PathLike[str]) -> str:
+    """Name and hash of a weight file, or the name alone where it is none. Raises InputError."""
+    path = find_weights(name)
+    return f"{path.stem} {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+
+
 def list_models(suffix: str = ".onnx") -> list[str]:
     """The names of the bundled keypoint networks that have a file of this form; all have ONNX.
 

@@ -10,13 +10,13 @@ from hevitpose.core.results import Detections, ImagePoses
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.data.detections import DetectionFile
 from hevitpose.inference.estimator import PoseEstimator
-from hevitpose.inference.inputs import Frame, ImageInput, Skipped, image_ids, read_frames
+from hevitpose.inference.inputs import Frame, Inputs, Skipped, image_ids, read_frames
 from hevitpose.inference.writers import PoseWriter
 
 
 def predict_files(
     estimator: PoseEstimator,
-    inputs: Sequence[ImageInput],
+    inputs: Inputs,
     writers: Sequence[PoseWriter],
     detections: Sequence[Detections | None] | None = None,
     strict_boxes: bool = False,
@@ -28,28 +28,29 @@ def predict_files(
 
     Args:
         estimator: Finds people and keypoints.
-        inputs: The images (`find_inputs`).
+        inputs: The images (`find_inputs`), or some of them.
         writers: Take each result; they are closed at the end, also after an error or an interruption.
-        detections: The people of each input where they are known.
+        detections: The people by the index of an input where they are known.
         strict_boxes: Skip an input with a box outside of it instead of the box.
         skeleton: Keep these of the keypoints (default: all).
         skipped: Takes what is left out.
         on_progress: Called after each image.
     """
-    known = [None] * len(inputs) if detections is None else detections
+    skipped, total = skipped or Skipped(), len(inputs)
     with ExitStack() as stack:
         for writer in writers:
             stack.callback(writer.close)
-        for frame, found in estimator.stream(read_frames(inputs, known, strict_boxes, skipped or Skipped())):
+        frames = read_frames(inputs, detections, strict_boxes, skipped)
+        for done, (frame, found) in enumerate(estimator.stream(frames), start=1):
             poses = found if skeleton is None else found.select_keypoints(skeleton)
             for writer in writers:
                 writer.write(frame, poses)
-            on_progress(Progress("images", frame.index + 1, len(inputs)))
+            on_progress(Progress("images", done + len(skipped.inputs), total))
             yield frame, poses
 
 
 def detections_of_inputs(
-    file: DetectionFile, source: Path, inputs: Sequence[ImageInput]
+    file: DetectionFile, source: Path, inputs: Inputs
 ) -> tuple[list[Detections | None], list[int], list[str]]:
     """The people of each input in a detection file, their image ids, and notes about what does not fit.
 

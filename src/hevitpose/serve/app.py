@@ -104,16 +104,16 @@ class Service:
     async def _read(self, request: Request) -> bytes:
         """The body. Raises Refused where it is empty, too large or too slow."""
         limit = int(self.settings.max_megabytes * 1e6)
-        too_large = Refused(413, f"a body of more than {self.settings.max_megabytes:g} MB")
+        too_large = f"a body of more than {self.settings.max_megabytes:g} MB"
         if int(request.headers.get("content-length", 0)) > limit:
-            raise too_large
+            raise Refused(413, too_large)
         body = bytearray()
         try:
             async with asyncio.timeout(self.settings.read_seconds):
                 async for chunk in request.stream():
                     body += chunk
                     if len(body) > limit:
-                        raise too_large
+                        raise Refused(413, too_large)
         except TimeoutError:
             raise Refused(408, f"the body did not arrive in {self.settings.read_seconds:g} seconds") from None
         if not body:
@@ -157,5 +157,5 @@ def answer(poses: ImagePoses, options: PoseOptions) -> dict[str, Any]:
     found = poses.to_json()
     if options.keypoints is not None:
         for person in found["people"]:
-            person["keypoints"] = {name: person["keypoints"][name] for name in options.keypoints}
+            person["keypoints"] = {name: person["keypoints"][own] for name, own in options.keypoints}
     return found

@@ -36,7 +36,7 @@ class Job:
 
     body: bytes
     options: PoseOptions
-    answer: asyncio.Future[ImagePoses]
+    answer: "asyncio.Future[ImagePoses | Refused]"
 
 
 class Batcher:
@@ -52,9 +52,12 @@ class Batcher:
 
     async def submit(self, body: bytes, options: PoseOptions) -> ImagePoses:
         """The people of an image. Raises Refused where it cannot be read; a job whose caller is cancelled is left."""
-        job = Job(body, options, asyncio.get_running_loop().create_future())
-        self.waiting.put_nowait(job)
-        return await job.answer
+        answer: asyncio.Future[ImagePoses | Refused] = asyncio.get_running_loop().create_future()
+        self.waiting.put_nowait(Job(body, options, answer))
+        outcome = await answer
+        if isinstance(outcome, Refused):
+            raise Refused(outcome.status, outcome.reason)  # an exception in a variable of its frame stays in memory
+        return outcome
 
     async def run(self) -> None:
         """Predict until cancelled."""
@@ -136,17 +139,18 @@ def decode(body: bytes, max_megapixels: float) -> images.Image:
 
 
 def _answer(loop: asyncio.AbstractEventLoop, job: Job, outcome: ImagePoses | Exception) -> None:
-    if isinstance(outcome, Exception) and not isinstance(outcome, Refused):
+    """Wake who waits for the job. An exception's traceback holds the job and its batch, and must not be kept."""
+    if isinstance(outcome, Refused):
+        told: ImagePoses | Refused = Refused(outcome.status, outcome.reason)
+    elif isinstance(outcome, Exception):
         logger.error("a request failed", exc_info=outcome)
-        outcome = Refused(500, "internal error")
+        told = Refused(500, "internal error")
+    else:
+        told = outcome
 
     def tell() -> None:
-        if job.answer.done():  # nobody waits any more
-            return
-        if isinstance(outcome, Exception):
-            job.answer.set_exception(outcome)
-        else:
-            job.answer.set_result(outcome)
+        if not job.answer.done():  # somebody waits still
+            job.answer.set_result(told)
 
     with suppress(RuntimeError):  # the loop was closed meanwhile
         loop.call_soon_threadsafe(tell)

@@ -14,7 +14,7 @@ from hevitpose.core.results import Detections
 from hevitpose.core.skeleton import COCO17, MPII16
 
 SETS = {"coco17": COCO17.keypoints, "mpii16": MPII16.keypoints}
-"""Sets of keypoints that a request may name."""
+"""Sets of keypoints that a request may name, as for `hevitpose predict`."""
 OPTIONS = ("keypoints", "min_person_score", "max_people", "boxes")
 MAX_BOXES = 100
 MAX_COORDINATE = 1e6
@@ -53,11 +53,12 @@ class PoseOptions:
     """What a request asks for.
 
     `boxes` are x1, y1, x2, y2 of each person; None lets the detector find them. `keypoints` are the names that are
-    answered, None for all. The others are those of `PoseEstimator`, None for those of the service.
+    answered and what the model calls them, None for all. The others are those of `PoseEstimator`, None for those of
+    the service.
     """
 
     boxes: tuple[tuple[float, ...], ...] | None = None
-    keypoints: tuple[str, ...] | None = None
+    keypoints: tuple[tuple[str, str], ...] | None = None
     min_person_score: float | None = None
     max_people: int | None = None
 
@@ -90,26 +91,27 @@ def parse_options(query: Sequence[tuple[str, str]], keypoints: Sequence[str]) ->
 
 
 def _boxes(values: Sequence[str]) -> tuple[tuple[float, ...], ...]:
-    problem = Refused(400, f"boxes: x,y,width,height in pixels for each person, {MAX_BOXES} people at most")
+    problem = f"boxes: x,y,width,height in pixels for each person, {MAX_BOXES} people at most"
     texts = ",".join(values).split(",")
     if len(texts) % 4 or len(texts) > 4 * MAX_BOXES:
-        raise problem
+        raise Refused(400, problem)
     try:
         xywh = np.array([float(text) for text in texts]).reshape(-1, 4)
     except ValueError:
-        raise problem from None
+        raise Refused(400, problem) from None
     if not (abs(xywh) < MAX_COORDINATE).all() or not (xywh[:, 2:] > 0).all():
-        raise problem
+        raise Refused(400, problem)
     return tuple(tuple(box) for box in xyxy_from_xywh(xywh).tolist())
 
 
-def _keypoints(value: str, known: Sequence[str]) -> tuple[str, ...] | None:
-    """The model's names of the keypoints asked for: all, a set, or names separated by commas."""
+def _keypoints(value: str, known: Sequence[str]) -> tuple[tuple[str, str], ...] | None:
+    """The keypoints asked for, all, a set, or names separated by commas: as asked, and as the model calls them."""
     if value == "all":
         return None
-    rows = match_names(SETS.get(value, tuple(value.split(","))), known)
-    chosen = tuple(dict.fromkeys(known[row] for row in rows if row is not None))
-    if None in rows:
+    names = SETS.get(value, tuple(value.split(",")))
+    rows = match_names(names, known)
+    chosen = tuple((name, known[row]) for name, row in zip(names, rows, strict=True) if row is not None)
+    if len(chosen) < len(names):
         raise Refused(400, f"keypoints: all, {', '.join(SETS)}, or names among {', '.join(known)}")
     return chosen
 

@@ -2,6 +2,11 @@
 
 export type OnFrame = (frame: ImageBitmap) => Promise<void>;
 
+/** Milliseconds without a frame after which there will be none. */
+const PATIENCE = 10_000;
+/** Chromium shows a camera that has not begun as black, 2 pixels wide. */
+const SMALLEST = 16;
+
 export class Live {
   readonly video = document.createElement('video');
   private running = false;
@@ -13,6 +18,9 @@ export class Live {
   ) {
     this.video.muted = true;
     this.video.playsInline = true;
+    this.video.className = 'hidden';
+    this.video.setAttribute('aria-hidden', 'true');
+    document.body.append(this.video); // some browsers decode only what is in the page
     this.video.addEventListener('seeked', () => {
       if (this.video.paused) void this.one();
     });
@@ -39,6 +47,7 @@ export class Live {
   close(): void {
     this.running = false;
     this.video.pause();
+    this.video.remove();
     if (this.video.srcObject instanceof MediaStream) {
       for (const track of this.video.srcObject.getTracks()) track.stop();
     }
@@ -50,22 +59,32 @@ export class Live {
   private async run(): Promise<void> {
     if (this.running) return;
     this.running = true;
+    let last = performance.now();
     while (this.running && !this.video.paused && !this.video.ended) {
-      await this.one();
+      if (await this.one()) last = performance.now();
+      else if (performance.now() - last > PATIENCE) this.fail(new Error('gives no images'));
       // A turn for events; the next frame of the screen may never come in a hidden tab.
-      await new Promise((resolve) => setTimeout(resolve));
+      await new Promise((resolve) => setTimeout(resolve, 4));
     }
     this.running = false;
   }
 
-  private async one(): Promise<void> {
-    if (this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
+  /** The frame that is shown now; whether there was one. */
+  private async one(): Promise<boolean> {
+    // A video that has just begun, or a camera, may say that it has a frame before it has.
+    const bitmap = await createImageBitmap(this.video, { colorSpaceConversion: 'none' }).catch(() => undefined);
+    if (!bitmap || bitmap.width < SMALLEST) return false;
     try {
-      await this.onFrame(await createImageBitmap(this.video, { colorSpaceConversion: 'none' }));
+      await this.onFrame(bitmap);
     } catch (error) {
-      this.close();
-      this.onError(error);
+      this.fail(error);
     }
+    return true;
+  }
+
+  private fail(error: unknown): void {
+    this.close();
+    this.onError(error);
   }
 }
 

@@ -79,7 +79,7 @@ function mega(bytes: number): string {
 
 function describeEngine(note = '', times = ''): void {
   element('engine').textContent = [running, note, times].filter(Boolean).join(' · ');
-  element('engine').dataset.running = running;
+  Object.assign(element('engine').dataset, { running, model: loaded?.model });
 }
 
 function busy(text: string): void {
@@ -177,7 +177,10 @@ async function openLive(name: string | null, open: (live: Live) => Promise<void>
       element('rate').textContent = `${rate.tick().toFixed(1)} frames/s`;
       element<HTMLInputElement>('seek').value = String(next.video.currentTime / (next.video.duration || 1));
     },
-    (error) => fail(error, name ?? 'camera'),
+    (error) => {
+      stopLive();
+      fail(error, name ?? 'camera');
+    },
   );
   live = next;
   try {

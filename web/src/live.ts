@@ -1,5 +1,7 @@
 // Frames of a camera or of a video file, one after the other: the newest when the last one is done.
 
+import { Stopped } from './engine';
+
 export type OnFrame = (frame: ImageBitmap) => Promise<void>;
 
 /** Milliseconds without a frame after which there will be none. */
@@ -77,7 +79,7 @@ export class Live {
     try {
       await this.onFrame(bitmap);
     } catch (error) {
-      this.fail(error);
+      if (!(error instanceof Stopped)) this.fail(error); // another engine looks at the next frame
     }
     return true;
   }
@@ -88,13 +90,13 @@ export class Live {
   }
 }
 
-/** Frames a second over the last second or so. */
+/** Frames a second over the last seconds; 0 before the second frame. */
 export class Rate {
   private readonly times: number[] = [];
 
   tick(now = performance.now()): number {
     this.times.push(now);
-    while (this.times.length > 2 && now - this.times[0]! > 1500) this.times.shift();
+    while (this.times.length > 2 && now - this.times[0]! > 2500) this.times.shift();
     const span = now - this.times[0]!;
     return span > 0 ? ((this.times.length - 1) * 1000) / span : 0;
   }

@@ -272,6 +272,14 @@ test('takes the other bundled network, and an ONNX file', async () => {
   await again('hevitpose_t_fast_people16');
 });
 
+test('says so where there is no graphics card, and works on', async () => {
+  await page.selectOption('#device', 'webgpu');
+  await page.waitForFunction(() => /grants no graphics card/.test(document.getElementById('engine').textContent));
+  await openFile(page, join(folder, 'skier.jpg'));
+  compare((await json(page)).content, expected[0].poses);
+  assert.equal(await page.getAttribute('#engine', 'data-running'), 'WebAssembly, 1 thread');
+});
+
 test('works without a network once it was loaded', async (t) => {
   await page.evaluate(() => navigator.serviceWorker.ready);
   await page.reload();

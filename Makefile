@@ -1,10 +1,12 @@
-# The two commands of README: `make demo` and `make test`. Each makes .venv when it is missing and does all its set-up.
+# The commands of README: `make demo`, `make test` and `make test-web`. Each does all its set-up.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NODE_MODULES := web/node_modules/.package-lock.json
+CHROMIUM := /usr/bin/chromium
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-slow docs clean
+.PHONY: demo test test-slow test-web web docs clean
 
 demo: $(VENV)/light
 	$(BIN)/hevitpose predict examples/skier.jpg --draw --output out
@@ -17,6 +19,29 @@ test: $(VENV)/dev
 
 test-slow: $(VENV)/dev
 	$(BIN)/python -m pytest -m slow
+
+# The page (docs/web.md): web/dist for any host, and in the package, where `hevitpose serve` finds it. The package has the
+# weights already, and no WebGPU: 4 MB of the wheel for pages that run on the same machine.
+PAGE := src/hevitpose/serve/page
+web: $(NODE_MODULES)
+	cd web && npm run build
+	rm -rf $(PAGE)
+	mkdir -p $(PAGE)
+	cp -r web/dist/. $(PAGE)
+	rm -r $(PAGE)/models $(PAGE)/assets/*.jspi-*.wasm
+
+test-web: $(VENV)/light $(CHROMIUM) web
+	cd web && npm test
+	cd web && PYTHON=../$(BIN)/python npm run test:browser
+
+$(NODE_MODULES): web/package-lock.json
+	cd web && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
+$(CHROMIUM):
+	@test "$$(id -u)" = 0 || { echo "make test-web needs $@: apt-get install chromium"; exit 1; }
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium
 
 # The tables of README and docs, from results/, and the diagram of docs/architecture.md, from the imports.
 docs: $(VENV)/dev
@@ -37,4 +62,4 @@ $(VENV)/dev: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@ $(VENV)/light
 
 clean:
-	rm -rf $(VENV) out build dist
+	rm -rf $(VENV) out build dist web/node_modules web/dist $(PAGE)

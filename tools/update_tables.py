@@ -437,6 +437,23 @@ def compared(folder: str) -> str:
     return comparison_markdown([read_result(file) for file in files])
 
 
+def browser_speed() -> Table:
+    """Milliseconds in the browser and natively, on one thread."""
+    measured = result("benchmark_browser")
+    browser, native = measured["browser"], measured["native"]
+    rows = [
+        [title, f"{browser[key]:.0f}", f"{native[key]:.0f}", f"{native[key] / browser[key]:.2f}"]
+        for title, key in (("detector", "detector_ms"), ("crop", "crop_ms"), ("crop, fastest", "fastest_crop_ms"))
+    ]
+    return Table(["one thread", "Chromium, ms", "ONNX Runtime, ms", "speed, of native"], rows)
+
+
+def browser_downloads() -> Table:
+    """Compressed sizes of what the page loads."""
+    sizes = result("benchmark_browser")["downloads_gzip_bytes"]
+    return Table(["loaded", "MB, gzip"], [[what, f"{size / 1e6:.1f}"] for what, size in sizes.items()])
+
+
 TABLES: dict[str, Callable[[], Table | str]] = {
     "jitter": jitter,
     "detectors": detectors,
@@ -471,6 +488,8 @@ TABLES: dict[str, Callable[[], Table | str]] = {
     "int8 scores": int8_scores,
     "int8 speed": int8_speed,
     "rounded": rounded,
+    "browser speed": browser_speed,
+    "browser downloads": browser_downloads,
     "int8 profile": int8_profile,
     "int8 layers": int8_layers,
     **{f"paper {number}": partial(of_paper, number) for number in KEYS},

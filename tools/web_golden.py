@@ -154,7 +154,7 @@ def estimate_vector() -> dict[str, Any]:
 
 
 def write_images(folder: Path) -> None:
-    """Six images as files of several kinds, and `expected.json` with the people of each, all keypoints included."""
+    """Six images as files of several kinds, `expected.json` with the people of each, and a film for a camera."""
     folder.mkdir(parents=True, exist_ok=True)
     skier, street = (PILImage.open(ROOT / "examples" / name).convert("RGB") for name in ("skier.jpg", "street.jpg"))
     turned = PILImage.Exif()
@@ -172,9 +172,11 @@ def write_images(folder: Path) -> None:
     for name, (image, options) in whole.items():
         image.save(folder / name, **options)  # type: ignore[arg-type]
         found = estimate(folder / name)
-        points = [person.all_keypoints.tolist() for person in found]
-        expected.append({"file": name, "poses": found.to_json() | {"file": name}, "points": points})
+        expected.append({"file": name, "poses": found.to_json() | {"file": name}})
     (folder / "expected.json").write_text(json.dumps(expected))
+    # Chromium's camera of files: JPEGs, one after the other, of even sides.
+    skier.crop((0, 0, 640, 424)).save(folder / "camera.mjpeg", format="JPEG")
+    (folder / "camera.mjpeg").write_bytes((folder / "camera.mjpeg").read_bytes() * 10)
 
 
 def side_by_side(left: PILImage.Image, right: PILImage.Image) -> PILImage.Image:

@@ -8,6 +8,9 @@ interface Call {
   onProgress?: (received: number, total: number) => void;
 }
 
+/** Of calls that were under way when the engine was closed. */
+export class Stopped extends Error {}
+
 export class Engine {
   private readonly worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module', name: 'hevitpose' });
   private readonly calls = new Map<number, Call>();
@@ -32,7 +35,8 @@ export class Engine {
 
   close(): void {
     this.worker.terminate();
-    for (const call of this.calls.values()) call.reject(new Error('stopped'));
+    for (const call of this.calls.values()) call.reject(new Stopped());
+    this.calls.clear();
   }
 
   /** The people of an image; a bitmap is handed over and empty afterwards. */

@@ -1,6 +1,6 @@
 // The page: where images come from, and what is shown of them.
 
-import { Engine } from './engine';
+import { Engine, Stopped } from './engine';
 import { default_model, detector, models } from './generated.json';
 import { Live, Rate } from './live';
 import type { Device, Estimated, Loaded, ModelChoice } from './messages';
@@ -14,6 +14,9 @@ function element<T extends HTMLElement>(id: string): T {
 }
 
 const OWN_FILE = 'own';
+const narrow = matchMedia('(max-width: 860px)');
+/** Milliseconds for the first calls of a graphics card, which compile. */
+const GPU_PATIENCE = { auto: 20_000, webgpu: 300_000 };
 const canvas = element<HTMLCanvasElement>('canvas');
 const view = element('view');
 const status = element('status');
@@ -31,6 +34,8 @@ let ready: Promise<void>;
 let choice: ModelChoice = { name: default_model };
 let device: Device = 'auto';
 let running = 'WebAssembly';
+/** Why the graphics card is not tried again. */
+let gpuGaveUp = '';
 let live: Live | undefined;
 /** What is on the stage; `file` is its name in JSON. */
 let shown: (Shown & { file: string | null }) | undefined;
@@ -51,25 +56,39 @@ async function loadModel(): Promise<void> {
   const own = engine;
   busy('Loading the networks');
   try {
-    loaded = await own.load(choice, device, (received, total) => {
+    loaded = await own.load(choice, gpuGaveUp ? 'wasm' : device, (received, total) => {
       const progress = element<HTMLProgressElement>('progress');
       progress.value = received / total;
       element('busy-text').textContent = `Loading the networks: ${mega(received)} of ${mega(total)} MB`;
     });
   } catch (error) {
-    if (own === engine) fail(error, '');
+    if (own === engine && !(error instanceof Stopped)) fail(error, '');
     throw error;
   } finally {
     if (own === engine) idle();
   }
   running = `WebAssembly, ${loaded.threads === 1 ? '1 thread' : `${loaded.threads} threads`}`;
-  describeEngine(loaded.gpu === true ? 'trying WebGPU' : device === 'webgpu' ? loaded.gpu : '');
+  describeEngine(loaded.gpu === true ? 'trying WebGPU' : gpuGaveUp || (device === 'webgpu' ? loaded.gpu : ''));
   if (!shown) status.textContent = 'Ready.';
-  if (loaded.gpu === true) {
-    void own.upgrade(device === 'auto').then((upgraded) => {
-      if (upgraded.device === 'webgpu') running = 'WebGPU';
-      describeEngine(upgraded.note);
-    });
+  if (loaded.gpu === true) void tryGraphicsCard(own);
+}
+
+async function tryGraphicsCard(own: Engine): Promise<void> {
+  const auto = device === 'auto';
+  // Drivers fail in silence, too. Then the processor takes over.
+  const timer = setTimeout(() => {
+    gpuGaveUp = 'WebGPU did not answer in time';
+    start();
+    void ready.then(lookAgain, () => {});
+  }, GPU_PATIENCE[auto ? 'auto' : 'webgpu']);
+  try {
+    const { device: used, note } = await own.upgrade(auto);
+    if (used === 'webgpu') running = 'WebGPU';
+    describeEngine(note);
+  } catch (error) {
+    if (!(error instanceof Stopped)) describeEngine('WebGPU failed');
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -79,7 +98,7 @@ function mega(bytes: number): string {
 
 function describeEngine(note = '', times = ''): void {
   element('engine').textContent = [running, note, times].filter(Boolean).join(' · ');
-  element('engine').dataset.running = running;
+  Object.assign(element('engine').dataset, { running, model: loaded?.model });
 }
 
 function busy(text: string): void {
@@ -124,7 +143,7 @@ async function openImage(blob: Blob, name: string): Promise<void> {
     const found = await engine.estimate(blob);
     if (own === turn) present(bitmap, found, name);
   } catch (error) {
-    if (own === turn) fail(error, name);
+    if (own === turn && !(error instanceof Stopped)) fail(error, name);
   } finally {
     if (own === turn) idle();
   }
@@ -136,11 +155,12 @@ function present(image: CanvasImageSource, found: Estimated, name: string | null
   const { detector: one, keypoints, crops } = found.times;
   const rest = crops ? `, keypoints ${crops} × ${(keypoints / crops).toFixed(0)} ms` : '';
   describeEngine('', `detector ${one.toFixed(0)} ms${rest}`);
-  const text = sentence(found.people);
+  const text = sentence(found.people, !live);
   if (status.textContent !== text) status.textContent = text;
 }
 
 function show(next: typeof shown & object): void {
+  if (shown?.picture instanceof ImageBitmap && shown.picture !== next.picture) shown.picture.close();
   shown = next;
   element('empty').hidden = true;
   canvas.hidden = false;
@@ -151,11 +171,14 @@ function show(next: typeof shown & object): void {
   else panel.table.hidden = true;
   const done = shown.skeleton !== undefined;
   for (const id of ['save', 'copy', 'picture']) element<HTMLButtonElement>(id).disabled = !done;
-  canvas.setAttribute('aria-label', `${shown.file ?? 'Camera'}: ${done ? sentence(shown.people) : 'not looked at yet'}`);
+  canvas.setAttribute('aria-label', `${shown.file ?? 'Camera'}: ${done ? sentence(shown.people, !live) : 'not looked at yet'}`);
 }
 
 function redraw(): void {
-  if (shown) draw(canvas, shown, look, { width: view.clientWidth, height: view.clientHeight });
+  if (!shown) return;
+  // In a narrow window the view is as high as the image.
+  const height = narrow.matches ? 0.6 * window.innerHeight : view.clientHeight;
+  draw(canvas, shown, look, { width: view.clientWidth, height });
 }
 
 // ---- camera and video
@@ -174,10 +197,14 @@ async function openLive(name: string | null, open: (live: Live) => Promise<void>
       const found = await engine.estimate(bitmap);
       if (own !== turn) return;
       present(frame, found, name);
-      element('rate').textContent = `${rate.tick().toFixed(1)} frames/s`;
+      const now = rate.tick();
+      element('rate').textContent = now ? `${now.toFixed(1)} frames/s` : '';
       element<HTMLInputElement>('seek').value = String(next.video.currentTime / (next.video.duration || 1));
     },
-    (error) => fail(error, name ?? 'camera'),
+    (error) => {
+      stopLive();
+      fail(error, name ?? 'camera');
+    },
   );
   live = next;
   try {
@@ -366,6 +393,7 @@ function lookAgain(): void {
 
 element<HTMLSelectElement>('device').addEventListener('change', (event) => {
   device = (event.target as HTMLSelectElement).value as Device;
+  gpuGaveUp = '';
   start();
   void ready.then(lookAgain, () => {});
 });

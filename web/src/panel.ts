@@ -61,11 +61,11 @@ function emptyRow(joint: number): HTMLTableRowElement {
   return row;
 }
 
-/** The result as a sentence, for everyone and for screen readers. */
-export function sentence(people: readonly Person[]): string {
+/** The result as a sentence, for everyone and for screen readers; without scores, which change from frame to frame. */
+export function sentence(people: readonly Person[], withScores: boolean): string {
   if (people.length === 0) return 'No one was found.';
-  const scores = people.map(({ score }) => percent(score)).join(', ');
-  return people.length === 1 ? `1 person found (${scores}).` : `${people.length} people found (${scores}).`;
+  const scores = withScores ? ` (${people.map(({ score }) => percent(score)).join(', ')})` : '';
+  return `${people.length === 1 ? '1 person' : `${people.length} people`} found${scores}.`;
 }
 
 function percent(score: number): string {

@@ -111,10 +111,13 @@ function paintPerson(
   context.lineJoin = 'round';
   context.strokeStyle = 'rgb(0 0 0 / 75%)';
   context.fillStyle = '#fff';
+  const middle = ((person.box[0] + person.box[2]) / 2) * scale;
   at.forEach(([x, y], k) => {
     if (!person.present[k]) return;
     const name = readable(skeleton.keypoints[k]!);
-    context.strokeText(name, x + width * 1.4, y + size / 3);
-    context.fillText(name, x + width * 1.4, y + size / 3);
+    const outwards = x < middle ? -1 : 1; // names of left and right joints are apart then
+    context.textAlign = outwards < 0 ? 'right' : 'left';
+    context.strokeText(name, x + outwards * width * 1.5, y + size / 3);
+    context.fillText(name, x + outwards * width * 1.5, y + size / 3);
   });
 }

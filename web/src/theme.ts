@@ -3,14 +3,31 @@
 const KEY = 'hevitpose-theme';
 
 export function startThemes(fieldset: HTMLElement): void {
-  const kept = localStorage.getItem(KEY) ?? 'auto';
-  apply(kept);
+  const before = kept();
+  apply(before);
   for (const input of fieldset.querySelectorAll<HTMLInputElement>('input')) {
-    input.checked = input.value === kept;
+    input.checked = input.value === before;
     input.addEventListener('change', () => {
-      localStorage.setItem(KEY, input.value);
+      keep(input.value);
       apply(input.value);
     });
+  }
+}
+
+// Browsers that keep nothing throw.
+function kept(): string {
+  try {
+    return localStorage.getItem(KEY) ?? 'auto';
+  } catch {
+    return 'auto';
+  }
+}
+
+function keep(theme: string): void {
+  try {
+    localStorage.setItem(KEY, theme);
+  } catch {
+    // it holds until the page is closed
   }
 }
 

@@ -1,5 +1,6 @@
 // Where images are decoded and networks run, beside the page.
 
+import { agree } from './agree';
 import { estimate, type Detector, type PoseNetwork } from './estimate';
 import { detector as bundledDetector, models } from './generated.json';
 import { Download, type Progress } from './download';
@@ -9,9 +10,6 @@ import type { Person } from './people';
 import type { Pixels } from './resample';
 
 const MAX_MEGAPIXELS = 100;
-/** What a graphics card's keypoints may differ by from the processor's, in pixels of the stored image. */
-const MAX_DIFFERENCE = 1;
-const COMPARED_SCORE = 0.5;
 
 interface Networks {
   detector: Detector;
@@ -78,8 +76,7 @@ async function upgrade(onlyIfFaster: boolean): Promise<Upgraded> {
     };
     const cpu = await timed(stored, current);
     const gpu = await timed(stored, onCard);
-    // A comparison with NaN is false: only a number that is small enough passes.
-    if (!(difference(cpu.people, gpu.people) <= MAX_DIFFERENCE)) return stay('WebGPU found other joints in a test image');
+    if (!agree(cpu.people, gpu.people)) return stay('WebGPU found other joints in a test image');
     if (onlyIfFaster && gpu.milliseconds > cpu.milliseconds) return stay('WebGPU is slower here');
     current = onCard;
     return { device: 'webgpu', note: '' };
@@ -93,17 +90,6 @@ async function timed(image: Pixels, { detector, network }: Networks): Promise<{ 
   const start = performance.now();
   const { people } = await estimate(image, detector, network);
   return { people, milliseconds: performance.now() - start };
-}
-
-/** The largest distance in pixels between confident joints; infinite where there are none or people differ. */
-function difference(cpu: readonly Person[], gpu: readonly Person[]): number {
-  if (!cpu.length || cpu.length !== gpu.length) return Infinity;
-  const distances = cpu.flatMap((person, n) =>
-    person.points
-      .map(([x, y], k) => Math.hypot(x - gpu[n]!.points[k]![0], y - gpu[n]!.points[k]![1]))
-      .filter((_, k) => person.scores[k]! >= COMPARED_SCORE),
-  );
-  return distances.length ? Math.max(...distances) : Infinity;
 }
 
 async function estimateImage(image: Blob | ImageBitmap): Promise<Estimated> {

@@ -1,10 +1,11 @@
 // The numbers of the page beside those of Python, in golden.json (tools/web_golden.py).
 
 import { expect, test } from 'vitest';
+import { agree } from '../src/agree';
 import { estimate, type Detector, type PoseNetwork } from '../src/estimate';
 import { cropBox, cropPlacement, type Box } from '../src/geometry';
 import { metadata } from '../src/onnx-metadata';
-import { readable, side, toJson, type Skeleton } from '../src/people';
+import { readable, side, toJson, type Person, type Skeleton } from '../src/people';
 import { cut, letterbox, roundHalfEven, type Pixels } from '../src/resample';
 import golden from './golden.json';
 
@@ -68,6 +69,16 @@ test('names to read', () => {
   expect(['r_ankle', 'left_eye', 'head_top', 'LKnee'].map(readable)).toEqual([
     ...['right ankle', 'left eye', 'head top', 'lknee'],
   ]);
+});
+
+test('a graphics card that gives other joints, NaN or nobody is not trusted', () => {
+  const at = (x: number, score = 0.9): Person[] => [
+    { box: [0, 0, 9, 9], score: 1, points: [[x, 5]], scores: [score], present: [true] },
+  ];
+  expect(agree(at(3), at(3.9))).toBe(true);
+  for (const wrong of [at(4.1), at(Number.NaN), [], [...at(3), ...at(3)]]) expect(agree(at(3), wrong)).toBe(false);
+  expect(agree([], [])).toBe(false);
+  expect(agree(at(3, 0.4), at(3))).toBe(false); // nothing to compare
 });
 
 test('halves are rounded to the even neighbour', () => {

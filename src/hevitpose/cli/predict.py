@@ -3,13 +3,25 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 from hevitpose.cli.options import with_options
 from hevitpose.cli.progress import show_progress
+from hevitpose.cli.video import (
+    AnyFormat,
+    ClipOptions,
+    ColorByOption,
+    DetectEvery,
+    End,
+    Every,
+    Smooth,
+    Start,
+    is_clip,
+    predict_clips,
+)
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import xyxy_from_xywh
 from hevitpose.core.results import Detections, ImagePoses
@@ -30,19 +42,21 @@ Examples:\n
   hevitpose predict photos/ --draw --output out\n
   hevitpose predict photo.jpg --box 120,40,180,400 --box 310,60,170,390\n
   hevitpose predict photos/ --boxes detections.json --format coco --output results.json\n
-  hevitpose predict photos/ --format csv --output results.csv
+  hevitpose predict photos/ --format csv --output results.csv\n
+  hevitpose predict clip.mp4 --draw --detect-every 5 --smooth online
 """
 SOME_SKIPPED = 3
 UNOPTIMIZED_UP_TO = 2
 """Images: optimising the graph takes longer than running it so few times."""
 LARGEST_COORDINATE = 1e6
-VIDEO = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 
 def predict(
-    paths: Annotated[list[str], typer.Argument(help="Images, and folders of images.", show_default=False)],
+    paths: Annotated[list[str], typer.Argument(help="Images, folders of images, or clips.", show_default=False)],
     output: Annotated[Path, typer.Option(help="Folder for the results; a file for coco and csv.")] = Path("out"),
-    draw: Annotated[bool, typer.Option("--draw", help="Also write each image with its skeletons, as PNG.")] = False,
+    draw: Annotated[
+        bool, typer.Option("--draw", help="Also write the skeletons: images as PNG, clips as MP4.")
+    ] = False,
     box: Annotated[
         list[str] | None, typer.Option(help="Box of a person, in pixels; repeat for each person.", metavar="X,Y,W,H")
     ] = None,
@@ -55,7 +69,12 @@ def predict(
         float, typer.Option(min=0, max=1, help="People below this score are left out.")
     ] = MIN_PERSON_SCORE,
     padding: Annotated[float | None, typer.Option(help="Factor by which boxes grow (default: as in training).")] = None,
-    format: Annotated[Format, typer.Option(help="json: one file per image; coco, csv: one file for all.")] = "json",
+    format: Annotated[
+        AnyFormat | None,
+        typer.Option(
+            help="Images: json, one file each (default); coco or csv, one file. Clips: jsonl (default), csv, mot, coco."
+        ),
+    ] = None,
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Keypoints below this score are absent.")] = MIN_SCORE,
     flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with the mirrored crop: slower.")] = False,
     model: Annotated[str, typer.Option(help="Bundled weights, or a file (.onnx, .safetensors).")] = DEFAULT,
@@ -64,39 +83,55 @@ def predict(
     batch_size: Annotated[int, typer.Option(min=1, help="Images in memory, and crops per call.")] = 8,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads per inference call (default: all cores).")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print every keypoint.")] = False,
+    start: Start = None,
+    end: End = None,
+    every: Every = None,
+    detect_every: DetectEvery = None,
+    smooth: Smooth = None,
+    person: Annotated[str | None, typer.Option(help="Clips: keep one person.", metavar="largest|center|ID")] = None,
+    color_by: ColorByOption = None,
 ) -> None:
-    """Find the people in images and their keypoints.
+    """Find the people in images and clips, and their keypoints.
 
-    An image that cannot be read is skipped; the exit status is then 1, or 3 if it lies in a folder.
+    An image that cannot be read is skipped; the exit status is then 1, or 3 if it lies in a folder. A clip that is cut
+    off gives the frames before the cut, and exit status 3.
     """
     if box and boxes:
         raise InputError("--boxes", "cannot be used together with --box")
     if padding is not None and not 0.1 <= padding <= 10:
         raise InputError(f"--padding {padding}", "must lie between 0.1 and 10")
-    folder = output if format == "json" else output.parent
-    if format != "json" and (output.suffix != (".csv" if format == "csv" else ".json") or output.is_dir()):
-        suffix = "csv" if format == "csv" else "json"
-        raise InputError(output, f"--format {format} writes one file: --output FILE.{suffix}")
     sources = [as_path(text) for text in paths]
-    found = find_inputs(sources, folder if draw or format == "json" else None)
-    if draw or format == "json":
+    options: dict[str, Any] = {
+        "runtime": runtime,
+        "threads": threads and min(threads, os.cpu_count() or 1),
+        "device": device,
+        "detector": detector,
+        "min_score": min_score,
+        "min_person_score": min_person_score,
+        "max_people": max_people,
+        "padding": padding,
+        "flip_test": flip_test,
+        "batch_size": batch_size,
+    }
+    for_clips = ClipOptions(start, end, every, detect_every, smooth, person, color_by)
+    if any(is_clip(path) for path in sources):
+        for_images = {"--box": box, "--boxes": boxes, "--verbose": verbose}
+        sys.exit(predict_clips(sources, output, draw, format, model, options, for_clips, for_images))
+    for_clips.refuse()
+    if format in ("jsonl", "mot"):
+        raise InputError(f"--format {format}", "is for clips")
+    form: Format = format or "json"
+    folder = output if form == "json" else output.parent
+    if form != "json" and (output.suffix != (".csv" if form == "csv" else ".json") or output.is_dir()):
+        suffix = "csv" if form == "csv" else "json"
+        raise InputError(output, f"--format {form} writes one file: --output FILE.{suffix}")
+    found = find_inputs(sources, folder if draw or form == "json" else None)
+    if draw or form == "json":
         refuse_overwriting(sources, found.inputs, folder, draw)
     detections, ids = known_people(found.inputs, box, boxes)
     atomic.refuse_unwritable(folder)
-    estimator = PoseEstimator.from_pretrained(
-        model,
-        runtime=runtime,
-        threads=threads and min(threads, os.cpu_count() or 1),
-        device=device,
-        optimize_graph=len(found.inputs) > UNOPTIMIZED_UP_TO,
-        detector=detector,
-        min_score=min_score,
-        min_person_score=min_person_score,
-        max_people=max_people,
-        padding=padding,
-        flip_test=flip_test,
-        batch_size=batch_size,
-    )
+    optimize = len(found.inputs) > UNOPTIMIZED_UP_TO
+    estimator = PoseEstimator.from_pretrained(model, optimize_graph=optimize, **options)
     if flip_test and not estimator.network.config.skeleton.flips:
         note(NOT_FLIPPED)
     files: dict[Format, PoseWriter] = {
@@ -104,7 +139,7 @@ def predict(
         "coco": CocoResults(output, ids),
         "csv": CsvFile(output),
     }
-    writers = [files[format], *([Drawings(folder, draw_poses)] if draw else [])]
+    writers = [files[form], *([Drawings(folder, draw_poses)] if draw else [])]
     skipped, done = Skipped(), 0
     with show_progress(quiet=len(found.inputs) == 1 or not sys.stderr.isatty()) as on_progress:
         for _, poses in predict_files(estimator, found.inputs, writers, detections, bool(box), skipped, on_progress):
@@ -121,8 +156,8 @@ def as_path(text: str) -> Path:
         raise InputError("PATHS", "one of them is empty")
     if "://" in text:
         raise InputError(text, "is an address: download it first")
-    if Path(text).suffix.lower() in VIDEO or (text.isdecimal() and not Path(text).exists()):
-        raise InputError(text, "videos and cameras are not read yet")
+    if text.isdecimal() and not Path(text).exists():
+        raise InputError(text, f"no such file; a camera is --camera {text}")
     return Path(text)
 
 

@@ -6,13 +6,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` units of a `stage`; during training also the mean `loss` and the finished share of the run."""
+    """`done` of `total` units of a `stage`; `total` is 0 where it is unknown.
+
+    During training also the mean `loss`. `run_share` is the finished share of the run, and `unit` what is counted
+    where its number per second is of interest.
+    """
 
     stage: str
     done: int
     total: int
     loss: float | None = None
     run_share: float | None = None
+    unit: str | None = None
 
 
 OnProgress = Callable[[Progress], None]

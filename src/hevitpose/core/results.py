@@ -91,9 +91,10 @@ class ImagePoses:
 
     `boxes` (N, 4) x1, y1, x2, y2 from the corner of the image; `keypoints` (N, K, 2) in pixels, the origin at the
     centre of the top left pixel, NaN where absent; `keypoint_scores` (N, K) and `person_scores` (N,) in [0, 1];
-    `all_keypoints` (N, K, 2), without NaN; `track_ids` (N,) in videos. `file` names the image where it has a name, and
-    `model` the weights. In smoothed clips, `raw_keypoints` (N, K, 2) are those before, and `filled` (N, K) marks
-    keypoints that were absent and taken from the frames around. Raises ValueError where shapes do not fit.
+    `all_keypoints` (N, K, 2), without NaN; `track_ids` (N,) in videos, 0 while a track is not confirmed. `file` names
+    the image where it has a name, and `model` the weights. In smoothed clips, `raw_keypoints` (N, K, 2) are those
+    before, and `filled` (N, K) marks keypoints that were absent and taken from the frames around. Raises ValueError
+    where shapes do not fit.
     """
 
     skeleton: Skeleton

@@ -33,7 +33,7 @@ $(VENV)/light: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install torch==$$(sed -n 's/^torch==//p' constraints.txt)
-	$(PIP) install --constraint constraints.txt --editable '.[train,export,openvino,baselines,hub,dev]'
+	$(PIP) install --constraint constraints.txt --editable '.[train,export,openvino,video,baselines,hub,dev]'
 	touch $@ $(VENV)/light
 
 clean:

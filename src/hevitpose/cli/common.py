@@ -14,6 +14,8 @@ EXTRAS = {
     "baselines": ("torch", "timm"),
     "export": ("torch", "onnx", "onnxscript"),
     "openvino": ("openvino",),
+    "video": ("av",),
+    "camera": ("av", "cv2"),
 }
 
 

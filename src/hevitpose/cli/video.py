@@ -158,7 +158,8 @@ def report(task: ClipTask, summary: ClipSummary, drawing: ClipDrawing | None) ->
     """Say what was found and written."""
     frames = f"{summary.frames} frame{'s' * (summary.frames != 1)}"
     if summary.frames_with_people:
-        print(f"{task.path}: {frames}, people in {summary.frames_with_people} of them, {summary.people} identities")
+        identities = f"{summary.people} identit{'y' if summary.people == 1 else 'ies'}"
+        print(f"{task.path}: {frames}, people in {summary.frames_with_people} of them, {identities}")
     else:
         print(f"{task.path}: {frames}, no person found")
     print(f"results: {task.results}")

@@ -118,7 +118,7 @@ def predict(
         for_images = {"--box": box, "--boxes": boxes, "--verbose": verbose}
         sys.exit(predict_clips(sources, output, draw, format, model, options, for_clips, for_images))
     for_clips.refuse()
-    if format in ("jsonl", "mot"):
+    if format == "jsonl" or format == "mot":
         raise InputError(f"--format {format}", "is for clips")
     form: Format = format or "json"
     folder = output if form == "json" else output.parent

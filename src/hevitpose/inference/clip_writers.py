@@ -42,7 +42,7 @@ def clip_writer(format: ClipFormat, path: Path, header: ClipHeader) -> "JsonLine
     """The writer of this format."""
     if format == "jsonl":
         return JsonLines(path, header)
-    return {"csv": ClipCsv, "mot": MotFile, "coco": ClipCoco}[format](path)
+    return ClipCsv(path) if format == "csv" else MotFile(path) if format == "mot" else ClipCoco(path)
 
 
 class JsonLines:
@@ -108,11 +108,17 @@ class ClipCsv:
         self.output.append(text.getvalue())
 
     def _rows(self, frame: Frame, poses: ImagePoses, number: int, person: Person) -> list[tuple[object, ...]]:
-        rows = []
+        rows: list[tuple[object, ...]] = []
         beginning = (frame.index, rounded(frame.time_s or 0.0, 6), person.track_id or None, rounded(person.score, 4))
         for k, name in enumerate(poses.skeleton.keypoints):
             x, y = person.keypoints[k]
-            row = (*beginning, name, rounded(x, 2), rounded(y, 2), rounded(person.keypoint_scores[k], 4))
+            row: tuple[object, ...] = (
+                *beginning,
+                name,
+                rounded(x, 2),
+                rounded(y, 2),
+                rounded(person.keypoint_scores[k], 4),
+            )
             if poses.raw_keypoints is not None:
                 raw_x, raw_y = poses.raw_keypoints[number, k]
                 is_filled = poses.filled is not None and poses.filled[number, k]

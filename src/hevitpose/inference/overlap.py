@@ -1,8 +1,8 @@
 """Work that runs ahead or behind in a thread: codecs and ONNX Runtime release Python's lock."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
-from queue import Full, Queue
+from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import Generic, TypeVar
 
@@ -13,7 +13,7 @@ POLL_S = 0.1
 """How long a thread waits before it looks whether the other one is still there."""
 
 
-def ahead(items: Iterable[T], depth: int = DEPTH) -> Iterator[T]:
+def ahead(items: Iterable[T], depth: int = DEPTH) -> Generator[T, None, None]:
     """The items in order, made by a thread that is up to `depth` of them ahead.
 
     An error of `items` is raised here. Closing this generator ends the thread, which closes `items`.
@@ -26,7 +26,7 @@ def ahead(items: Iterable[T], depth: int = DEPTH) -> Iterator[T]:
     thread = Thread(target=_fill, args=(items, queue, stopped), daemon=True)
     thread.start()
     try:
-        while (entry := queue.get()) is not None:
+        while (entry := _get(queue)) is not None:
             if isinstance(entry, BaseException):
                 raise entry
             yield entry[0]
@@ -50,6 +50,12 @@ def _fill(items: Iterable[T], queue: "Queue[tuple[T] | BaseException | None]", s
         _put(queue, last, stopped)
 
 
+def _get(queue: "Queue[T]") -> T:
+    while True:  # with a time limit, so that Windows lets Ctrl-C through
+        with suppress(Empty):
+            return queue.get(timeout=POLL_S)
+
+
 def _put(queue: "Queue[T]", entry: T, stopped: Event) -> bool:
     while not stopped.is_set():
         with suppress(Full):
@@ -61,7 +67,7 @@ def _put(queue: "Queue[T]", entry: T, stopped: Event) -> bool:
 class Behind(Generic[T]):
     """Calls `work` on each item in order, in a thread that is up to `depth` of them behind.
 
-    An error of `work` is raised by the next `put` or by `finish`; later items are dropped.
+    An error of `work` is raised by `put` and `finish` from then on; later items are dropped.
 
     >>> done = []
     >>> worker = Behind(done.append)
@@ -73,7 +79,6 @@ class Behind(Generic[T]):
     def __init__(self, work: Callable[[T], object], depth: int = DEPTH) -> None:
         self.work = work
         self._error: BaseException | None = None
-        self._raised = False
         self._queue: Queue[tuple[T] | None] = Queue(depth)
         self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -81,7 +86,7 @@ class Behind(Generic[T]):
     def put(self, item: T) -> None:
         """Queue an item; waits while the queue is full."""
         self._raise()
-        self._queue.put((item,))
+        _put(self._queue, (item,), Event())
 
     def finish(self) -> None:
         """Wait until all items are worked on."""
@@ -99,6 +104,5 @@ class Behind(Generic[T]):
                     self._error = error
 
     def _raise(self) -> None:
-        if self._error is not None and not self._raised:
-            self._raised = True
+        if self._error is not None:
             raise self._error

@@ -1,7 +1,7 @@
 """People in clips and in front of cameras: found in some frames, followed in the others, each with an identity."""
 
 from bisect import bisect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from copy import copy
 from dataclasses import replace
@@ -27,6 +27,8 @@ from hevitpose.io.video import VideoReader
 
 Smoothing = Literal["none", "online", "offline"]
 PersonChoice = Literal["largest", "center"]
+Found = Generator[tuple[Frame, ImagePoses], None, None]
+"""Each frame with its people; closing it ends the work."""
 MIN_CANDIDATE_SCORE = 0.1
 """People below the estimator's `min_person_score` and above this can continue a track."""
 NO_IMAGE = np.zeros((0, 0, 3), dtype=np.uint8)
@@ -92,7 +94,7 @@ class PoseTracker:
         *,
         images: bool = True,
         on_progress: OnProgress = ignore_progress,
-    ) -> Iterator[tuple[Frame, ImagePoses]]:
+    ) -> Found:
         """Each frame of a clip with its people; every call begins with new identities.
 
         A file is decoded by a thread of its own. Frames of any other source need times that rise, and are answered one
@@ -108,22 +110,18 @@ class PoseTracker:
             return self._offline(reader, images, on_progress)
         return self._online(reader, on_progress)
 
-    def _online(
-        self, source: VideoReader | Iterable[Frame], on_progress: OnProgress
-    ) -> Iterator[tuple[Frame, ImagePoses]]:
+    def _online(self, source: VideoReader | Iterable[Frame], on_progress: OnProgress) -> Found:
         smoother = OnlineSmoother() if self.smooth == "online" else None
-        for frame, poses in self._tracked(source, on_progress, "frames"):
+        for frame, poses in self._tracked(source, on_progress):
             if smoother is None:
                 yield frame, poses
             else:
                 yield frame, replace(smoother.update(poses, time_of(frame)), raw_keypoints=poses.keypoints)
 
-    def _offline(
-        self, reader: VideoReader, images: bool, on_progress: OnProgress
-    ) -> Iterator[tuple[Frame, ImagePoses]]:
+    def _offline(self, reader: VideoReader, images: bool, on_progress: OnProgress) -> Found:
         frames, found = [], []
         try:
-            for frame, poses in self._tracked(reader, on_progress, "frames"):
+            for frame, poses in self._tracked(reader, on_progress):
                 frames.append(replace(frame, image=NO_IMAGE, detections=None))
                 found.append(poses)
         except KeyboardInterrupt:  # what there is so far is worth smoothing
@@ -141,9 +139,7 @@ class PoseTracker:
                     Progress("smoothed frames", done, len(smoothed), run_share=done / len(smoothed), unit="frames")
                 )
 
-    def _tracked(
-        self, source: VideoReader | Iterable[Frame], on_progress: OnProgress, stage: str
-    ) -> Iterator[tuple[Frame, ImagePoses]]:
+    def _tracked(self, source: VideoReader | Iterable[Frame], on_progress: OnProgress) -> Found:
         """Frames with their people, who have identities, unsmoothed."""
         following = _Following(self)
         choice = _Choice(self.person, self.tracker_options.max_age_s)
@@ -158,7 +154,7 @@ class PoseTracker:
             for done, (frame, poses) in enumerate(found, start=1):
                 yield frame, choice(poses, time_of(frame))
                 share = min(1.0, done / total) if total else None
-                on_progress(Progress(stage, done, max(total, done) if total else 0, run_share=share, unit="frames"))
+                on_progress(Progress("frames", done, max(total, done) if total else 0, run_share=share, unit="frames"))
         finally:
             found.close()
             if hasattr(frames, "close"):
@@ -174,14 +170,15 @@ class _Following:
         self.since_detection = options.detect_every
         self.check_new = False
 
-    def in_batches(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, ImagePoses]]:
+    def in_batches(self, frames: Iterable[Frame]) -> Found:
         """With the detector in every frame: boxes do not depend on the frames before."""
         for frame, poses in self.estimator.stream(frames):
             yield frame, self._known(self.tracker.update(poses, time_of(frame)))
 
-    def one_by_one(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, ImagePoses]]:
+    def one_by_one(self, frames: Iterable[Frame]) -> Found:
         """With the detector where it is due."""
-        return ((frame, self.update(frame)) for frame in frames)
+        for frame in frames:
+            yield frame, self.update(frame)
 
     def update(self, frame: Frame) -> ImagePoses:
         """The people of the next frame."""
@@ -243,7 +240,7 @@ def best_person(poses: ImagePoses, choice: PersonChoice) -> int:
     return int(np.linalg.norm(centers - np.array(poses.size_wh) / 2, axis=1).argmin())
 
 
-def clip_frames(reader: VideoReader) -> Iterator[Frame]:
+def clip_frames(reader: VideoReader) -> Generator[Frame, None, None]:
     """The frames of a clip for prediction; the file is closed at the end."""
     try:
         for index, (image, time_s) in enumerate(reader):
@@ -267,7 +264,8 @@ def time_of(frame: Frame) -> float:
 def inside(detections: Detections, shape: Sequence[int]) -> Detections:
     """The detections whose centre lies in an image (H, W, 3)."""
     centers = (detections.boxes[:, :2] + detections.boxes[:, 2:]) / 2
-    return detections.subset(((centers >= 0) & (centers < np.array(shape[1::-1]))).all(axis=1))
+    within = (centers >= 0) & (centers < np.array(shape[1::-1]))
+    return detections.subset(np.asarray(within.all(axis=1)))
 
 
 def smooth_clip(times: Sequence[float], clip: Sequence[ImagePoses]) -> list[ImagePoses]:
@@ -339,14 +337,9 @@ def concatenate(several: Sequence[ImagePoses]) -> ImagePoses:
     """The people of several poses of one image as one."""
     if len(several) == 1:
         return several[0]
-    names = (
-        "boxes",
-        "keypoints",
-        "keypoint_scores",
-        "person_scores",
-        "all_keypoints",
-        "track_ids",
-        "raw_keypoints",
-        "filled",
-    )
-    return replace(several[0], **{name: np.concatenate([getattr(poses, name) for poses in several]) for name in names})
+    names = ("boxes", "keypoints", "keypoint_scores", "person_scores", "all_keypoints")
+    in_clips = ("track_ids", "raw_keypoints", "filled")
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(poses, name) for poses in several]) for name in (*names, *in_clips)
+    }
+    return replace(several[0], **joined)

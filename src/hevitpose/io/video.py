@@ -1,10 +1,10 @@
 """The frames of clips: any file that FFmpeg reads, in constant memory. Needs the extra `video` (PyAV)."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -139,7 +139,8 @@ class VideoReader:
             rate = min(1 / self.every_s, rate or math.inf)
         return None if rate is None else max(1, round(span * rate))
 
-    def _read(self) -> Iterator[ClipFrame]:  # a generator: it closes the file at its end
+    def _read(self) -> Generator[ClipFrame, None, None]:
+        """The frames that are wanted; closes the file at their end."""
         self._duration, self._announced = self.duration_s, self.stream.frames
         due = self.start_s
         try:
@@ -274,10 +275,11 @@ def open_video(path: Path) -> "tuple[InputContainer, VideoStream]":
         container.close()
         raise InputError(path, f"has no video, only {' and '.join(kinds)}" if kinds else "has no video")
     stream = next((each for each in streams if each.index == best.index), streams[0])
-    if stream.codec_context is None:
+    context: Any = stream.codec_context
+    if context is None:
         container.close()
         raise InputError(path, "is in a video format that this FFmpeg cannot decode")
-    stream.thread_type = "AUTO"  # type: ignore[assignment]  # frames and slices
+    stream.thread_type = "AUTO"  # frames and slices
     return container, stream
 
 
@@ -314,7 +316,7 @@ def upright(image: Image, matrix: "np.ndarray[tuple[int, int], np.dtype[np.int32
 
 
 def _display_matrix(frame: "av.VideoFrame") -> "np.ndarray[tuple[int, int], np.dtype[np.int32]] | None":
-    data = frame.side_data.get("DISPLAYMATRIX")
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
     return None if data is None else np.frombuffer(bytes(data), np.int32).reshape(3, 3)
 
 

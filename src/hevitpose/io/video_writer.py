@@ -17,7 +17,6 @@ from hevitpose.io.video import open_container, pyav
 if TYPE_CHECKING:
     import av
     from av.audio.stream import AudioStream
-    from av.video.stream import VideoStream
 
 ENCODERS: dict[str, dict[str, str]] = {
     "libx264": {"preset": "veryfast", "crf": "20"},
@@ -121,7 +120,7 @@ class _Mp4:
         self.encoder, self.fps, self.first_s, self.last_ticks = encoder, fps, first_s, -1
         self.reformatter = VideoReformatter()
         self.file = av.open(f"file:{part}", "w", format="mp4")
-        self.stream: VideoStream = self.file.add_stream(encoder, _rate(fps), ENCODERS[encoder])
+        self.stream: Any = self.file.add_stream(encoder, _rate(fps), ENCODERS[encoder])
         _configure(self.stream.codec_context, size_wh, fps)
         self.stream.time_base = Fraction(1, CLOCK)
         self.sound_note: str | None = None
@@ -162,7 +161,7 @@ class _Mp4:
         """The packets of sound, each with its time in the new file; the stream is added to the file at once."""
         source = open_container(sound.path)
         start_s, end_s = sound.origin_s + self.first_s, sound.origin_s + sound.end_s
-        audio = source.streams.best("audio")
+        audio: Any = source.streams.best("audio")
         if audio is None or audio.codec_context is None:
             source.close()
             return iter(())

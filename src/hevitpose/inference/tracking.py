@@ -84,12 +84,12 @@ class _Track:
     def size(self) -> float:
         return float(np.sqrt(self.sides.prod()))
 
-    def at(self, time_s: float, acceleration: float) -> "_Track":
-        """The track as it is expected at a later time."""
+    def at(self, time_s: float, acceleration: float, size_wh: tuple[int, int]) -> "_Track":
+        """The track as it is expected at a later time; who leaves the image waits at its edge."""
         dt = time_s - self.seen_s
         step = np.array([[1, dt], [0, 1]])
         noise = acceleration**2 * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
-        shift = self.velocity * dt
+        shift = np.clip(self.center + self.velocity * dt, 0, size_wh) - self.center
         covariance = step @ self.covariance @ step.T + noise
         return replace(self, center=self.center + shift, keypoints=self.keypoints + shift, covariance=covariance)
 
@@ -116,6 +116,7 @@ class Tracker:
         self.options, self.lost = options, False
         self._tracks: list[_Track] = []
         self._ids, self._time_s = 0, -np.inf
+        self._size_wh = (0, 0)
 
     def predict(self, time_s: float) -> Detections:
         """The people of the last frame where they are expected at `time_s`: boxes of score 1 for a frame without
@@ -133,6 +134,7 @@ class Tracker:
         """
         if not time_s >= self._time_s:
             raise ValueError(f"frames come in the order of time, got {time_s} s after {self._time_s} s")
+        self._size_wh = poses.size_wh
         expected = [self._at(track, time_s) for track in self._tracks]
         usable = np.ones(len(poses), dtype=np.bool_) if detected else _once(poses)
         matches = self._match(expected, poses, usable)
@@ -159,7 +161,7 @@ class Tracker:
         return replace(exchange_sides(poses, swapped), track_ids=ids)
 
     def _at(self, track: _Track, time_s: float) -> _Track:
-        return track.at(time_s, self.options.acceleration)
+        return track.at(time_s, self.options.acceleration, self._size_wh)
 
     def _match(self, tracks: Sequence[_Track], poses: ImagePoses, usable: NDArray[np.bool_]) -> list[tuple[int, int]]:
         """Pairs of a track and a person: confirmed tracks before new ones, good scores before low ones."""
@@ -185,7 +187,7 @@ class Tracker:
         return pairs
 
     def _new(self, box: Floats, keypoints: Floats, time_s: float) -> _Track:
-        center, sides = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
+        center, sides = _center_and_sides(box)
         covariance = np.diag([self.options.noise**2, self.options.speed**2])
         track = _Track(center, np.zeros(2), covariance, sides, keypoints, np.full(4, np.nan), time_s)
         track.margins = _margins(box, keypoints, track.size)
@@ -199,7 +201,7 @@ class Tracker:
             track.margins = _margins(box, track.keypoints, track.size)
         elif np.isfinite(track.margins).all():
             box = _extent(track.keypoints) + track.margins * track.size
-        center, sides = (box[:2] + box[2:]) / 2, np.maximum(box[2:] - box[:2], 1.0)
+        center, sides = _center_and_sides(box)
         gain = track.covariance[:, 0] / (track.covariance[0, 0] + self.options.noise**2)
         surprise = center - track.center
         track.center = track.center + gain[0] * surprise
@@ -282,6 +284,10 @@ def _is_swapped(track: _Track, keypoints: Floats, skeleton: Skeleton, time_s: fl
         track.swapped_since = None
         return False
     return True
+
+
+def _center_and_sides(box: Floats) -> tuple[Floats, Floats]:
+    return (box[:2] + box[2:]) / 2, np.maximum(box[2:] - box[:2], 1.0)
 
 
 def _extent(keypoints: Floats) -> Floats:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from hevitpose.cli.camera import CameraOption, Mirror, predict_camera
 from hevitpose.cli.options import with_options
 from hevitpose.cli.progress import show_progress
 from hevitpose.cli.video import (
@@ -52,7 +53,9 @@ LARGEST_COORDINATE = 1e6
 
 
 def predict(
-    paths: Annotated[list[str], typer.Argument(help="Images, folders of images, or clips.", show_default=False)],
+    paths: Annotated[
+        list[str] | None, typer.Argument(help="Images, folders of images, or clips.", show_default=False)
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the results; a file for coco and csv.")] = Path("out"),
     draw: Annotated[
         bool, typer.Option("--draw", help="Also write the skeletons: images as PNG, clips as MP4.")
@@ -90,6 +93,8 @@ def predict(
     smooth: Smooth = None,
     person: Annotated[str | None, typer.Option(help="Clips: keep one person.", metavar="largest|center|ID")] = None,
     color_by: ColorByOption = None,
+    camera: CameraOption = None,
+    mirror: Mirror = None,
 ) -> None:
     """Find the people in images and clips, and their keypoints.
 
@@ -100,7 +105,9 @@ def predict(
         raise InputError("--boxes", "cannot be used together with --box")
     if padding is not None and not 0.1 <= padding <= 10:
         raise InputError(f"--padding {padding}", "must lie between 0.1 and 10")
-    sources = [as_path(text) for text in paths]
+    if bool(paths) == (camera is not None):
+        raise typer.BadParameter("name images, folders or clips, or a --camera", param_hint="PATHS")
+    sources = [as_path(text) for text in paths or []]
     options: dict[str, Any] = {
         "runtime": runtime,
         "threads": threads and min(threads, os.cpu_count() or 1),
@@ -114,8 +121,12 @@ def predict(
         "batch_size": batch_size,
     }
     for_clips = ClipOptions(start, end, every, detect_every, smooth, person, color_by)
+    for_images = {"--box": box, "--boxes": boxes, "--verbose": verbose}
+    if camera is not None:
+        sys.exit(predict_camera(camera, output, draw, mirror, format, model, options, for_clips, for_images))
+    if mirror is not None:
+        raise InputError("--mirror", "is for cameras")
     if any(is_clip(path) for path in sources):
-        for_images = {"--box": box, "--boxes": boxes, "--verbose": verbose}
         sys.exit(predict_clips(sources, output, draw, format, model, options, for_clips, for_images))
     for_clips.refuse()
     if format == "jsonl" or format == "mot":

@@ -138,6 +138,9 @@ def predict_one(task: ClipTask, format: ClipFormat, tracker: PoseTracker, option
         drawing = ClipDrawing(task.drawing, ClipPainter(options.color_by or "person"), reader.fps, sound)
     with show_progress() as on_progress:
         summary = predict_clip(tracker, reader, [writer], drawing, on_progress)
+    if summary.interrupted and not summary.frames:
+        print("interrupted: nothing was written", file=sys.stderr)
+        return INTERRUPTED
     report(task, summary, drawing)
     if isinstance(writer, MotFile) and writer.left_out:
         note(f"{writer.left_out} boxes of people without an id were left out")
@@ -158,7 +161,7 @@ def report(task: ClipTask, summary: ClipSummary, drawing: ClipDrawing | None) ->
     """Say what was found and written."""
     frames = f"{summary.frames} frame{'s' * (summary.frames != 1)}"
     if summary.frames_with_people:
-        identities = f"{summary.people} identit{'y' if summary.people == 1 else 'ies'}"
+        identities = f"{len(summary.ids)} identit{'y' if len(summary.ids) == 1 else 'ies'}"
         print(f"{task.path}: {frames}, people in {summary.frames_with_people} of them, {identities}")
     else:
         print(f"{task.path}: {frames}, no person found")

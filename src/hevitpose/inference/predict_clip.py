@@ -2,23 +2,23 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hevitpose.core.progress import OnProgress, ignore_progress
 from hevitpose.inference.clip_writers import ClipDrawing
 from hevitpose.inference.inputs import Frame
-from hevitpose.inference.video import PoseTracker
+from hevitpose.inference.video import PoseTracker, ids_of
 from hevitpose.inference.writers import PoseWriter
 from hevitpose.io.video import VideoReader
 
 
 @dataclass
 class ClipSummary:
-    """What was written: `frames`, `people` with an id, `frames_with_people`; and whether the user stopped it."""
+    """What was written: `frames`, `frames_with_people` and the `ids` of these; and whether the user stopped it."""
 
     frames: int = 0
-    people: int = 0
     frames_with_people: int = 0
+    ids: set[int] = field(default_factory=set)
     interrupted: bool = False
 
 
@@ -46,8 +46,7 @@ def predict_clip(
                         writer.write(frame, poses)
                     summary.frames += 1
                     summary.frames_with_people += len(poses) > 0
-                    if poses.track_ids is not None and len(poses):
-                        summary.people = max(summary.people, int(poses.track_ids.max()))
+                    summary.ids.update(set(ids_of(poses).tolist()) - {0})
         except KeyboardInterrupt:
             summary.interrupted = True
         summary.interrupted |= tracker.interrupted

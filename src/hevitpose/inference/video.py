@@ -148,7 +148,7 @@ class PoseTracker:
             frames = ahead(clip_frames(source))
             found = following.in_batches(frames) if self.detect_every == 1 else following.one_by_one(frames)
         else:
-            frames = iter(source)
+            frames = (frame for frame in source)
             found = following.one_by_one(frames)
         try:
             for done, (frame, poses) in enumerate(found, start=1):

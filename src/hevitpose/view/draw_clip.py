@@ -29,6 +29,8 @@ TRAIL_S = 1.0
 LABEL_SHARE = 1 / 28
 """Height of an id's figures divided by the shorter side of the frame."""
 MIN_LABEL_HEIGHT = 12
+TEXT_SHARE = 1 / 20
+TEXT_BACKGROUND: Color = (235, 235, 235)
 
 
 class ClipPainter:
@@ -121,6 +123,15 @@ def _draw_label(canvas: Image, person: Person, mirrored: bool) -> None:
     left, upper = min(left, canvas.shape[1] - width), min(upper, canvas.shape[0] - height)
     if canvas.shape[0] >= height and canvas.shape[1] >= width:
         canvas[max(upper, 0) : max(upper, 0) + height, max(left, 0) : max(left, 0) + width] = label
+
+
+def draw_text(image: Image, text: str) -> Image:
+    """A copy of the image with a line of text at its lower left, inside."""
+    canvas = image.copy()
+    size = max(MIN_LABEL_HEIGHT, round(min(canvas.shape[:2]) * TEXT_SHARE))
+    label = _label(text, size, TEXT_BACKGROUND)[: canvas.shape[0], : canvas.shape[1]]
+    canvas[canvas.shape[0] - label.shape[0] :, : label.shape[1]] = label
+    return canvas
 
 
 @lru_cache(maxsize=256)

@@ -26,9 +26,12 @@ SAME_POSE = 0.7
 """OKS from which two people that were found in the boxes of two tracks are one."""
 SIDES_GAIN = 0.5
 """Weight of the newest box's width and height."""
-SWAP_GAIN = 0.3
-"""Left and right are put back where that raises the similarity to the track's last pose by this."""
-MAX_SWAP_S = 0.35
+MIN_SWAP, SWAP_SPEED = 0.06, 1.5
+"""Left and right are exchanged where keypoints jump by more than this, in sizes, and faster than limbs move, in sizes
+per second: root mean squares over the paired keypoints. A walk seen from the side has half that speed."""
+SWAP_RATIO = 0.5
+"""And where they jump by less than this share of it once they are put back."""
+MAX_SWAP_S = 0.15
 """Left and right that stay exchanged for longer are believed."""
 
 
@@ -84,14 +87,19 @@ class _Track:
     def size(self) -> float:
         return float(np.sqrt(self.sides.prod()))
 
-    def at(self, time_s: float, acceleration: float, size_wh: tuple[int, int]) -> "_Track":
-        """The track as it is expected at a later time; who leaves the image waits at its edge."""
+    def at(self, time_s: float, options: TrackerOptions, size_wh: tuple[int, int]) -> "_Track":
+        """The track as it is expected at a later time. Who leaves the image waits at its edge, to go anywhere."""
         dt = time_s - self.seen_s
         step = np.array([[1, dt], [0, 1]])
-        noise = acceleration**2 * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
-        shift = np.clip(self.center + self.velocity * dt, 0, size_wh) - self.center
+        noise = options.acceleration**2 * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
         covariance = step @ self.covariance @ step.T + noise
-        return replace(self, center=self.center + shift, keypoints=self.keypoints + shift, covariance=covariance)
+        free = self.center + self.velocity * dt
+        center = np.clip(free, 0, size_wh)
+        velocity = np.where(center == free, self.velocity, 0.0)
+        if (center != free).any():
+            covariance[1, 1] += options.speed**2
+        keypoints = self.keypoints + center - self.center
+        return replace(self, center=center, velocity=velocity, keypoints=keypoints, covariance=covariance)
 
     @property
     def box(self) -> Floats:
@@ -161,16 +169,17 @@ class Tracker:
         return replace(exchange_sides(poses, swapped), track_ids=ids)
 
     def _at(self, track: _Track, time_s: float) -> _Track:
-        return track.at(time_s, self.options.acceleration, self._size_wh)
+        return track.at(time_s, self.options, self._size_wh)
 
     def _match(self, tracks: Sequence[_Track], poses: ImagePoses, usable: NDArray[np.bool_]) -> list[tuple[int, int]]:
         """Pairs of a track and a person: confirmed tracks before new ones, good scores before low ones."""
         options = self.options
-        similar = np.zeros((len(tracks), len(poses)))
+        overlaps, similar = np.zeros((2, len(tracks), len(poses)))
         for row, track in enumerate(tracks):
-            similar[row] = np.maximum(
-                _overlap(track, poses.boxes), _pose_similarity(track.keypoints, poses, track.size)
-            )
+            overlaps[row] = _overlap(track, poses.boxes)
+            similar[row] = _pose_similarity(track.keypoints, poses, track.size)
+        # The larger of the two says whether a pair is possible; which of several is best, both together say better.
+        possible, worth = np.maximum(overlaps, similar), overlaps + similar
         confirmed = np.array([track.id > 0 for track in tracks], dtype=np.bool_)
         good = poses.person_scores >= options.start_score
         free, waiting = usable.copy(), np.ones(len(tracks), dtype=np.bool_)
@@ -181,7 +190,8 @@ class Tracker:
             (~confirmed, good, options.min_match),
         ):
             rows, columns = np.flatnonzero(some_tracks & waiting), np.flatnonzero(some_people & free)
-            chosen_rows, chosen_columns = best_pairs(similar[np.ix_(rows, columns)], least)
+            here = np.ix_(rows, columns)
+            chosen_rows, chosen_columns = best_pairs(np.where(possible[here] >= least, worth[here], 0), least)
             waiting[rows[chosen_rows]] = free[columns[chosen_columns]] = False
             pairs += zip(rows[chosen_rows].tolist(), columns[chosen_columns].tolist(), strict=True)
         return pairs
@@ -268,15 +278,16 @@ def _once(poses: ImagePoses) -> NDArray[np.bool_]:
 def _is_swapped(track: _Track, keypoints: Floats, skeleton: Skeleton, time_s: float) -> bool:
     """Whether left and right of a person fit the track much better when they are exchanged; not for long."""
     mirror = np.array(skeleton.mirror)
-    paired = mirror != np.arange(len(mirror))
-    scale = 2 * (2 * _sigmas(skeleton)[paired] * track.size) ** 2
+    paired = np.flatnonzero(mirror != np.arange(len(mirror)))
     straight, exchanged = (
-        np.exp(-((points - track.keypoints)[paired] ** 2).sum(axis=1) / scale)
+        ((points - track.keypoints)[paired] ** 2).sum(axis=1) / track.size**2
         for points in (keypoints, keypoints[mirror])
     )
     common = np.isfinite(straight) & np.isfinite(exchanged)
-    better = common.sum() >= 2 * MIN_KEYPOINTS and (exchanged - straight)[common].mean() > SWAP_GAIN
-    if not better:
+    if common.sum() < 2 * MIN_KEYPOINTS:
+        return False
+    jump, rest = np.sqrt(straight[common].mean()), np.sqrt(exchanged[common].mean())
+    if jump < max(MIN_SWAP, SWAP_SPEED * (time_s - track.seen_s)) or rest > SWAP_RATIO * jump:
         track.swapped_since = None
         return False
     track.swapped_since = time_s if track.swapped_since is None else track.swapped_since

@@ -1,6 +1,7 @@
 import os
 from contextlib import contextmanager
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -67,5 +68,58 @@ def make_people():
             areas=np.full(count, np.nan),
         )
         return replace(people, **changes)
+
+    return make
+
+
+@pytest.fixture
+def noise():
+    """A function that makes frames which no codec can shorten much."""
+
+    def make(count, size_wh=(64, 48)):
+        return list(np.random.default_rng(0).integers(0, 256, (count, size_wh[1], size_wh[0], 3), dtype=np.uint8))
+
+    return make
+
+
+@pytest.fixture
+def make_clip(tmp_path):
+    """A function that writes frames (H, W, 3) as a clip of 25 frames a second, or at `times`, and returns its path.
+
+    `turn` is its display rotation in degrees and whether it is mirrored; `sound` the codec of a track of 2 s, silent in
+    the first.
+    """
+    av = pytest.importorskip("av")
+
+    def make(frames, times=None, suffix=".mp4", codec="libx264", turn=None, sound=None, keyframe_every=12, name="clip"):
+        path = tmp_path / f"{name}{suffix}"
+        # The index in front, so that a truncated file can be read.
+        with av.open(str(path), "w", options={"movflags": "faststart"} if suffix in (".mp4", ".mov") else {}) as clip:
+            video = None
+            if len(frames) or not sound:
+                video = clip.add_stream(codec, 25, {"g": str(keyframe_every)})
+                video.height, video.width = frames[0].shape[:2] if len(frames) else (48, 64)
+                video.pix_fmt = "yuv420p"
+                if times is not None:
+                    video.time_base = video.codec_context.time_base = Fraction(1, 1000)
+                if turn:
+                    video.set_display_rotation(turn[0], turn[1])
+            audio = clip.add_stream(sound, 44100 if sound == "adpcm_ms" else 48000) if sound else None
+            clip.start_encoding()
+            for number, image in enumerate(frames):
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
+                if times is not None:
+                    frame.pts, frame.time_base = round(times[number] * 1000), Fraction(1, 1000)
+                clip.mux(video.encode(frame))
+            if audio:
+                tone = np.sin(2 * np.pi * 440 * np.arange(96000) / 48000) * 20000
+                tone[:48000] = 0
+                samples = av.AudioFrame.from_ndarray(tone.astype(np.int16)[None], "s16", layout="mono")
+                samples.sample_rate, samples.pts, samples.time_base = 48000, 0, Fraction(1, 48000)
+                clip.mux(audio.encode(samples))
+                clip.mux(audio.encode(None))
+            if video:
+                clip.mux(video.encode(None))
+        return path
 
     return make

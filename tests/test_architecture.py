@@ -28,7 +28,7 @@ LIGHT = ("core", "io", "metrics", "data", "view", "inference", "evaluation", "se
 """Packages that load without torch and the other libraries of the extras."""
 HEAVY = {
     *("torch", "lightning_fabric", "safetensors", "tensorboard", "matplotlib", "onnx", "scipy", "yaml"),
-    *("onnxruntime", "openvino"),
+    *("onnxruntime", "openvino", "av", "cv2"),
 }
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hevitpose.inference.estimator import PoseEstimator
     from hevitpose.inference.inputs import Frame
     from hevitpose.inference.network import list_models
+    from hevitpose.inference.video import PoseTracker
     from hevitpose.models.hevitpose import HEViTPose, hevitpose_b, hevitpose_s, hevitpose_t
     from hevitpose.training.loop import train
     from hevitpose.training.recipes import Recipe
@@ -42,6 +43,7 @@ __all__ = [
     "MissingExtraError",
     "Person",
     "PoseEstimator",
+    "PoseTracker",
     "Recipe",
     "RuntimeOptions",
     "Skeleton",
@@ -70,6 +72,7 @@ _HOMES = {
     "MissingExtraError": "core.errors",
     "Person": "core.results",
     "PoseEstimator": "inference.estimator",
+    "PoseTracker": "inference.video",
     "Recipe": "training.recipes",
     "RuntimeOptions": "inference.backends",
     "Skeleton": "core.skeleton",

@@ -1,8 +1,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from hevitpose.benchmark.models import prepare_model
 from hevitpose.core.model_config import ModelConfig
@@ -125,16 +127,33 @@ def test_the_steps_of_prediction(hevitpose, skier):
     assert f"{row['ms']['network']:.1f}" in printed
 
 
+def test_a_clip_in_terms_of_crops(hevitpose, make_clip, skier, monkeypatch):
+    monkeypatch.setattr("hevitpose.benchmark.clip.CROP_RUNS", 1)
+    with Image.open(skier) as photo:
+        clip = make_clip([np.asarray(photo.convert("RGB").resize((160, 120)))] * 3)
+    status, printed, _ = hevitpose(
+        "benchmark", "--video", clip, "--threads", 1, "--detect-every", 2, "--output", "v.json"
+    )
+    result = json.loads(Path("v.json").read_text())
+    assert status == 0
+    assert (result["frames"], result["size_wh"], result["detect_every"]) == (3, [160, 120], 2)
+    assert result["encoder"] == "libx264"
+    assert f"a frame costs {result['crops_per_frame']:.2f} crops" in printed
+    assert result["crops_per_frame"] > 1
+    assert sorted(file.name for file in Path.cwd().iterdir()) == ["clip.mp4", "v.json"]
+
+
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ([], "--models: use either this or --pipeline"),
+        ([], "--models: use either this, --pipeline or --video"),
         (["--models", "alexnet"], "--models alexnet: no network 'alexnet' (known: t, s, b, "),
         (["--models", "none.onnx"], "none.onnx: no such file"),
         (["--models", "t", "--runtimes", "tvm"], "--runtimes tvm: 'tvm' is not one of onnx, openvino, torch"),
         (["--models", "t", "--batch", "0"], "--batch 0: must be whole numbers above 0, such as 1,2"),
         (["--models", "t", "--reference", "b"], "--reference b: is not one of --models"),
         (["--pipeline", "none.jpg"], "none.jpg: no such file"),
+        (["--video", "none.mp4"], "none.mp4: no such file"),
     ],
 )
 def test_bad_input_is_one_line(hevitpose, options, line):

@@ -128,8 +128,8 @@ def test_a_broken_image_that_was_named_is_an_error_and_the_rest_goes_on(hevitpos
         (["EMPTY"], "error: EMPTY: no image in this folder"),
         ([""], "error: PATHS: one of them is empty"),
         (["https://example.org/a.jpg"], "error: https://example.org/a.jpg: is an address: download it first"),
-        (["clip.mp4"], "error: clip.mp4: videos and cameras are not read yet"),
-        (["0"], "error: 0: videos and cameras are not read yet"),
+        (["clip.mp4"], "error: clip.mp4: no such file"),
+        (["0"], "error: 0: no such file; a camera is --camera 0"),
     ],
 )
 def test_what_cannot_be_used_is_one_line_and_status_1(hevitpose, skier, tmp_path, arguments, line):

@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_args
 import typer
 from rich.console import Console
 
+from hevitpose.benchmark.clip import measure_clip
 from hevitpose.benchmark.models import ready_file
 from hevitpose.benchmark.pipeline import measure_pipeline
 from hevitpose.benchmark.report import accuracy_over_ms, case_table, pipeline_table
@@ -24,6 +25,7 @@ from hevitpose.core.progress import Progress
 from hevitpose.inference.backends import Runtime
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.network import DEFAULT, TRAINABLE
+from hevitpose.inference.video import PoseTracker
 from hevitpose.io import atomic, images
 from hevitpose.io.provenance import provenance
 from hevitpose.view.draw import draw
@@ -34,7 +36,8 @@ Examples:\n
   hevitpose benchmark --models t,resnet50,hrnet_w32 --runtimes onnx,openvino --reference resnet50\n
   hevitpose benchmark --models mine.onnx,int8.onnx,other.tflite --runtimes onnx,openvino --batch 1,8 --threads 1,2\n
   hevitpose benchmark --models t,mobilenet_v2 --accuracy runs/compare --plot speed.png --output speed.json\n
-  hevitpose benchmark --pipeline photo.jpg --people 1,5,20
+  hevitpose benchmark --pipeline photo.jpg --people 1,5,20\n
+  hevitpose benchmark --video clip.mp4 --detect-every 5
 """
 
 STARTS = 7
@@ -59,6 +62,12 @@ def benchmark(
         Path | None, typer.Option(help="Measure the steps of prediction on this photo of one person instead.")
     ] = None,
     people: Annotated[str, typer.Option(help="With --pipeline: numbers of people to simulate.")] = "1,5,20",
+    video: Annotated[
+        Path | None, typer.Option(help="Measure this clip, from the file to the drawn file, instead.")
+    ] = None,
+    detect_every: Annotated[
+        int, typer.Option(min=1, help="With --video: detect people in every n-th frame, and follow them in between.")
+    ] = 1,
     accuracy: Annotated[
         Path, typer.Option(help="With --plot: JSON file of scores, or a folder of them (evaluate, compare).")
     ] = Path("results/compare"),
@@ -69,17 +78,20 @@ def benchmark(
 ) -> None:
     """Benchmark latency, throughput and memory; each configuration runs in its own process, measured round-robin.
 
-    With --pipeline: the time of each step of prediction, from the image's file to its drawing.
+    With --pipeline: the time of each step of prediction, from the image's file to its drawing. With --video: the time
+    of a frame, in crops of the network, which are measured in the same run.
     """
-    if (models is None) == (pipeline is None):
-        raise InputError("`models`", "use either this or `pipeline`")
+    if sum(each is not None for each in (models, pipeline, video)) != 1:
+        raise InputError("`models`", "use either this, `pipeline` or `video`")
     cores = numbers("threads", threads or str(os.cpu_count() or 1))
     for file in filter(None, (output, *(output_files(plot) if plot else []))):
         atomic.refuse_unwritable_file(file)
     if plot:
         need("train")  # for matplotlib
     wanted = names("runtimes", runtimes, Runtime)
-    if pipeline is not None:
+    if video is not None:
+        result = of_video(video, wanted[0], cores[0], detect_every)
+    elif pipeline is not None:
         result = of_pipeline(pipeline, wanted[0], cores[0], numbers("people", people))
     else:
         listed = [name.strip() for name in (models or "").split(",")]
@@ -100,7 +112,7 @@ def benchmark(
         atomic.write(output, json.dumps(result | {"provenance": provenance()}, indent=1) + "\n")
     if plot is not None:
         draw_accuracy(plot, rows, accuracy)
-    if pipeline is None and len({row["model"] for row in rows}) < len(listed):
+    if models is not None and len({row["model"] for row in rows}) < len(listed):
         sys.exit(1)
 
 
@@ -145,6 +157,20 @@ def of_pipeline(photo: Path, runtime: Runtime, threads: int, people: list[int]) 
         "pipeline": rows,
         "command_s": seconds,
     }
+
+
+def of_video(clip: Path, runtime: Runtime, threads: int, detect_every: int) -> dict[str, Any]:
+    """Measure and print a clip with its default weights; with torch, those of HEViTPose-T."""
+    weights = TRAINABLE if runtime == "torch" else DEFAULT
+    tracker = PoseTracker.from_pretrained(weights, detect_every=detect_every, runtime=runtime, threads=threads)
+    with Console(stderr=True).status("") as status:
+        result = measure_clip(tracker, clip, on_progress=lambda at: status.update(f"round {at.done + 1} of {at.total}"))
+    width, height = result["size_wh"]
+    print(f"{clip.name}: {result['frames']} frames of {width} x {height}, {result['people_per_frame']} people a frame")
+    speed = f"{result['frame_ms']:.1f} ms a frame ({result['frames_per_second']:.1f} frames/s)"
+    print(f"{speed}, drawn with {result['encoder']}")
+    print(f"{result['crop_ms']:.1f} ms a crop of {weights}: a frame costs {result['crops_per_frame']:.2f} crops")
+    return {"runtime": runtime, "threads": threads} | result
 
 
 def command_s(photo: Path, runs: int) -> float:

@@ -16,6 +16,8 @@ EXTRAS = {
     "export": ("torch", "onnx", "onnxscript"),
     "openvino": ("openvino",),
     "serve": ("starlette", "uvicorn", "prometheus_client"),
+    "video": ("av",),
+    "camera": ("av", "cv2"),
 }
 MAX_LISTED = 10
 """Faults of one kind that are printed."""

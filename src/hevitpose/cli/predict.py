@@ -4,24 +4,37 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
+from hevitpose.cli.camera import CameraOption, Mirror, predict_camera
+from hevitpose.cli.keypoints import KeypointSet, written_skeleton
 from hevitpose.cli.options import with_options
 from hevitpose.cli.progress import show_progress
+from hevitpose.cli.video import (
+    AnyFormat,
+    ClipOptions,
+    ColorByOption,
+    DetectEvery,
+    End,
+    Every,
+    Smooth,
+    Start,
+    is_clip,
+    predict_clips,
+)
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import xyxy_from_xywh
-from hevitpose.core.keypoint_names import match_names
 from hevitpose.core.results import Detections, ImagePoses
-from hevitpose.core.skeleton import COCO17, MPII16, NOT_FLIPPED, Skeleton
+from hevitpose.core.skeleton import NOT_FLIPPED
 from hevitpose.data.detections import read_detections
 from hevitpose.inference.backends import Runtime
 from hevitpose.inference.estimator import MIN_PERSON_SCORE, MIN_SCORE, Choice, PoseEstimator
 from hevitpose.inference.inputs import ImageInputs, Inputs, Skipped, image_ids, refuse_overwriting
 from hevitpose.inference.lists import ImageList, Selection, Shard, expand, gather_inputs, record_options
-from hevitpose.inference.network import DEFAULT, Network, weights_id
+from hevitpose.inference.network import DEFAULT, weights_id
 from hevitpose.inference.predict import detections_of_inputs, predict_files
 from hevitpose.inference.writers import CocoLabels, CocoResults, CsvFile, Drawings, Format, JsonFiles, PoseWriter
 from hevitpose.io import atomic
@@ -35,23 +48,26 @@ Examples:\n
   hevitpose predict photos/ --boxes detections.json --format coco --output results.json\n
   hevitpose predict photos/ --format csv --output results.csv\n
   hevitpose predict photos/ --format coco-labels --output photos/labels.json\n
-  hevitpose predict @list.txt --shard 1/8 --resume
+  hevitpose predict @list.txt --shard 1/8 --resume\n
+  hevitpose predict clip.mp4 --draw --detect-every 5 --smooth online
 """
 SOME_SKIPPED = 3
 UNOPTIMIZED_UP_TO = 2
 """Images: optimising the graph takes longer than running it so few times."""
 LARGEST_COORDINATE = 1e6
-VIDEO = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 
 def predict(
     paths: Annotated[
-        list[str], typer.Argument(help="Images, folders, patterns, @LIST of paths, or -.", show_default=False)
-    ],
+        list[str] | None,
+        typer.Argument(help="Images, folders, patterns, @LIST of paths, -, or clips.", show_default=False),
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the results; a file for the formats with one.")] = Path(
         "out"
     ),
-    draw: Annotated[bool, typer.Option("--draw", help="Also write each image with its skeletons, as PNG.")] = False,
+    draw: Annotated[
+        bool, typer.Option("--draw", help="Also write the skeletons: images as PNG, clips as MP4.")
+    ] = False,
     box: Annotated[
         list[str] | None, typer.Option(help="Box of a person, in pixels; repeat for each person.", metavar="X,Y,W,H")
     ] = None,
@@ -65,17 +81,22 @@ def predict(
     ] = "auto",
     tiles: Annotated[int, typer.Option(min=1, help="Also detect in N x N tiles, for small people.", metavar="N")] = 1,
     max_people: Annotated[int | None, typer.Option(min=1, help="Keep only the best people of an image.")] = None,
-    person: Annotated[Choice | None, typer.Option(help="Keep only this person of an image.")] = None,
+    person: Annotated[
+        str | None, typer.Option(help="Keep one person; in clips also by id.", metavar="largest|center|ID")
+    ] = None,
     min_person_score: Annotated[
         float, typer.Option(min=0, max=1, help="People below this score are left out.")
     ] = MIN_PERSON_SCORE,
     padding: Annotated[float | None, typer.Option(help="Factor by which boxes grow (default: as in training).")] = None,
     format: Annotated[
-        Format,
-        typer.Option(help="json: one file per image; one for all: coco (results), coco-labels (to correct), csv."),
-    ] = "json",
+        AnyFormat | None,
+        typer.Option(
+            help="Images: json, one file each (default); one for all: coco (results), coco-labels (to correct), csv. "
+            "Clips: jsonl (default), csv, mot, coco."
+        ),
+    ] = None,
     keypoints: Annotated[
-        Literal["all", "coco17", "mpii16"] | None,
+        KeypointSet | None,
         typer.Option(help="Keypoints to write (default: all; coco17 for --format coco where the model has them)."),
     ] = None,
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Keypoints below this score are absent.")] = MIN_SCORE,
@@ -90,64 +111,84 @@ def predict(
     shard: Annotated[
         str | None, typer.Option(help="Predict a part of the images, for several machines.", metavar="1/8")
     ] = None,
+    start: Start = None,
+    end: End = None,
+    every: Every = None,
+    detect_every: DetectEvery = None,
+    smooth: Smooth = None,
+    color_by: ColorByOption = None,
+    camera: CameraOption = None,
+    mirror: Mirror = None,
 ) -> None:
-    """Find the people in images and their keypoints.
+    """Find the people in images and clips, and their keypoints.
 
-    An image that cannot be read is skipped; the exit status is then 1, or 3 if it lies in a folder.
+    An image that cannot be read is skipped; the exit status is then 1, or 3 if it lies in a folder. A clip that is cut
+    off gives the frames before the cut, and exit status 3.
     """
     if box and boxes:
         raise InputError("--boxes", "cannot be used together with --box")
     if padding is not None and not 0.1 <= padding <= 10:
         raise InputError(f"--padding {padding}", "must lie between 0.1 and 10")
-    folder = output if format == "json" else output.parent
-    if format != "json" and (output.suffix != (".csv" if format == "csv" else ".json") or output.is_dir()):
-        suffix = "csv" if format == "csv" else "json"
-        raise InputError(output, f"--format {format} writes one file: --output FILE.{suffix}")
-    if resume and format != "json":
-        raise InputError("--resume", "is for --format json; predict one file per --shard instead")
+    if bool(paths) == (camera is not None):
+        raise typer.BadParameter("name images, folders or clips, or a --camera", param_hint="PATHS")
     part = Shard.parse(shard) if shard else Shard(1, 1)
-    sources = [path for text in paths for path in as_paths(text)]
-    found = gather_inputs(sources, folder if draw or format == "json" else None)
-    if draw or format == "json":
+    sources = [path for text in paths or [] for path in as_paths(text)]
+    options: dict[str, Any] = {
+        "runtime": runtime,
+        "threads": threads and min(threads, os.cpu_count() or 1),
+        "device": device,
+        "detector": detector,
+        "tiles": tiles,
+        "min_score": min_score,
+        "min_person_score": min_person_score,
+        "max_people": max_people,
+        "padding": padding,
+        "flip_test": flip_test,
+        "batch_size": batch_size,
+    }
+    for_clips = ClipOptions(start, end, every, detect_every, smooth, person, color_by, keypoints)
+    for_images = {"--box": box, "--boxes": boxes, "--verbose": verbose, "--resume": resume, "--shard": shard}
+    if camera is not None:
+        sys.exit(predict_camera(camera, output, draw, mirror, format, model, options, for_clips, for_images))
+    if mirror is not None:
+        raise InputError("--mirror", "is for cameras")
+    if any(is_clip(path) for path in sources):
+        sys.exit(predict_clips(sources, output, draw, format, model, options, for_clips, for_images))
+    for_clips.refuse()
+    if format == "jsonl" or format == "mot":
+        raise InputError(f"--format {format}", "is for clips")
+    form: Format = format or "json"
+    folder = output if form == "json" else output.parent
+    if form != "json" and (output.suffix != (".csv" if form == "csv" else ".json") or output.is_dir()):
+        suffix = "csv" if form == "csv" else "json"
+        raise InputError(output, f"--format {form} writes one file: --output FILE.{suffix}")
+    if resume and form != "json":
+        raise InputError("--resume", "is for --format json; predict one file per --shard instead")
+    found = gather_inputs(sources, folder if draw or form == "json" else None)
+    if draw or form == "json":
         refuse_overwriting(sources, found.inputs, folder, draw)
     detections, ids = known_people(found.inputs, box, boxes)
     atomic.refuse_unwritable(folder)
     selected = Selection(found.inputs, part)
-    if format == "json" and len(found.inputs) > 1:
-        options: dict[str, Any] = {"model": weights_id(model), "detector": detector, "box": box, "keypoints": keypoints}
-        options |= {"boxes": boxes and str(boxes), "min_person_score": min_person_score, "max_people": max_people}
-        options |= {"padding": padding, "min_score": min_score, "flip_test": flip_test, "draw": draw}
-        options |= {"person": person, "tiles": tiles}
-        record_options(folder, options, resume)
+    if form == "json" and len(found.inputs) > 1:
+        others = {"person": person, "box": box, "boxes": boxes and str(boxes), "keypoints": keypoints, "draw": draw}
+        recorded = {key: value for key, value in options.items() if key not in ("threads", "batch_size")}
+        record_options(folder, {"model": weights_id(model)} | recorded | others, resume)
         if resume:
             selected = Selection(found.inputs, part, folder, (".json", ".png") if draw else (".json",))
             note(f"{len(Selection(found.inputs, part)) - len(selected)} images have their results already")
-    estimator = PoseEstimator.from_pretrained(
-        model,
-        runtime=runtime,
-        threads=threads and min(threads, os.cpu_count() or 1),
-        device=device,
-        optimize_graph=len(selected) > UNOPTIMIZED_UP_TO,
-        detector=detector,
-        min_score=min_score,
-        min_person_score=min_person_score,
-        max_people=max_people,
-        person=person,
-        tiles=tiles,
-        padding=padding,
-        flip_test=flip_test,
-        batch_size=batch_size,
-    )
+    optimize = len(selected) > UNOPTIMIZED_UP_TO
+    estimator = PoseEstimator.from_pretrained(model, optimize_graph=optimize, person=one_person(person), **options)
     if flip_test and not estimator.network.config.skeleton.flips:
         note(NOT_FLIPPED)
-    skeleton = written_skeleton(keypoints, format, estimator.network)
+    skeleton = written_skeleton(keypoints, form, estimator.network)
     files: dict[Format, PoseWriter] = {
         "json": JsonFiles(output),
         "coco": CocoResults(output, ids),
         "coco-labels": CocoLabels(output, ids),
         "csv": CsvFile(output),
     }
-    writers = [files[format], *([Drawings(folder, draw_poses)] if draw else [])]
+    writers = [files[form], *([Drawings(folder, draw_poses)] if draw else [])]
     skipped, done = Skipped(), 0
     with show_progress(quiet=len(selected) == 1 or not sys.stderr.isatty()) as on_progress:
         for _, poses in predict_files(
@@ -166,8 +207,8 @@ def as_paths(text: str) -> list[Path]:
         raise InputError("PATHS", "one of them is empty")
     if "://" in text:
         raise InputError(text, "is an address: download it first")
-    if Path(text).suffix.lower() in VIDEO or (text.isdecimal() and not Path(text).exists()):
-        raise InputError(text, "videos and cameras are not read yet")
+    if text.isdecimal() and not Path(text).exists():
+        raise InputError(text, f"no such file; a camera is --camera {text}")
     return expand(text)
 
 
@@ -187,19 +228,11 @@ def known_people(
     return detections, ids
 
 
-def written_skeleton(
-    keypoints: Literal["all", "coco17", "mpii16"] | None, format: Format, network: Network
-) -> Skeleton | None:
-    """The keypoints to write, None for all. Raises InputError where the network does not predict them."""
-    has_coco = None not in match_names(COCO17.keypoints, network.config.skeleton.keypoints)
-    chosen = keypoints or ("coco17" if format == "coco" and has_coco else "all")
-    if chosen == "all":
-        return None
-    skeleton = COCO17 if chosen == "coco17" else MPII16
-    missing = match_names(skeleton.keypoints, network.config.skeleton.keypoints).count(None)
-    if missing:
-        raise InputError(f"--keypoints {chosen}", f"{network.name} does not predict {missing} of them")
-    return skeleton
+def one_person(person: str | None) -> Choice | None:
+    """Which person of an image is kept. Raises InputError."""
+    if person in (None, "largest", "center"):
+        return person
+    raise InputError(f"--person {person}", "must be largest or center; ids are for clips")
 
 
 def parse_box(text: str) -> list[float]:

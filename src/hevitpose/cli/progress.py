@@ -40,7 +40,7 @@ def _bars(console: Console) -> Iterator[OnProgress]:
             if kind not in tasks:
                 tasks[kind] = bars.add_task(at.stage, more="")
             more = _loss_and_time(at, time_left)
-            bars.update(tasks[kind], description=at.stage, total=at.total, completed=at.done, more=more)
+            bars.update(tasks[kind], description=at.stage, total=at.total or None, completed=at.done, more=more)
 
         yield on_progress
 
@@ -54,28 +54,35 @@ def _lines(console: Console) -> OnProgress:
         more = _loss_and_time(at, time_left)
         if at.done == at.total or time.monotonic() - last > SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            line = f"{at.stage}: {at.done} of {at.total}{more and ', '}{more}"
+            line = f"{at.stage}: {at.done} of {at.total or '?'}{more and ', '}{more}"
             console.print(line, highlight=False, soft_wrap=True)
 
     return on_progress
 
 
 def _loss_and_time(at: Progress, time_left: "_TimeLeft") -> str:
-    if at.loss is None:
-        return ""
-    left = "" if at.run_share is None else time_left(at.run_share)
-    return ", ".join(filter(None, (f"loss {at.loss:.6f}", at.score, left)))
+    parts = ["" if at.loss is None else f"loss {at.loss:.6f}", at.score, "" if at.unit is None else time_left.rate(at)]
+    if (at.loss is not None or at.unit is not None) and at.run_share is not None:
+        parts.append(time_left(at.run_share))
+    return ", ".join(part for part in parts if part)
 
 
 class _TimeLeft:
-    """How long a run will still take, from the work done since it was first asked."""
+    """How long a run will still take, and how fast it is, from the work done since it was first asked."""
 
     def __init__(self) -> None:
         self.first: tuple[float, float] | None = None
+        self.stages: dict[str, tuple[float, int]] = {}
+
+    def rate(self, at: Progress) -> str:
+        """Units per second of this stage."""
+        now = time.monotonic()
+        started, done = self.stages.setdefault(at.stage, (now, at.done))
+        return "" if now <= started or at.done <= done else f"{(at.done - done) / (now - started):.1f} {at.unit}/s"
 
     def __call__(self, work: float) -> str:
         now = time.monotonic()
-        if self.first is None:
+        if self.first is None or work < self.first[1]:  # another stage begins
             self.first = (now, work)
         started, begun_with = self.first
         if work <= begun_with:

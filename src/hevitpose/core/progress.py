@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` units of a `stage`.
+    """`done` of `total` units of a `stage`; `total` is 0 where it is unknown.
 
-    During training also the mean `loss`, the finished share of the run and, after an epoch, its `score` in words.
+    During training also the mean `loss` and, after an epoch, its `score` in words. `run_share` is the finished share of
+    the run, and `unit` what is counted where its number per second is of interest.
     """
 
     stage: str
@@ -17,6 +18,7 @@ class Progress:
     loss: float | None = None
     run_share: float | None = None
     score: str = ""
+    unit: str | None = None
 
 
 OnProgress = Callable[[Progress], None]

@@ -93,7 +93,9 @@ class ImagePoses:
     `boxes` (N, 4) x1, y1, x2, y2 from the corner of the image; `keypoints` (N, K, 2) in pixels, the origin at the
     centre of the top left pixel, NaN where absent; `keypoint_scores` (N, K) and `person_scores` (N,) in [0, 1];
     `all_keypoints` (N, K, 2), without NaN; `track_ids` (N,) in videos, 0 while a track is not confirmed. `file` names
-    the image where it has a name, and `model` the weights. Raises ValueError where shapes do not fit.
+    the image where it has a name, and `model` the weights. In smoothed clips, `raw_keypoints` (N, K, 2) are those
+    before, and `filled` (N, K) marks keypoints that were absent and taken from the frames around. Raises ValueError
+    where shapes do not fit.
     """
 
     skeleton: Skeleton
@@ -106,6 +108,8 @@ class ImagePoses:
     file: str | None = None
     model: str | None = None
     track_ids: NDArray[np.int64] | None = None
+    raw_keypoints: Floats | None = None
+    filled: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         count, keypoints = len(self.boxes), self.skeleton.num_keypoints
@@ -116,6 +120,10 @@ class ImagePoses:
         _check_shape("all_keypoints", self.all_keypoints, (count, keypoints, 2))
         if self.track_ids is not None:
             _check_shape("track_ids", self.track_ids, (count,))
+        if self.raw_keypoints is not None:
+            _check_shape("raw_keypoints", self.raw_keypoints, (count, keypoints, 2))
+        if self.filled is not None:
+            _check_shape("filled", self.filled, (count, keypoints))
 
     @classmethod
     def empty(cls, skeleton: Skeleton, size_wh: tuple[int, int], file: str | None = None) -> "ImagePoses":
@@ -159,8 +167,9 @@ class ImagePoses:
     def subset(self, chosen: NDArray[Any] | slice) -> "ImagePoses":
         """The people of these indices in this order, or where this mask is true."""
         arrays = ("boxes", "keypoints", "keypoint_scores", "person_scores", "all_keypoints")
-        ids = None if self.track_ids is None else self.track_ids[chosen]
-        return replace(self, track_ids=ids, **{name: getattr(self, name)[chosen] for name in arrays})
+        in_clips = ("track_ids", "raw_keypoints", "filled")
+        present = [*arrays, *(name for name in in_clips if getattr(self, name) is not None)]
+        return replace(self, **{name: getattr(self, name)[chosen] for name in present})
 
     def select_keypoints(self, skeleton: Skeleton) -> "ImagePoses":
         """The same people with the keypoints of another skeleton, in its order and under its names.
@@ -175,9 +184,10 @@ class ImagePoses:
         found = match_names(skeleton.keypoints, self.skeleton.keypoints)
         if missing := [name for name, column in zip(skeleton.keypoints, found, strict=True) if column is None]:
             raise InputError(skeleton.name, f"{', '.join(missing)} are not among the keypoints")
-        arrays = ("keypoints", "keypoint_scores", "all_keypoints")
+        arrays = ("keypoints", "keypoint_scores", "all_keypoints", "raw_keypoints", "filled")
+        present = [name for name in arrays if getattr(self, name) is not None]
         columns = np.array(found, dtype=np.int64)
-        return replace(self, skeleton=skeleton, **{name: getattr(self, name)[:, columns] for name in arrays})
+        return replace(self, skeleton=skeleton, **{name: getattr(self, name)[:, columns] for name in present})
 
     def to_json(self) -> dict[str, Any]:
         """The people as JSON (docs/results.md): boxes are x, y, width, height; an absent keypoint has x and y null."""

@@ -1,9 +1,12 @@
 """Skeletons on images."""
 
+from collections.abc import Callable
+
 import numpy as np
 from PIL import Image as PILImage
 from PIL import ImageDraw
 
+from hevitpose.core.geometry import Floats
 from hevitpose.core.results import ImagePoses, Person
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.io.images import Image
@@ -13,48 +16,75 @@ COLORS = {"left": (255, 138, 48), "right": (40, 150, 255), "middle": (120, 220, 
 OVERSAMPLING = 3
 MAX_OVERSAMPLED_PIXELS = 4_000_000
 """Larger people are drawn without oversampling: their lines are wide enough, and it would take much memory."""
+FAINTEST = 0.25
+"""Opacity of a keypoint of score 0, where scores fade."""
 LINE_SHARE = 1 / 60
 """Width of a limb divided by the longer side of the extent of the keypoints."""
+Color = tuple[int, int, int]
+Fill = Callable[[Color, float], Color | int]
+"""What is painted for a colour and its opacity in [0, 1]: darker in the image of colours, a grey in that of opacity."""
+Paint = Callable[[ImageDraw.ImageDraw, Floats, int, Fill], None]
 
 
 def draw(image: Image, pose: ImagePoses) -> Image:
     """A copy of the image (H, W, 3) with every person's limbs and keypoints; what is absent (NaN) is not drawn."""
     canvas = image.copy()
     for person in pose:
-        _draw_person(canvas, person, pose.skeleton)
+        draw_person(canvas, person, pose.skeleton)
     return canvas
 
 
-def _draw_person(canvas: Image, person: Person, skeleton: Skeleton) -> None:
-    """Draw on the part of `canvas` around the person, oversampled and reduced so that edges are smooth."""
+def draw_person(
+    canvas: Image, person: Person, skeleton: Skeleton, color: Color | None = None, fade_below: float = 0.0
+) -> None:
+    """Draw a person on `canvas`, in one `color` or those of the sides; fainter the further scores are `fade_below`."""
     present = ~np.isnan(person.keypoints[:, 0])
     if not present.any():
         return
     points = person.keypoints[present]
     width = max(1.5, float(np.ptp(points, axis=0).max()) * LINE_SHARE)
-    low = np.maximum(np.floor(points.min(axis=0) - 2 * width), 0).astype(int)
-    high = np.minimum(np.ceil(points.max(axis=0) + 2 * width) + 1, canvas.shape[1::-1]).astype(int)
+    strength = np.ones(len(present))
+    if fade_below:
+        strength = FAINTEST + (1 - FAINTEST) * np.clip(person.keypoint_scores / fade_below, 0, 1)
+
+    def paint(on: ImageDraw.ImageDraw, at: Floats, times: int, fill: Fill) -> None:
+        for a, b in skeleton.limbs:
+            if present[a] and present[b]:
+                ink = fill(color or _color(skeleton, a, b), float(min(strength[a], strength[b])))
+                on.line([*at[a].tolist(), *at[b].tolist()], fill=ink, width=round(times * width))
+        for k in np.flatnonzero(present).tolist():
+            ink = fill(color or _color(skeleton, k, k), float(strength[k]))
+            on.circle(at[k].tolist(), times * width * 1.1, fill=ink)
+
+    paint_smoothly(canvas, person.keypoints, 2 * width, paint)
+
+
+def paint_smoothly(canvas: Image, points: Floats, margin: float, paint: Paint) -> None:
+    """Paint on the part of `canvas` around the points (N, 2), oversampled and reduced so that edges are smooth.
+
+    `paint` is called for the image of colours and for that of opacity, with the points there and the oversampling.
+    """
+    low = np.maximum(np.floor(np.nanmin(points, axis=0) - margin), 0).astype(int)
+    high = np.minimum(np.ceil(np.nanmax(points, axis=0) + margin) + 1, canvas.shape[1::-1]).astype(int)
     if (high <= low).any():
         return
     times = OVERSAMPLING if np.prod(high - low) <= MAX_OVERSAMPLED_PIXELS else 1
     size = (times * int(high[0] - low[0]), times * int(high[1] - low[1]))
     colors, mask = PILImage.new("RGB", size), PILImage.new("L", size)
-    on_colors, on_mask = ImageDraw.Draw(colors), ImageDraw.Draw(mask)
     # The oversampled drawing counts from the corner of a pixel, keypoints from its centre.
-    at = (person.keypoints + 0.5 - low) * times
-    for a, b in skeleton.limbs:
-        if present[a] and present[b]:
-            line = [*at[a].tolist(), *at[b].tolist()]
-            on_colors.line(line, fill=_color(skeleton, a, b), width=round(times * width))
-            on_mask.line(line, fill=255, width=round(times * width))
-    for k in np.flatnonzero(present).tolist():
-        on_colors.circle(at[k].tolist(), times * width * 1.1, fill=_color(skeleton, k, k))
-        on_mask.circle(at[k].tolist(), times * width * 1.1, fill=255)
+    at = (points + 0.5 - low) * times
+    paint(ImageDraw.Draw(colors), at, times, _darkened)
+    paint(ImageDraw.Draw(mask), at, times, lambda _, opacity: round(255 * opacity))
     shrunk = [np.asarray(image.reduce(times), dtype=np.float32) for image in (colors, mask)]
     opacity = shrunk[1][..., None] / 255
     region = canvas[low[1] : high[1], low[0] : high[0]]
     # Where the mask is partly empty, reducing has already darkened the colours.
     region[:] = (region * (1 - opacity) + shrunk[0]).clip(0, 255).astype(np.uint8)
+
+
+def _darkened(color: Color, opacity: float) -> Color:
+    red, green, blue = (round(opacity * each) for each in color)
+    return red, green, blue
 
 
 def _color(skeleton: Skeleton, a: int, b: int) -> tuple[int, int, int]:

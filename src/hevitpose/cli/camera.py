@@ -1,0 +1,188 @@
+"""`hevitpose predict --camera`."""
+
+import os
+import sys
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from hevitpose.cli.keypoints import written_skeleton
+from hevitpose.cli.progress import show_progress
+from hevitpose.cli.video import DAMAGED, AnyFormat, ClipOptions, chosen_person, note
+from hevitpose.core.errors import InputError
+from hevitpose.core.results import ImagePoses
+from hevitpose.inference.clip_writers import CLIP_SUFFIXES, ClipDrawing, ClipFormat, ClipHeader, clip_writer
+from hevitpose.inference.estimator import PoseEstimator
+from hevitpose.inference.inputs import Frame
+from hevitpose.inference.predict_clip import predict_clip
+from hevitpose.inference.video import PoseTracker
+from hevitpose.io import atomic
+from hevitpose.io.camera import Camera, open_camera, opencv
+from hevitpose.io.images import Image
+from hevitpose.io.video import pyav
+from hevitpose.view.draw_clip import ClipPainter, draw_text
+
+CameraOption = Annotated[
+    int | None, typer.Option(min=0, help="Read this camera, in a window or with --draw into a file (q or Ctrl-C ends).")
+]
+Mirror = Annotated[
+    bool | None,
+    typer.Option("--mirror/--no-mirror", help="Cameras: mirror the drawing (default: in the window only)."),
+]
+WAIT_S = 0.05
+NOMINAL_FPS = 30.0
+QUIT_KEYS = (ord("q"), 27)
+STARTING_SIZE_HW = (480, 640)
+
+
+class Window:
+    """The live window. Raises InputError where there can be none."""
+
+    TITLE = "hevitpose"
+
+    def __init__(self) -> None:
+        self.cv2 = opencv()
+        if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            raise InputError("--camera", "there is no display for a window: write a file with --draw")
+        try:
+            self.cv2.namedWindow(self.TITLE, self.cv2.WINDOW_AUTOSIZE)
+        except self.cv2.error as error:
+            reason = (
+                "this OpenCV has no windows (opencv-python-headless?): install opencv-python instead, or use --draw"
+            )
+            raise InputError("--camera", reason) from error
+        self.closed = False
+        self.show(draw_text(np.zeros((*STARTING_SIZE_HW, 3), np.uint8), "starting"))
+
+    def show(self, image: Image) -> None:
+        """Show a frame."""
+        self.cv2.imshow(self.TITLE, image[..., ::-1])
+        self.look()
+
+    def look(self) -> bool:
+        """Let the window work; whether the user wants to end."""
+        key = self.cv2.waitKey(1) & 0xFF
+        hidden = self.cv2.getWindowProperty(self.TITLE, self.cv2.WND_PROP_VISIBLE) < 1
+        self.closed = self.closed or key in QUIT_KEYS or hidden
+        return self.closed
+
+    def close(self) -> None:
+        """Close it."""
+        self.cv2.destroyAllWindows()
+
+
+class LiveView:
+    """A writer that shows each frame in the window."""
+
+    def __init__(self, window: Window, painter: ClipPainter) -> None:
+        self.window, self.painter = window, painter
+
+    def write(self, frame: Frame, poses: ImagePoses) -> None:
+        image = self.painter(frame.image, poses, frame.time_s or 0.0)
+        self.window.show(image if len(poses) else draw_text(image, "nobody"))
+
+    def close(self) -> None:
+        self.window.close()
+
+
+def predict_camera(
+    number: int,
+    output: Path,
+    draw: bool,
+    mirror: bool | None,
+    format: AnyFormat | None,
+    model: str,
+    estimator_options: Mapping[str, Any],
+    options: ClipOptions,
+    for_images: Mapping[str, object],
+) -> int:
+    """Predict a camera's frames until the user or --end stops it; the exit status.
+
+    Args:
+        number: Of the camera.
+        output: A folder, or the file of the results.
+        draw: Write the drawing into a file instead of showing it.
+        mirror: Mirror the drawing; None for the window alone.
+        format: Of the results, by default JSON lines.
+        model: Weights of the network.
+        estimator_options: Of `PoseEstimator.from_pretrained`.
+        options: Of clips.
+        for_images: Options that are refused where they were given.
+    """
+    refused = {"--start": options.start, "--every": options.every} | dict(for_images)
+    for name, value in refused.items():
+        if value:
+            raise InputError(name, "is not for cameras")
+    if options.smooth == "offline":
+        raise InputError("--smooth offline", "needs a clip that can be read twice: use online")
+    if format == "json" or format == "coco-labels":
+        raise InputError(f"--format {format}", f"is for images; cameras have {', '.join(CLIP_SUFFIXES)}")
+    form: ClipFormat = format or "jsonl"
+    results = output if output.suffix == CLIP_SUFFIXES[form] else output / f"camera{number}{CLIP_SUFFIXES[form]}"
+    atomic.refuse_unwritable_file(results)
+    drawn = results.with_suffix(".mp4")
+    if draw:
+        pyav()
+        atomic.refuse_unwritable_file(drawn)
+    person = chosen_person(options.person)
+    with ExitStack() as stack:
+        camera = stack.enter_context(open_camera(number))
+        window = None if draw else Window()
+        estimator = PoseEstimator.from_pretrained(model, **estimator_options)
+        tracker = PoseTracker(estimator, options.detect_every or 1, options.smooth or "none", person)
+        look: Callable[[], bool] = window.look if window else lambda: False
+        frames = camera_frames(camera, options.end, look)
+        first = next(frames, None)
+        if first is None:
+            print(f"{camera.name}: ended before its first frame", file=sys.stderr)
+            return 1
+        skeleton = written_skeleton(options.keypoints, form, estimator.network)
+        written = skeleton or estimator.network.config.skeleton
+        size_wh = (first.image.shape[1], first.image.shape[0])
+        writer = clip_writer(form, results, ClipHeader(camera.name, estimator.network.name, size_wh, None, written))
+        mirrored = window is not None if mirror is None else mirror
+        painter = ClipPainter(options.color_by or "person", mirror=mirrored)
+        drawing = ClipDrawing(drawn, painter, NOMINAL_FPS) if draw else None
+        views = [LiveView(window, painter)] if window else []
+        with show_progress() as on_progress:
+            summary = predict_clip(
+                tracker, chain_first(first, frames), [writer, *views], drawing, skeleton, on_progress
+            )
+    found = f"people in {summary.frames_with_people} of them" if summary.frames_with_people else "nobody"
+    print(f"{camera.name}: {summary.frames} frames, {found}, {len(summary.ids)} identities")
+    print(f"results: {results}")
+    if drawing is not None and drawing.video.encoder:
+        print(f"drawn: {drawn} ({drawing.video.encoder})")
+    note(f"{camera.dropped} frames were dropped to keep up")
+    return DAMAGED if camera.lost else 0
+
+
+def camera_frames(camera: Camera, end_s: float | None, look: Callable[[], bool]) -> Generator[Frame, None, None]:
+    """The newest frames of a camera, until `look` says that the user wants to end; it is called while waiting, too."""
+    index, first_s = 0, 0.0
+    while not look():
+        try:
+            frame = camera.newest(WAIT_S)
+        except InputError as error:
+            if not index:
+                raise
+            print(f"warning: {error}", file=sys.stderr)
+            return
+        if frame is None:
+            continue
+        if not index:
+            first_s = frame.time_s
+        if end_s is not None and frame.time_s - first_s >= end_s:
+            return
+        yield Frame(frame.image, camera.name, index, frame.time_s - first_s)
+        index += 1
+
+
+def chain_first(first: Frame, frames: Generator[Frame, None, None]) -> Generator[Frame, None, None]:
+    """The first frame, then the others."""
+    yield first
+    yield from frames

@@ -1,0 +1,220 @@
+"""`hevitpose predict` of clips."""
+
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import typer
+
+from hevitpose.cli.keypoints import KeypointSet, written_skeleton
+from hevitpose.cli.options import with_options
+from hevitpose.cli.progress import show_progress
+from hevitpose.core.errors import InputError
+from hevitpose.core.skeleton import NOT_FLIPPED
+from hevitpose.inference.clip_writers import CLIP_SUFFIXES, ClipDrawing, ClipFormat, ClipHeader, MotFile, clip_writer
+from hevitpose.inference.estimator import PoseEstimator
+from hevitpose.inference.predict_clip import ClipSummary, predict_clip
+from hevitpose.inference.video import PersonChoice, PoseTracker, Smoothing
+from hevitpose.io import atomic
+from hevitpose.io.video import SUFFIXES, VideoReader, check_range, pyav
+from hevitpose.io.video_writer import Sound
+from hevitpose.view.draw_clip import ClipPainter, ColorBy
+
+AnyFormat = Literal["json", "jsonl", "csv", "coco", "coco-labels", "mot"]
+Start = Annotated[float | None, typer.Option("--start", help="Clips: begin at this time.", metavar="SECONDS")]
+End = Annotated[float | None, typer.Option("--end", help="Clips and cameras: stop at this time.", metavar="SECONDS")]
+Every = Annotated[
+    float | None, typer.Option("--every", help="Clips: take a frame every so many seconds.", metavar="SECONDS")
+]
+DetectEvery = Annotated[
+    int | None,
+    typer.Option(min=1, help="Clips: detect people in every n-th frame, and follow them in between (default: 1)."),
+]
+Smooth = Annotated[
+    Smoothing | None,
+    typer.Option(help="Clips: online smooths by the frames before; offline by the whole clip, and fills gaps."),
+]
+ColorByOption = Annotated[ColorBy | None, typer.Option(help="Clips: colours of the drawing (default: person).")]
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+DAMAGED = 3
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """The options of the command line that are for clips, and for cameras; None where they were not given."""
+
+    start: float | None = None
+    end: float | None = None
+    every: float | None = None
+    detect_every: int | None = None
+    smooth: Smoothing | None = None
+    person: str | None = None
+    color_by: ColorBy | None = None
+    keypoints: KeypointSet | None = None
+
+    def refuse(self) -> None:
+        """Raise InputError where one was given that images do not have."""
+        for name, value in vars(self).items():
+            if value is not None and name not in ("person", "keypoints"):
+                raise InputError(f"--{name.replace('_', '-')}", "is for clips")
+
+
+@dataclass(frozen=True)
+class ClipTask:
+    """A clip and the files to write."""
+
+    path: Path
+    results: Path
+    drawing: Path | None
+
+
+def is_clip(path: Path) -> bool:
+    """Whether a path of the command line is taken for a clip."""
+    return path.suffix.lower() in SUFFIXES and not path.is_dir()
+
+
+def predict_clips(
+    paths: Sequence[Path],
+    output: Path,
+    draw: bool,
+    format: AnyFormat | None,
+    model: str,
+    estimator_options: Mapping[str, Any],
+    options: ClipOptions,
+    for_images: Mapping[str, object],
+) -> int:
+    """Predict clips one after the other; the exit status.
+
+    Args:
+        paths: All clips.
+        output: A folder, or the file of one clip.
+        draw: Also write each clip with its people.
+        format: Of the results, by default JSON lines.
+        model: Weights of the network.
+        estimator_options: Of `PoseEstimator.from_pretrained`.
+        options: Of clips.
+        for_images: Options that are refused where they were given.
+    """
+    if images := [path for path in paths if not is_clip(path)]:
+        raise InputError(images[0], "is no clip: predict images and clips with a command each")
+    for name, value in for_images.items():
+        if value:
+            raise InputError(name, "is for images")
+    if format == "json" or format == "coco-labels":
+        raise InputError(f"--format {format}", f"is for images; clips have {', '.join(CLIP_SUFFIXES)}")
+    clip_format: ClipFormat = format or "jsonl"
+    pyav()
+    check_range(options.start or 0.0, options.end, options.every)
+    person = chosen_person(options.person)
+    tasks = clip_tasks(paths, output, draw, clip_format)
+    estimator = PoseEstimator.from_pretrained(model, **estimator_options)
+    if estimator_options.get("flip_test") and not estimator.network.config.skeleton.flips:
+        note(NOT_FLIPPED)
+    tracker = PoseTracker(estimator, options.detect_every or 1, options.smooth or "none", person)
+    statuses = [0]
+    for task in tasks:
+        try:
+            statuses.append(predict_one(task, clip_format, tracker, options))
+        except InputError as error:
+            print(f"error: {with_options(str(error))}", file=sys.stderr)
+            statuses.append(1)
+        if statuses[-1] == INTERRUPTED:
+            break
+    return INTERRUPTED if INTERRUPTED in statuses else 1 if 1 in statuses else max(statuses)
+
+
+def predict_one(task: ClipTask, format: ClipFormat, tracker: PoseTracker, options: ClipOptions) -> int:
+    """Predict a clip and say what was written; the exit status."""
+    reader = VideoReader(task.path, options.start or 0.0, options.end, options.every)
+    network = tracker.estimator.network
+    skeleton = written_skeleton(options.keypoints, format, network)
+    written = skeleton or network.config.skeleton
+    header = ClipHeader(str(task.path), network.name, reader.size_wh, reader.fps, written)
+    writer = clip_writer(format, task.results, header)
+    drawing = None
+    if task.drawing is not None:
+        sound = Sound(task.path, reader.origin_s, float("inf") if options.end is None else options.end)
+        drawing = ClipDrawing(task.drawing, ClipPainter(options.color_by or "person"), reader.fps, sound)
+    with show_progress() as on_progress:
+        summary = predict_clip(tracker, reader, [writer], drawing, skeleton, on_progress)
+    if summary.interrupted and not summary.frames:
+        print("interrupted: nothing was written", file=sys.stderr)
+        return INTERRUPTED
+    report(task, summary, drawing)
+    if isinstance(writer, MotFile) and writer.left_out:
+        note(f"{writer.left_out} boxes of people without an id were left out")
+    if reader.note:
+        note(f"{task.path}: {reader.note}")
+    wanted = chosen_person(options.person)
+    if isinstance(wanted, int) and not summary.frames_with_people:
+        note(f"{task.path}: no person has the id {wanted}")
+    if summary.interrupted:
+        print(f"interrupted: the results hold the first {summary.frames} frames", file=sys.stderr)
+        return INTERRUPTED
+    if reader.problem:
+        print(f"warning: {task.path}: {reader.problem}", file=sys.stderr)
+    return DAMAGED if reader.problem else 0
+
+
+def report(task: ClipTask, summary: ClipSummary, drawing: ClipDrawing | None) -> None:
+    """Say what was found and written."""
+    frames = f"{summary.frames} frame{'s' * (summary.frames != 1)}"
+    if summary.frames_with_people:
+        identities = f"{len(summary.ids)} identit{'y' if len(summary.ids) == 1 else 'ies'}"
+        print(f"{task.path}: {frames}, people in {summary.frames_with_people} of them, {identities}")
+    else:
+        print(f"{task.path}: {frames}, no person found")
+    print(f"results: {task.results}")
+    if drawing is not None and drawing.video.encoder:
+        print(f"drawn: {task.drawing} ({drawing.video.encoder})")
+        if drawing.video.note:
+            note(f"{task.path}: {drawing.video.note}")
+
+
+def clip_tasks(paths: Sequence[Path], output: Path, draw: bool, format: ClipFormat) -> list[ClipTask]:
+    """The files of each clip: below the folder `output`, or where it names a file, that one and the drawing beside it.
+
+    Raises InputError where they would replace an input or each other, or cannot be written.
+    """
+    suffix = CLIP_SUFFIXES[format]
+    unique = list({path.resolve(): path for path in paths}.values())
+    if output.suffix in {*CLIP_SUFFIXES.values(), ".mp4"} and not output.is_dir():
+        if output.suffix != suffix and not (draw and output.suffix == ".mp4"):
+            raise InputError(output, f"--format {format} writes FILE{suffix}")
+        if len(unique) > 1:
+            raise InputError(output, "is one file, for one clip: choose a folder")
+        bases = [output.with_suffix("")]
+    else:
+        stems = Counter(path.stem.lower() for path in unique)
+        bases = [output / (path.name if stems[path.stem.lower()] > 1 else path.stem) for path in unique]
+    tasks = [
+        ClipTask(path, Path(f"{base}{suffix}"), Path(f"{base}.mp4") if draw else None)
+        for path, base in zip(unique, bases, strict=True)
+    ]
+    files = [file for task in tasks for file in (task.results, task.drawing) if file]
+    for name, count in Counter(str(file).lower() for file in files).items():
+        if count > 1:
+            raise InputError(name, "several clips have this name: run once for each, each with its own --output")
+    for file in files:
+        atomic.refuse_input(file, unique)
+        atomic.refuse_unwritable_file(file)
+    return tasks
+
+
+def chosen_person(text: str | None) -> PersonChoice | int | None:
+    """Of --person. Raises InputError."""
+    if text is None or text in get_args(PersonChoice):
+        return text  # type: ignore[return-value]  # checked
+    if text.isdecimal() and int(text):
+        return int(text)
+    raise InputError(f"--person {text}", "must be largest, center or an id from 1 on")
+
+
+def note(text: str) -> None:
+    """A note on standard error."""
+    print(f"note: {text}", file=sys.stderr)

@@ -71,8 +71,6 @@ def predict(
     """
     if box and boxes:
         raise InputError("--boxes", "cannot be used together with --box")
-    if padding is not None and not 0.1 <= padding <= 10:
-        raise InputError(f"--padding {padding}", "must lie between 0.1 and 10")
     folder = output if format == "json" else output.parent
     if format != "json" and (output.suffix != (".csv" if format == "csv" else ".json") or output.is_dir()):
         suffix = "csv" if format == "csv" else "json"

@@ -71,6 +71,9 @@ class PoseEstimator:
     ) -> None:
         if max_people is not None and max_people < 1:
             raise InputError(f"`max_people={max_people}`", "must be 1 or more")
+        for name, value in (("min_score", min_score), ("min_person_score", min_person_score)):
+            if not 0 <= value <= 1:
+                raise InputError(f"`{name}={value}`", "must lie between 0 and 1")
         self.network, self.min_score = network, min_score
         self.min_person_score, self.max_people = min_person_score, max_people
         self.keypoints = KeypointPredictor(network, flip_test, batch_size, padding)
@@ -131,16 +134,21 @@ class PoseEstimator:
     def __call__(self, source: Any, boxes: Any = None, *, color: Color = "rgb") -> Any:
         """The people of an image, of a sequence of images (a list of poses) or of a generator (an iterator).
 
-        An image is a path, the bytes of a file, a PIL image or an array (H, W, 3) of uint8, whose channels `color`
-        names. `boxes` (N, 4), x1, y1, x2, y2 from the corner of the image, or a `supervision.Detections`, say where the
-        people are; for several images one of these, or None, for each. Raises InputError where an image cannot be
+        An image is a path, the bytes of a file, an open file, a PIL image or an array (H, W, 3) of uint8, whose
+        channels `color` names. `boxes` (N, 4), x1, y1, x2, y2 from the corner of the image, or a `supervision.Detections`, say where the
+        people are; for several images one of these, or None, for each. Boxes without area or outside of the image are
+        left out, with a warning in the log. Raises InputError where an image cannot be
         read, ValueError where an array is no image or boxes are malformed.
         """
+        if callable(read := getattr(source, "read", None)):
+            source = read()
         if isinstance(source, Iterator):
             each = iter(lambda: None, 0) if boxes is None else boxes
             return self._poses(as_frame(image, its, color) for image, its in zip(source, each, strict=False))
         if isinstance(source, Sequence) and not isinstance(source, str | bytes):
             each = [None] * len(source) if boxes is None else boxes
+            if len(each) != len(source):
+                raise ValueError(f"{len(source)} images need boxes (or None) for each, got {len(each)}")
             return list(self._poses(as_frame(image, its, color) for image, its in zip(source, each, strict=True)))
         return next(self._poses([as_frame(source, boxes, color)]))
 

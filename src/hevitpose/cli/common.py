@@ -1,13 +1,17 @@
 """What several commands share."""
 
+import os
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 from hevitpose.core.errors import InputError, MissingExtraError
 from hevitpose.data.check.rules import check_sets
 from hevitpose.data.datasets import Split
+from hevitpose.data.find import find_splits
+from hevitpose.io import atomic
 
 EXTRAS = {
     "train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "matplotlib", "scipy"),
@@ -26,6 +30,22 @@ def need(extra: str) -> None:
 def extra_of(module: str) -> str | None:
     """The extra that installs a module, or a part of one."""
     return next((extra for extra, modules in EXTRAS.items() if module.partition(".")[0] in modules), None)
+
+
+def refuse_inputs(
+    outputs: Iterable[Path | None], files: Iterable[str | Path | None], splits: Iterable[Split] = ()
+) -> None:
+    """Raise InputError where an output would replace one of the files, or labels or an image of the splits."""
+    there = [output for output in outputs if output and os.path.lexists(output)]
+    if there:  # what is not there is no input, and labels need not be read
+        inputs = [Path(file) for file in files if file]
+        atomic.refuse_inputs(there, [*inputs, *(file for split in splits for file in split.files())])
+
+
+def splits_of(data: Iterable[str | None], root: Path | None) -> Iterator[Split]:
+    """The sets of several data sets, each found when it is needed."""
+    for name in filter(None, data):
+        yield from find_splits(name, root)
 
 
 def refuse_faults(splits: Iterable[Split], data: str) -> None:

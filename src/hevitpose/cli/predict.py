@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from hevitpose.cli.common import refuse_inputs
 from hevitpose.cli.options import with_options
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
@@ -71,6 +72,8 @@ def predict(
     """
     if box and boxes:
         raise InputError("--boxes", "cannot be used together with --box")
+    if padding is not None and not 0.1 <= padding <= 10:
+        raise InputError(f"--padding {padding}", "must lie between 0.1 and 10")
     folder = output if format == "json" else output.parent
     if format != "json" and (output.suffix != (".csv" if format == "csv" else ".json") or output.is_dir()):
         suffix = "csv" if format == "csv" else "json"
@@ -80,6 +83,11 @@ def predict(
     if draw or format == "json":
         refuse_overwriting(sources, found.inputs, folder, draw)
     detections, ids = known_people(found.inputs, box, boxes)
+    one_file = format in ("coco", "csv")
+    results = [output] if one_file else [folder / f"{each.target}.json" for each in found.inputs]
+    refuse_inputs(results, [boxes, model, detector, *(each.path for each in found.inputs)])
+    if box and len(found.inputs) > 1:
+        note(f"the boxes of --box are looked at in each of {len(found.inputs)} images")
     atomic.refuse_unwritable(folder)
     estimator = PoseEstimator.from_pretrained(
         model,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hevitpose.cli.common import need, refuse_faults
+from hevitpose.cli.common import need, refuse_faults, refuse_inputs
 from hevitpose.core.errors import InputError
 
 EXAMPLES = """
@@ -114,7 +114,7 @@ def train(
     from hevitpose.training.budget import within_budget
     from hevitpose.training.fabric import Hardware, is_first_process
     from hevitpose.training.loop import train as run_training
-    from hevitpose.training.run import read_scores
+    from hevitpose.training.run import RUN_FILES, read_scores
 
     chosen = recipes.make_recipe(
         recipe,
@@ -142,8 +142,10 @@ def train(
         print(f"{recipe}: {trial.dry_run(chosen, recipes.skeleton_of(recipe), hardware)}")
         return
     dataset = find_dataset(data, root)
+    splits = [*filter(None, (dataset.train,)), *dataset.validation]
+    refuse_inputs([*(out / name for name in RUN_FILES), *out.glob("worst_*"), *out.glob("errors_*")], [data], splits)
     if is_first_process():
-        refuse_faults([*filter(None, (dataset.train,)), *dataset.validation], data)
+        refuse_faults(splits, data)
         if not dataset.validation:
             print("no validation set: nothing will be scored", file=sys.stderr)
     if time_budget is not None:

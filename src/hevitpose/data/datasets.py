@@ -1,10 +1,13 @@
 """A data set: its annotation files, and how results on them are measured."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from hevitpose.core.errors import InputError
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.data.coco import read_coco
 from hevitpose.data.deeplabcut import read_deeplabcut
@@ -12,9 +15,12 @@ from hevitpose.data.labelme import read_labelme
 from hevitpose.data.mpii import read_mpii, read_mpii_hrnet
 from hevitpose.data.skeletons import SkeletonTable, category_of, category_with, skeleton_from_coco
 from hevitpose.data.yolo import read_yolo
+from hevitpose.io.folders import files_below
 from hevitpose.metrics.names import Metric
 
 Format = Literal["coco", "mpii", "hrnet", "yolo", "deeplabcut", "labelme"]
+LABEL_SUFFIXES = frozenset({".csv", ".json", ".txt", ".yaml", ".yml"})
+"""Of files below a data set's folder that may hold its labels."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,15 @@ class Split:
     def people(self) -> LabelledPeople:
         """Its people, read once. Raises InputError."""
         return self.read()
+
+    def files(self) -> Iterator[Path]:
+        """All files that it is read from, where it can be read."""
+        yield from filter(None, (self.annotations, self.subset, self.ground_truth))
+        if self.annotations.is_dir() or self.format == "yolo":
+            folder = self.annotations if self.annotations.is_dir() else self.annotations.parent
+            yield from files_below(folder, LABEL_SUFFIXES)
+        with suppress(InputError):
+            yield from (file.folder / (file.archive or file.name) for file in self.people.images)
 
     def read(self) -> LabelledPeople:
         """Its people. Raises InputError."""

@@ -31,6 +31,7 @@ FAILED_STEP = "failed_step.safetensors"
 SCORES = "scores.json"
 KEYPOINTS = "keypoints.csv"
 CARD = "card.json"
+RUN_FILES = (RECIPE, DATA, LOG, LOG_TABLE, CURVE, CHECKPOINT, LAST, BEST, FAILED_STEP, SCORES, KEYPOINTS, CARD)
 TENSORBOARD, CROPS = "tensorboard", "crops"
 
 OLD_NAMES = {

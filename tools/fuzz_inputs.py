@@ -81,7 +81,7 @@ def fuzz(count: int, seconds: float, seed: int, kinds: list[str], output: Path) 
     outcomes: Counter[str] = Counter()
     broken: list[str] = []
     slowest, largest, done = 0.0, 0.0, 0
-    choose = random.Random(seed)
+    choose = random.Random(seed)  # noqa: S311
     with tempfile.TemporaryDirectory() as folder:
         sound_files(Path(folder))
         process, until = start(Path(folder)), time.monotonic() + seconds
@@ -122,8 +122,8 @@ def start(folder: Path) -> "subprocess.Popen[str]":
 
 def ask(process: "subprocess.Popen[str]", line: str) -> tuple[str, float, float]:
     """Outcome, processor seconds and megabytes of an input; the child is dead after a crash or a hang."""
-    assert process.stdin
-    assert process.stdout
+    if not (process.stdin and process.stdout):
+        raise ValueError("the child has no pipes")
     process.stdin.write(f"{line}\n")
     process.stdin.flush()
     ready, _, _ = select.select([process.stdout], [], [], MAX_WALL_S)
@@ -150,7 +150,7 @@ def child(folder: Path) -> None:
     os.dup2(2, 1)  # what libraries print is no answer
     for line in sys.stdin:
         kind, seed = line.split()
-        path = make(folder, kind, random.Random(int(seed)))
+        path = make(folder, kind, random.Random(int(seed)))  # noqa: S311
         Path("/proc/self/clear_refs").write_text("5")  # the peak of memory begins here
         before = time.process_time()
         try:

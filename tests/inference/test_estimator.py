@@ -281,7 +281,7 @@ def test_boxes_without_area_or_outside_of_the_image_are_left_out_and_reported(ne
 
 
 def test_every_image_of_a_list_needs_its_boxes(network):
-    with pytest.raises(ValueError, match="2 images need boxes .* for each, got 1"):
+    with pytest.raises(ValueError, match=r"2 images need boxes .* for each, got 1"):
         PoseEstimator(network)([image_with(JOINTS)] * 2, [None])
 
 

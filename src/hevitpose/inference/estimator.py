@@ -134,11 +134,11 @@ class PoseEstimator:
     def __call__(self, source: Any, boxes: Any = None, *, color: Color = "rgb") -> Any:
         """The people of an image, of a sequence of images (a list of poses) or of a generator (an iterator).
 
-        An image is a path, the bytes of a file, an open file, a PIL image or an array (H, W, 3) of uint8, whose
-        channels `color` names. `boxes` (N, 4), x1, y1, x2, y2 from the corner of the image, or a `supervision.Detections`, say where the
-        people are; for several images one of these, or None, for each. Boxes without area or outside of the image are
-        left out, with a warning in the log. Raises InputError where an image cannot be
-        read, ValueError where an array is no image or boxes are malformed.
+        An image is a path, the bytes of a file, an open file, a PIL image or an array (H, W, 3) of uint8, with channels
+        as `color` says. `boxes` (N, 4), x1, y1, x2, y2 from the corner of the image, or a `supervision.Detections`, say
+        where the people are; for several images one of these, or None, for each. Boxes without area or outside of the
+        image are left out, with a warning in the log. Raises InputError where an image cannot be read, ValueError where
+        an array is no image or boxes are malformed, TypeError where the source is something else.
         """
         if callable(read := getattr(source, "read", None)):
             source = read()

@@ -36,6 +36,9 @@ def test_points_of_a_group_are_a_person(tmp_path, write):
     assert people.visibility.tolist() == [[2, 2], [0, 2], [0, 2]]
     assert people.boxes[2].tolist() == [2.0, 0.0, 30.0, 10.0]
     assert [file.name for file in people.images] == ["a.png", "b.png", "c.png"]
+    assert people.findings == ()
+    Image.new("RGB", (40, 20)).save(tmp_path / "d.png")
+    assert [f.problem for f in split.read().findings] == ["1 of 4 images have no labels (d.png)"]
     assert {fault.level for fault in check_sets([split], open_images=True)} == {"warning"}
 
 

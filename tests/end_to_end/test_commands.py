@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -294,6 +295,54 @@ def test_what_cannot_be_used_is_one_line_and_status_1(hevitpose, arguments, line
     assert status == 1
     assert errors.startswith(line)
     assert errors.count("\n") == 1
+
+
+@pytest.mark.usefixtures("data")
+@pytest.mark.parametrize(
+    ("source", "output", "arguments"),
+    [
+        ("people.json", "out.json", ["predict", "photo.png", "--boxes", "people.json", "--format", "coco"]),
+        ("people.json", "out/photo.json", ["predict", "photo.png", "--boxes", "people.json"]),
+        ("net.onnx", "out.csv", ["predict", "photo.png", "--model", "net.onnx", "--format", "csv"]),
+        ("people.json", "out.json", ["evaluate", "--data", "people.toml/val"]),
+        ("photo.png", "out.png", ["evaluate", "--data", "people.toml/val", "--plot", "out.png"]),
+        ("net.onnx", "out.json", ["evaluate", "--data", "people.toml/val", "--model", "net.onnx"]),
+        ("people.json", "out.zip", ["submit", "--data", "people.json"]),
+        ("people.toml", "out.png", ["data", "show", "people.toml"]),
+        ("photo.png", "out.png", ["data", "show", "people.json"]),
+        ("people.json", "out.json", ["data", "convert", "people.toml", "--split", "val"]),
+        ("people.json", "data.json", ["train", "--data", "people.toml", "--out", "."]),
+        (
+            "people.json",
+            "compare.json",
+            ["compare", "--models", "t", "--data", "people.toml", "--budget", "1", "--out", "."],
+        ),
+        ("net.onnx", "out.json", ["benchmark", "--models", "net.onnx"]),
+        ("results/t.json", "out.json", ["table", "2", "--results", "results"]),
+        ("net.safetensors", "out.onnx", ["export", "net.safetensors", "--check", "photo.png"]),
+    ],
+)
+@pytest.mark.parametrize("link", ["soft", "hard"])
+def test_no_command_writes_over_an_input_through_a_link(hevitpose, source, output, arguments, link):
+    path = Path(source)
+    path.parent.mkdir(exist_ok=True)
+    if not path.exists():
+        path.write_text("{}")
+    Path(output).parent.mkdir(exist_ok=True)
+    Path(output).symlink_to(path.resolve()) if link == "soft" else Path(output).hardlink_to(path)
+    content = path.read_bytes()
+    if output.startswith("out") and output not in arguments:
+        arguments = [*arguments, "--output", output if output.count("/") == 0 else "out"]
+    status, _, errors = hevitpose(*arguments)
+    assert (status, errors) == (1, f"error: {output}: is one of the inputs: choose another output\n")
+    assert path.read_bytes() == Path(output).read_bytes() == content
+
+
+@pytest.mark.usefixtures("data")
+def test_boxes_for_several_images_are_said_to_be_those_of_each(hevitpose, skier):
+    shutil.copy(skier, "other.jpg")
+    status, _, errors = hevitpose("predict", "photo.png", "other.jpg", "--box", "70,11,55,87")
+    assert (status, errors.splitlines()[0]) == (0, "note: the boxes of --box are looked at in each of 2 images")
 
 
 def test_a_missing_extra_names_the_install_command(hevitpose, monkeypatch):

@@ -1,4 +1,5 @@
 import dataclasses
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -217,7 +218,7 @@ def test_paths_and_arrays_give_the_same(network, tmp_path):
     assert from_path.file == str(tmp_path / "dots.png")
 
 
-@pytest.mark.parametrize("form", ["path", "bytes", "pil", "bgr", "generator"])
+@pytest.mark.parametrize("form", ["path", "bytes", "file", "pil", "bgr", "generator"])
 def test_every_form_of_an_image_gives_the_same(network, tmp_path, form):
     image, path = image_with(JOINTS), tmp_path / "dots.png"
     Image.fromarray(image).save(path)
@@ -225,6 +226,7 @@ def test_every_form_of_an_image_gives_the_same(network, tmp_path, form):
     forms = {
         "path": lambda: estimator(path),
         "bytes": lambda: estimator(path.read_bytes()),
+        "file": lambda: estimator(BytesIO(path.read_bytes())),
         "pil": lambda: estimator(Image.open(path)),
         "bgr": lambda: estimator(image[..., ::-1], color="bgr"),
         "generator": lambda: next(estimator(each for each in [image])),
@@ -247,9 +249,12 @@ def test_people_that_are_found_are_sorted_by_score_and_those_in_given_boxes_are_
     assert poses.boxes.tolist() == boxes.tolist()
 
 
-@pytest.mark.parametrize(("name", "value"), [("batch_size", 0), ("runtime", "tensorrt"), ("threads", 0)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("batch_size", 0), ("runtime", "tensorrt"), ("threads", 0), ("padding", 0), ("min_score", 2), ("max_people", 0)],
+)
 def test_options_that_cannot_be_honoured_are_errors(name, value):
-    with pytest.raises(InputError, match=f"^`{name}={value}`: must be "):
+    with pytest.raises(InputError, match=f"^`{name}={value}`: must "):
         PoseEstimator.from_pretrained(**{name: value})
 
 
@@ -281,10 +286,39 @@ def test_other_arrays_are_refused(network, array):
         PoseEstimator(network)(array)
 
 
-@pytest.mark.parametrize("boxes", [[[0, 0, 10]], [[10, 10, 0, 0]], [[0, 0, np.nan, 5]], [[0, 0, 0, 5]], "box"])
+@pytest.mark.parametrize("boxes", [[[0, 0, 10]], [[10, 10, 0, 0]], [[0, 0, np.nan, 5]], "box"])
 def test_malformed_boxes_are_refused(network, boxes):
     with pytest.raises(ValueError, match=r"boxes are|boxes must|could not convert"):
         PoseEstimator(network)(image_with(JOINTS), boxes)
+
+
+def test_boxes_without_area_or_outside_of_the_image_are_left_out_and_reported(network, caplog):
+    box, flat, outside = [200, 130, 260, 210], [5, 5, 5, 9], [9000, 9000, 9010, 9010]
+    poses = PoseEstimator(network)(image_with(JOINTS), [flat, box, outside])
+    assert poses.boxes.tolist() == [box]
+    assert [record.getMessage() for record in caplog.records] == [
+        "left out 1 of 3 boxes, which have no width or height",
+        "image: left out 1 boxes outside of it",
+    ]
+    assert len(PoseEstimator(network)(image_with(JOINTS), [flat])) == 0
+
+
+def test_every_image_of_a_list_needs_its_boxes(network):
+    with pytest.raises(ValueError, match=r"2 images need boxes .* for each, got 1"):
+        PoseEstimator(network)([image_with(JOINTS)] * 2, [None])
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "words"),
+    [
+        (None, TypeError, "got NoneType"),
+        ({"a.jpg"}, TypeError, "got set"),
+        ("https://a.org/b.jpg", InputError, "https://a.org/b.jpg: is an address: download it first"),
+    ],
+)
+def test_what_is_no_image_is_named(network, source, error, words):
+    with pytest.raises(error, match=words):
+        PoseEstimator(network)(source)
 
 
 def test_a_missing_image_is_an_input_error(network):

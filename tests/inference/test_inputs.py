@@ -41,7 +41,7 @@ def test_which_images_there_are_and_what_their_results_are_called(paths, output,
     ("paths", "folder", "draw", "words"),
     [
         (["x/a.jpg", "y/a.jpg"], "out", False, ["a.jpg", "run once for each folder, each with its own `output`"]),
-        (["x/a.png"], "x", True, ["x/a.png", "is one of the images"]),
+        (["x/a.png"], "x", True, ["x/a.png", "is one of the inputs"]),
         (["y"], "y/../y", True, ["y", "drawings would lie among the images"]),
     ],
 )

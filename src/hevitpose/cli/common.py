@@ -1,14 +1,18 @@
 """What several commands share."""
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import islice
+from pathlib import Path
 
 from hevitpose.core.errors import InputError, MissingExtraError
 from hevitpose.data.check.rules import Fault, check_sets
 from hevitpose.data.datasets import Split
+from hevitpose.data.find import find_splits
+from hevitpose.io import atomic
 
 EXTRAS = {
     "train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "matplotlib", "scipy"),
@@ -43,6 +47,22 @@ def fault_lines(faults: Sequence[Fault], all_listed_by: str) -> Iterator[str]:
             yield f"{level}: {fault.file}: {fault.reason}"
         if count > MAX_LISTED:
             yield f"{level}: {kind}: and {count - MAX_LISTED} more ({all_listed_by} lists all)"
+
+
+def refuse_inputs(
+    outputs: Iterable[Path | None], files: Iterable[str | Path | None], splits: Iterable[Split] = ()
+) -> None:
+    """Raise InputError where an output would replace one of the files, or labels or an image of the splits."""
+    there = [output for output in outputs if output and os.path.lexists(output)]
+    if there:  # what is not there is no input, and labels need not be read
+        inputs = [Path(file) for file in files if file]
+        atomic.refuse_inputs(there, [*inputs, *(file for split in splits for file in split.files())])
+
+
+def splits_of(data: Iterable[str | None], root: Path | None) -> Iterator[Split]:
+    """The sets of several data sets, each found when it is needed."""
+    for name in filter(None, data):
+        yield from find_splits(name, root)
 
 
 def refuse_faults(splits: Iterable[Split], data: str) -> None:

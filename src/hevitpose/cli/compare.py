@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from hevitpose.cli.common import need, refuse_faults
+from hevitpose.cli.common import need, refuse_faults, refuse_inputs
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
 from hevitpose.io import atomic
@@ -70,7 +70,9 @@ def compare(
     base = make_recipe(recipe, None, size, epochs=epochs, batch_size=batch_size)
     entries = entries_of(models, base, range(seed, seed + seeds))
     dataset = find_dataset(data, root)
-    refuse_faults([*filter(None, (dataset.train,)), *dataset.validation], data)
+    splits = [*filter(None, (dataset.train,)), *dataset.validation]
+    refuse_inputs((out / name for name in ("compare.json", "compare.md")), [data], splits)
+    refuse_faults(splits, data)
     if not any(split.metric for split in dataset.validation):
         raise InputError(data, "has no validation set with a metric")
     hardware = Hardware(device, precision, False, micro_batch_size, out / "crops")

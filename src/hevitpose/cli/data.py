@@ -83,7 +83,7 @@ def show(
     count: Annotated[int, typer.Option(min=1, help="Number of people, evenly spaced in the set.")] = SAMPLES,
 ) -> None:
     """Draw labelled people on one sheet: with --flip, orange must still be the person's own left."""
-    people = read_set(_chosen(find_splits(data, root), data, split)[0], output)
+    people = read_set(_chosen(find_splits(data, root), data, split)[0], output, data)
     sheet = people_sheet(people, np.unique(np.linspace(0, len(people) - 1, count).round().astype(np.int64)), flip)
     images.write_png(output, sheet)
     print(f"{output}: {min(count, len(people))} of {len(people)} of {people.name}")
@@ -99,10 +99,10 @@ def convert(
     """Write labels of any format (YOLO-pose, DeepLabCut, LabelMe, MPII ...) as COCO keypoints or as YOLO-pose."""
     splits = find_splits(source, root)
     if output.suffix == ".json":
-        sets = [read_set(_chosen(splits, source, split or (None if len(splits) == 1 else ""))[0], output)]
+        sets = [read_set(_chosen(splits, source, split or (None if len(splits) == 1 else ""))[0], output, source)]
         write_coco(sets[0], output)
     else:
-        sets = [read_set(one, output) for one in (splits if split is None else _chosen(splits, source, split))]
+        sets = [read_set(one, output, source) for one in (splits if split is None else _chosen(splits, source, split))]
         write_yolo(sets, output)
     print(f"{output}: {', '.join(f'{len(people)} of {people.name}' for people in sets)}")
 
@@ -124,13 +124,14 @@ def people_sheet(people: LabelledPeople, persons: NDArray[np.int64], flip: bool 
     return contact_sheet(crops, joints, captions, shown.skeleton)
 
 
-def read_set(split: Split, output: Path) -> LabelledPeople:
+def read_set(split: Split, output: Path, data: str) -> LabelledPeople:
     """Its people, those without a box in one around their joints; what was left out is printed.
 
-    Raises InputError, also where `output` is one of its files.
+    Raises InputError, also where `output` is one of its files or `data`, which describes it.
     """
-    people = dataclasses.replace(split, repair=True).read()
-    atomic.refuse_input(output, [split.annotations, *(file.folder / file.name for file in people.images)])
+    split = dataclasses.replace(split, repair=True)
+    people = split.people
+    atomic.refuse_input(output, [Path(data), *split.files()])
     for _, record, problem in people.findings:
         print(f"note: {f'{record}: ' if record else ''}{problem}", file=sys.stderr)
     return people

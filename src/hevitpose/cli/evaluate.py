@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hevitpose.cli.common import need
+from hevitpose.cli.common import need, refuse_inputs, splits_of
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
 from hevitpose.evaluation.evaluate import evaluate as run_evaluation
@@ -75,6 +75,7 @@ def evaluate(
         need("train")  # for matplotlib
     for file in filter(None, (output, save_predictions, *plots)):
         atomic.refuse_unwritable_file(file)
+    refuse_inputs((output, save_predictions, *plots), (predictions, boxes, model, data), splits_of([data], root))
     for name, given in (("boxes", boxes), ("end_to_end", end_to_end)):
         if predictions and given:
             raise InputError(f"`{name}`", "cannot be combined with `predictions`")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hevitpose.cli.common import need
+from hevitpose.cli.common import need, refuse_inputs, splits_of
 from hevitpose.core.errors import InputError
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.skeleton import Skeleton
@@ -69,7 +69,8 @@ def export(
     float network and not written if it loses more than --max-loss.
     """
     need("export")
-    find_weights(weights, "torch")
+    files = (find_weights(weights, "torch"), calibrate, score, *(check or []))
+    refuse_inputs([output], files, splits_of((calibrate, score), root))
     images = check or samples_of(weights)
     for option, given in (("--calibrate", calibrate), ("--score", score), ("--max-loss", max_loss)):
         if given is not None and not int8:

@@ -10,6 +10,7 @@ import numpy as np
 import typer
 
 from hevitpose.cli.camera import CameraOption, Mirror, predict_camera
+from hevitpose.cli.common import refuse_inputs
 from hevitpose.cli.keypoints import KeypointSet, written_skeleton
 from hevitpose.cli.options import with_options
 from hevitpose.cli.progress import show_progress
@@ -168,6 +169,12 @@ def predict(
     if draw or form == "json":
         refuse_overwriting(sources, found.inputs, folder, draw)
     detections, ids = known_people(found.inputs, box, boxes)
+    if form == "json":
+        refuse_inputs((folder / f"{each.target}.json" for each in found.inputs), [boxes, model, detector])
+    else:
+        refuse_inputs([output], [boxes, model, detector, *(each.path for each in found.inputs)])
+    if box and len(found.inputs) > 1:
+        note(f"the boxes of --box are looked at in each of {len(found.inputs)} images")
     atomic.refuse_unwritable(folder)
     selected = Selection(found.inputs, part)
     if form == "json" and len(found.inputs) > 1:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from hevitpose.cli.common import refuse_inputs
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
 from hevitpose.data.detections import read_detections
@@ -36,6 +37,7 @@ def submit(
 ) -> None:
     """Write predictions on the test sets of COCO and MPII for their evaluation servers."""
     atomic.refuse_unwritable_file(output)
+    refuse_inputs([output], [data, boxes, model])
     network, folder = load_network(model, RuntimeOptions(runtime, device=device)), root or data.parent
     notes: list[str] = []
     with show_progress() as on_progress:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from hevitpose.cli.common import need
+from hevitpose.cli.common import need, refuse_inputs
 from hevitpose.core.errors import InputError
 from hevitpose.io import atomic
 from hevitpose.paper.table_text import as_json, as_table, halves, markdown, scores_or_command
@@ -34,6 +34,7 @@ def table(
 
     A cell that is illegible in print is a question mark (null in JSON). Counting takes about a second per network.
     """
+    refuse_inputs([output], results.rglob("*.json") if results.is_dir() else [])
     need("baselines" if number in (1, 3) else "train")
     form = format or (output and output.suffix[1:])
     if form not in (None, "md", "json"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Never
 
 import typer
 
-from hevitpose.cli.common import need, refuse_faults
+from hevitpose.cli.common import need, refuse_faults, refuse_inputs
 from hevitpose.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ def train(
     from hevitpose.training import dry_run as trial
     from hevitpose.training import recipes
     from hevitpose.training.fabric import Hardware, is_first_process
+    from hevitpose.training.run import RUN_FILES
 
     def chosen_recipe(base: "str | Recipe") -> "Recipe":
         return recipes.make_recipe(
@@ -164,8 +165,10 @@ def train(
         print(f"{name}: {trial.dry_run(chosen, recipes.skeleton_of(name), hardware)}")
         return
     dataset = find_dataset(data, root)
+    splits = [*filter(None, (dataset.train,)), *dataset.validation]
+    refuse_inputs([*(out / name for name in RUN_FILES), *out.glob("worst_*"), *out.glob("errors_*")], [data], splits)
     if is_first_process():
-        refuse_faults([*filter(None, (dataset.train,)), *dataset.validation], data)
+        refuse_faults(splits, data)
         if not dataset.validation:
             print("no validation set: nothing will be scored", file=sys.stderr)
     with_detector = recipe is None if detector is None else detector

@@ -1,5 +1,6 @@
 """What detection and pose estimation give: boxes, the people of an image, predictions to be scored."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from hevitpose.core.skeleton import Skeleton
 if TYPE_CHECKING:
     import supervision
 
+LOGGER = logging.getLogger(__name__)
 SCHEMA = "hevitpose.pose/1"
 """The form of `ImagePoses.to_json`. The number changes when a reader of the old form could misread the new one."""
 
@@ -56,13 +58,22 @@ class Detections:
     def from_boxes(cls, boxes: "ArrayLike | supervision.Detections") -> "Detections":
         """Boxes (N, 4) or (4,) of score 1, or a `supervision.Detections` with its confidences.
 
+        Boxes without width or height are left out, with a warning in the log.
+
         >>> len(Detections.from_boxes([10, 20, 110, 220]))
         1
         """
         xyxy = np.asarray(getattr(boxes, "xyxy", boxes), dtype=np.float64)
         xyxy = xyxy.reshape(-1, 4) if xyxy.size in (0, 4) else xyxy
         confidence = getattr(boxes, "confidence", None)
-        return cls(xyxy, np.ones(len(xyxy)) if confidence is None else np.asarray(confidence, dtype=np.float64))
+        scores = np.ones(len(xyxy)) if confidence is None else np.asarray(confidence, dtype=np.float64)
+        _check_shape("boxes", xyxy, (len(xyxy), 4))
+        _check_shape("scores", scores, (len(xyxy),))
+        sides = xyxy[:, 2:] - xyxy[:, :2]
+        flat = (sides >= 0).all(axis=1) & (sides == 0).any(axis=1)
+        if flat.any():
+            LOGGER.warning("left out %d of %d boxes, which have no width or height", flat.sum(), len(flat))
+        return cls(xyxy[~flat], scores[~flat])
 
     def subset(self, chosen: NDArray[Any]) -> "Detections":
         """The detections of these indices, or where this mask is true."""

@@ -13,6 +13,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import NOTHING_IGNORED, Ignored, ImageFile, LabelledPeople, labelled_people
 from hevitpose.core.skeleton import Skeleton
+from hevitpose.data.rectangles import with_rectangles
 from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
 from hevitpose.io.folders import find_file, is_file
 from hevitpose.io.json_files import read_json
@@ -132,17 +133,23 @@ def mpii_boxes(centers: Floats, scales: Floats) -> Floats:
 
 
 def read_coco(
-    path: Path, folder: Path, name: str, table: SkeletonTable | None = None, repair: bool = False
+    path: Path,
+    folder: Path,
+    name: str,
+    table: SkeletonTable | None = None,
+    repair: bool = False,
+    category: str | None = None,
 ) -> LabelledPeople:
     """People of a COCO keypoint file with images in `folder` (in its ZIP file where an image has `archive`).
 
     Crowds and people without a labelled joint become `ignored`. A box is MPII's where the annotation has `center` and
     `scale` (0-based), else `bbox`. `head_size` or `head_box` makes PCKh possible. `table` wins over the file's
-    category. With `repair` a missing or empty box becomes one round the joints.
+    category. With `repair` a missing or empty box becomes one round the joints. Only people of the `category` of this
+    name are read, where it is given.
     Raises InputError where the file is not in this form, naming the annotation.
     """
     content = read_coco_json(path)
-    skeleton, category_ids = keypoint_category(content, path, table)
+    skeleton, category_ids = keypoint_category(content, path, table, category)
     index_of: dict[str, int] = {}
     ids: list[Any] = []
     files: list[ImageFile] = []
@@ -192,13 +199,13 @@ def read_coco(
 
 
 def read_coco_json(path: Path) -> Mapping[str, Any]:
-    """The content of a COCO file, with its three lists. Raises InputError."""
+    """The content of a COCO file, with its three lists, `with_rectangles` as boxes. Raises InputError."""
     content = read_json(path)
     if not isinstance(content, Mapping) or not all(
         isinstance(content.get(key), list) for key in ("images", "annotations", "categories")
     ):
         raise InputError(path, "not a COCO file: it needs the lists images, annotations and categories")
-    return content
+    return with_rectangles(content)
 
 
 def image_file(image: Mapping[str, Any], folder: Path) -> ImageFile:
@@ -241,22 +248,31 @@ def _id(annotation: Any) -> str:
 
 
 def keypoint_category(
-    content: Mapping[str, Any], path: Path, table: SkeletonTable | None = None
+    content: Mapping[str, Any], path: Path, table: SkeletonTable | None = None, wanted: str | None = None
 ) -> tuple[Skeleton, set[str]]:
     """The keypoints of a COCO file, and the ids (as text) of the categories that have them.
 
-    Categories without keypoints are left out, and of several those that no annotation with keypoints has; what remains
-    must have the same keypoints. Raises InputError.
+    Categories without keypoints are left out, and of several those that no annotation with keypoints has, or all but
+    the `wanted` one; what remains must have the same keypoints. Raises InputError.
     """
     named = bool(table and table.keypoints)
     found = [c for c in content["categories"] if isinstance(c, Mapping) and "id" in c and (named or c.get("keypoints"))]
+    if wanted is not None:
+        known = some((str(c.get("name")) for c in found), 20) or "none"
+        found = [c for c in found if c.get("name") == wanted]
+        if not found:
+            raise InputError(path, f"has no category {wanted!r} with keypoints (there are: {known})")
     if len(found) > 1:
         with_joints = [a for a in content["annotations"] if isinstance(a, Mapping) and a.get("keypoints")]
         used = {str(whole(annotation.get("category_id"))) for annotation in with_joints}
         found = [c for c in found if str(whole(c["id"])) in used] or found
     names = ", ".join(short(c.get("name")) for c in found) or "none"
     if any(c.get("keypoints") != found[0].get("keypoints") for c in found[1:]):
-        raise InputError(path, f"needs categories with the same keypoint names; found different ones in {names}")
+        raise InputError(
+            path,
+            f"needs categories with the same keypoint names; found different ones in {names}: "
+            "choose one with category = NAME in a TOML file",
+        )
     if not found:
         help_ = "keypoints = [...] of [skeleton] in a TOML file can name them"
         raise InputError(path, f"needs a category with keypoint names; found {names} ({help_})")

@@ -12,6 +12,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.data.coco import keypoint_category, read_coco_json
 from hevitpose.data.datasets import Dataset, Format, Split
 from hevitpose.data.deeplabcut import LABELS, sheets_in
+from hevitpose.data.label_studio import is_label_studio
 from hevitpose.data.labelme import is_labelme
 from hevitpose.data.skeletons import skeleton_table
 from hevitpose.data.yolo import yolo_images
@@ -180,7 +181,8 @@ def _split_found(folder: Path, file: Path, name: str) -> Split:
     candidates = (folder / "images" / own, folder / own)
     beside = folder if file.parent.name == "annotations" else file.parent
     images = next((place for place in candidates if place.is_dir()), beside)
-    return Split(name, file, images, "pck_box", repair=True)
+    form: Format = "label_studio" if is_label_studio(file) else "coco"
+    return Split(name, file, images, "pck_box", form, repair=True)
 
 
 def find_split(name: str, root: Path | None = None) -> Split:
@@ -193,6 +195,7 @@ def find_split(name: str, root: Path | None = None) -> Split:
     if path.suffix in FILES:
         by_suffix: dict[str, Format] = {".mat": "mpii", ".csv": "deeplabcut"}
         form = by_suffix.get(path.suffix) or ("hrnet" if _is_list(path) else "coco")
+        form = "label_studio" if form == "hrnet" and is_label_studio(path) else form
         return Split(path.stem, path, root or path.parent, format=form)
     if (name and path.is_dir()) or path.suffix in (".yaml", ".yml"):
         validation = find_dataset(name, root).validation
@@ -262,13 +265,15 @@ def _split(key: str, name: str, table: Any, folder: Path, source: Path) -> Split
         raise InputError(source, f"{key} needs annotations = FILE")
     if "pictures" in table:  # the key's name before version 0.2
         table = {"images" if entry == "pictures" else entry: value for entry, value in table.items()}
-    _refuse_unknown(table, {"annotations", "images", "metric", "format", "subset", "ground_truth", "repair"}, source)
+    _refuse_unknown(
+        table, {"annotations", "images", "metric", "format", "subset", "ground_truth", "repair", "category"}, source
+    )
     for entry, known in (("metric", get_args(Metric)), ("format", get_args(Format))):
         if entry in table and table[entry] not in known:
             raise InputError(source, f"{entry} {table[entry]!r} of {key} must be one of {', '.join(known)}")
-    for entry in ("images", "subset", "ground_truth"):
+    for entry in ("images", "subset", "ground_truth", "category"):
         if not isinstance(table.get(entry, ""), str):
-            raise InputError(source, f"{entry} of {key} must name a file or folder, found {table[entry]!r}")
+            raise InputError(source, f"{entry} of {key} must be a text, found {table[entry]!r}")
     repair = table.get("repair", False)
     if not isinstance(repair, bool):
         raise InputError(source, f"repair of {key} must be true or false, found {repair!r}")
@@ -276,7 +281,9 @@ def _split(key: str, name: str, table: Any, folder: Path, source: Path) -> Split
     images = folder / table["images"] if "images" in table else annotations.parent
     subset, ground_truth = (folder / table[e] if e in table else None for e in ("subset", "ground_truth"))
     metric, form = table.get("metric"), table.get("format", "coco")
-    return Split(name, annotations, images, metric, form, subset, ground_truth, repair=repair)
+    return Split(
+        name, annotations, images, metric, form, subset, ground_truth, repair=repair, category=table.get("category")
+    )
 
 
 def _refuse_unknown(table: Mapping[str, Any], known: set[str], source: Path) -> None:

@@ -13,6 +13,7 @@ from hevitpose.core.labels import Finding, ImageFile, LabelledPeople, labelled_p
 from hevitpose.data.coco import boxes_around_joints, read_numbers, some
 from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
 from hevitpose.io.folders import files_below, find_file
+from hevitpose.io.images import SUFFIXES
 from hevitpose.io.json_files import read_json
 
 Points = dict[str, Floats]
@@ -55,6 +56,11 @@ def read_labelme(folder: Path, name: str, table: SkeletonTable | None = None) ->
     skeleton = skeleton_from_coco(category_with(category, table) if table else category, str(folder))
     left_out = some(f"{count} of {shape}" for shape, count in others.items())
     findings = [Finding("other shapes", "", f"shapes that are neither points nor boxes: {left_out}")] if others else []
+    used = {file.folder / file.name for file in files}
+    every = files_below(folder, SUFFIXES)
+    if without := [image for image in every if image not in used]:
+        problem = f"{len(without)} of {len(every)} images have no labels ({some(image.name for image in without)})"
+        findings.append(Finding("unlabelled images", "", problem))
     return labelled_people(name, skeleton, files, [k for k, _, _ in people], joints, boxes, findings=findings)
 
 

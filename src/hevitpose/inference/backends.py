@@ -214,7 +214,8 @@ def onnx_session(path: Path, options: RuntimeOptions = DEFAULT_OPTIONS) -> "onnx
     if not options.optimize_graph:
         settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        return onnxruntime.InferenceSession(path, settings, providers=[provider])
+        # Its fallback would print what is wrong and try the same again.
+        return onnxruntime.InferenceSession(path, settings, providers=[provider], enable_fallback=0)
     except Exception as error:  # ONNX Runtime's errors have no public root
         raise InputError(path, f"cannot be loaded as a network ({str(error).splitlines()[0]})") from error
 

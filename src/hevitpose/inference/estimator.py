@@ -97,6 +97,9 @@ class PoseEstimator:
             raise InputError(f"`max_people={max_people}`", "must be 1 or more")
         if person not in (None, *get_args(Choice)):
             raise InputError(f"`person={person}`", f"must be {' or '.join(get_args(Choice))}")
+        for name, value in (("min_score", min_score), ("min_person_score", min_person_score)):
+            if not 0 <= value <= 1:
+                raise InputError(f"`{name}={value}`", "must lie between 0 and 1")
         self.network, self.min_score, self.head = network, min_score, head_keypoints(network.config.skeleton)
         self.min_person_score, self.max_people, self.person = min_person_score, max_people, person
         self.tiles, self.box_sizes = tiles, box_sizes
@@ -187,16 +190,21 @@ class PoseEstimator:
     def __call__(self, source: Any, boxes: Any = None, *, color: Color = "rgb") -> Any:
         """The people of an image, of a sequence of images (a list of poses) or of a generator (an iterator).
 
-        An image is a path, the bytes of a file, a PIL image or an array (H, W, 3) of uint8, whose channels `color`
-        names. `boxes` (N, 4), x1, y1, x2, y2 from the corner of the image, or a `supervision.Detections`, say where the
-        people are; for several images one of these, or None, for each. Raises InputError where an image cannot be
-        read, ValueError where an array is no image or boxes are malformed.
+        An image is a path, the bytes of a file, an open file, a PIL image or an array (H, W, 3) of uint8, with channels
+        as `color` says. `boxes` (N, 4), x1, y1, x2, y2 from the corner of the image, or a `supervision.Detections`, say
+        where the people are; for several images one of these, or None, for each. Boxes without area or outside of the
+        image are left out, with a warning in the log. Raises InputError where an image cannot be read, ValueError where
+        an array is no image or boxes are malformed, TypeError where the source is something else.
         """
+        if callable(read := getattr(source, "read", None)):
+            source = read()
         if isinstance(source, Iterator):
             each = iter(lambda: None, 0) if boxes is None else boxes
             return self._poses(as_frame(image, its, color) for image, its in zip(source, each, strict=False))
         if isinstance(source, Sequence) and not isinstance(source, str | bytes):
             each = [None] * len(source) if boxes is None else boxes
+            if len(each) != len(source):
+                raise ValueError(f"{len(source)} images need boxes (or None) for each, got {len(each)}")
             return list(self._poses(as_frame(image, its, color) for image, its in zip(source, each, strict=True)))
         return next(self._poses([as_frame(source, boxes, color)]))
 

@@ -1,5 +1,6 @@
 """What goes into prediction: images of any kind as frames, and the files and folders that a command was given."""
 
+import logging
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +17,7 @@ from PIL import Image as PILImage
 from hevitpose.core.errors import InputError
 from hevitpose.core.results import Detections
 from hevitpose.data.detections import meets_image, number_of
-from hevitpose.io import images
+from hevitpose.io import atomic, images
 from hevitpose.io.folders import files_below
 from hevitpose.io.images import HEIC, SUFFIXES, Image, reads_heic
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Source = str | PathLike[str] | bytes | PILImage.Image | Image
 """A path, the bytes of a file, a PIL image, or an array (H, W, 3) of uint8."""
 Color = Literal["rgb", "bgr"]
+LOGGER = logging.getLogger(__name__)
 STDIN = Path("-")
 
 
@@ -48,18 +50,34 @@ class Frame:
 def as_frame(source: Source, boxes: "ArrayLike | supervision.Detections | None" = None, color: Color = "rgb") -> Frame:
     """An image with the boxes of its people, where they are known, as a frame.
 
-    Raises InputError where it cannot be read, ValueError where an array is no image or boxes are malformed.
+    Boxes without width or height, or outside of the image, are left out with a warning in the log. Raises InputError
+    where the image cannot be read, ValueError where an array is no image or boxes are malformed, TypeError where the
+    source is something else.
     """
     if color not in get_args(Color):
         raise InputError(f"`color={color}`", "must be rgb or bgr")
-    detections = None if boxes is None else Detections.from_boxes(boxes)
+    image, name = _image_of(source, color), fspath(source) if isinstance(source, str | PathLike) else None
+    if boxes is None:
+        return Frame(image, name)
+    detections = Detections.from_boxes(boxes)
+    inside = meets_image(detections.boxes, image.shape[:2])
+    if not inside.all():
+        LOGGER.warning("%s: left out %d boxes outside of it", name or "image", (~inside).sum())
+    return Frame(image, name, detections=detections.subset(inside))
+
+
+def _image_of(source: Source, color: Color) -> Image:
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or not source.size:
             raise ValueError(f"an image is an array (H, W, 3) of uint8, got {source.dtype} {source.shape}")
-        return Frame(source if color == "rgb" else source[..., ::-1], detections=detections)
+        return source if color == "rgb" else source[..., ::-1]
     if isinstance(source, bytes | PILImage.Image):
-        return Frame(images.decode(source), detections=detections)
-    return Frame(images.read(source), fspath(source), detections=detections)
+        return images.decode(source)
+    if not isinstance(source, str | PathLike):
+        raise TypeError(f"an image is a path, bytes, a PIL image or an array, got {type(source).__name__}")
+    if "://" in str(source):
+        raise InputError(source, "is an address: download it first")
+    return images.read(source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +176,7 @@ def refuse_overwriting(paths: Sequence[Path], inputs: Inputs, folder: Path, draw
             )
     if not draw:
         return
-    sources = {_place(each.path) for each in inputs} | {each.path.resolve() for each in inputs if each.path.exists()}
-    for each in inputs:
-        drawing = folder / f"{each.target}.png"
-        if _place(drawing) in sources:
-            raise InputError(drawing, "is one of the images: choose another `output`")
+    atomic.refuse_inputs([folder / f"{each.target}.png" for each in inputs], [each.path for each in inputs])
     for path in paths:
         if path.is_dir() and path.resolve() == folder.resolve():
             raise InputError(path, "drawings would lie among the images: choose another `output`")

@@ -12,6 +12,9 @@ from hevitpose.inference.network import Network
 from hevitpose.io import images
 from hevitpose.io.images import Image
 
+MIN_PADDING, MAX_PADDING = 0.1, 10
+"""Smaller boxes show a spot of a person, and larger ones a spot of a crop."""
+
 
 class KeypointPredictor:
     """Predicts the keypoints of the person in each crop, `batch_size` crops per call of the network.
@@ -25,6 +28,8 @@ class KeypointPredictor:
     ) -> None:
         if batch_size < 1:
             raise InputError(f"`batch_size={batch_size}`", "must be 1 or more")
+        if padding is not None and not MIN_PADDING <= padding <= MAX_PADDING:
+            raise InputError(f"`padding={padding}`", f"must lie between {MIN_PADDING} and {MAX_PADDING}")
         config = network.config
         self.network, self.batch_size = network, batch_size
         self.padding = config.padding if padding is None else padding

@@ -52,10 +52,17 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def refuse_input(path: Path, inputs: Iterable[Path]) -> None:
-    """Raise InputError where writing `path` would replace one of the inputs, also through links and other spellings."""
-    own = _identity(path)
-    for source in inputs:
-        if path.resolve() == source.resolve() or (own and own == _identity(source)):
+    """`refuse_inputs` for one output."""
+    refuse_inputs([path], inputs)
+
+
+def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Raise InputError where writing an output would replace one of the inputs, also through links and other
+    spellings."""
+    sources = list(inputs)
+    places, identities = {source.resolve() for source in sources}, {_identity(source) for source in sources} - {None}
+    for path in outputs:
+        if path.resolve() in places or _identity(path) in identities:
             raise InputError(path, "is one of the inputs: choose another output")
 
 

@@ -37,6 +37,7 @@ KEYPOINTS = "keypoints.csv"
 CARD = "card.json"
 DETECTOR, END_TO_END = "detector", "end_to_end.json"
 SAMPLES = 7
+RUN_FILES = (RECIPE, DATA, LOG, LOG_TABLE, CURVE, CHECKPOINT, LAST, BEST, FAILED_STEP, SCORES, KEYPOINTS, CARD)
 TENSORBOARD, CROPS = "tensorboard", "crops"
 
 OLD_NAMES = {

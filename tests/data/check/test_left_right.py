@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
-from hevitpose.data.check.left_right import exchanged_sides, viewers_sides
+from hevitpose.data.check.left_right import exchanged_sides, turned_sides, viewers_sides
 
 MOUSE = Skeleton("mouse", ("snout", "rightear", "leftear", "tail"), (0, 2, 1, 3))
 BODY = np.array([[0.0, 10], [4, 6], [-4, 6], [0, -20]])
@@ -48,9 +48,35 @@ def test_pairs_are_compared_with_each_other():
     assert {n for n, _, _ in exchanged_sides(people, skeleton)} == {5}
 
 
+def test_sets_that_name_sides_the_other_way_round_are_noticed(mice):
+    turned = mice[:, [0, 2, 1, 3]]
+    assert turned_sides(mice[:20], mice[20:], MOUSE) == []
+    assert turned_sides(mice, turned, MOUSE) == [2]
+    assert turned_sides(mice, turned[:8], MOUSE) == [2]
+    assert turned_sides(mice, turned[:2], MOUSE) == []  # two say little
+    mixed = np.concatenate([turned[:20], mice[20:]])
+    assert turned_sides(mice, mixed, MOUSE) == []
+    turned[:, 1:3] = np.nan
+    assert turned_sides(mice, turned, MOUSE) == []
+
+
+def test_people_from_all_sides_are_compared_by_their_majorities():
+    person = np.array([[10.0, 0], [-10, 0], [6, 30], [-6, 30]])
+    skeleton = Skeleton("person", ("left_shoulder", "right_shoulder", "left_hip", "right_hip"), (1, 0, 3, 2))
+
+    def crowd(share):
+        backs = np.where(np.arange(200) < 200 * share, -1, 1)[:, None, None] * (1, 0) + np.array([0, 1])
+        return person * backs
+
+    assert turned_sides(crowd(0.25), crowd(0.4), skeleton) == []
+    assert turned_sides(crowd(0.25), crowd(0.25)[:, [1, 0, 3, 2]], skeleton) == [0, 2]
+
+
 def test_without_pairs_or_people_there_is_nothing_to_say():
     assert exchanged_sides(np.zeros((0, 4, 2)), MOUSE) == []
     assert exchanged_sides(np.zeros((30, 1, 2)), Skeleton("x", ("snout",), (0,))) == []
+    assert turned_sides(np.zeros((0, 4, 2)), np.zeros((3, 4, 2)), MOUSE) == []
+    assert turned_sides(np.zeros((3, 1, 2)), np.zeros((3, 1, 2)), Skeleton("x", ("snout",), (0,))) == []
 
 
 @pytest.fixture

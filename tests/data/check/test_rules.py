@@ -1,5 +1,6 @@
 import json
 import time
+from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
@@ -230,7 +231,7 @@ def test_a_broken_image_is_found_when_images_are_opened(faults, tmp_path):
     whole = (tmp_path / "a.jpg").read_bytes()
     for content, words in ((b"no image", "not an image"), (whole[:-200], "truncated")):
         (tmp_path / "a.jpg").write_bytes(content)
-        (fault,) = faults(PERSON, images=images, open_images=True)
+        fault, _ = faults(PERSON, images=images, open_images=True)
         assert (fault.kind, fault.record) == ("unreadable image", "image 1")
         assert words in fault.problem
         assert faults(PERSON, images=images) == []
@@ -369,3 +370,32 @@ def test_annotations_of_categories_without_keypoints_are_counted(faults):
     (fault,) = faults(PERSON, *(box | {"id": n} for n in (7, 8)), categories=categories)
     assert (fault.level, fault.kind, fault.record) == ("warning", "other category", "category box")
     assert fault.problem == "2 annotations without keypoints"
+
+
+def test_what_differs_between_two_sets_is_said(tmp_path):
+    """Mice from above: the second set calls left what the first calls right."""
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.png")
+    images = [{"id": n, "file_name": f"{n}.png"} for n in range(10)]
+    left_first, right_first = [6, 9, 2, 14, 6, 2, 14, 12, 2], [6, 9, 2, 14, 12, 2, 14, 6, 2]
+    splits = []
+    for name, joints, keypoints in (
+        ("one", left_first, MOUSE["keypoints"]),
+        ("same", left_first, MOUSE["keypoints"]),
+        ("turned", right_first, MOUSE["keypoints"]),
+        ("other", left_first, ["snout", "left_ear", "right_ear"]),
+    ):
+        people = [PERSON | {"id": n, "image_id": n, "keypoints": joints} for n in range(10)]
+        content = {"images": images, "annotations": people, "categories": [MOUSE | {"keypoints": keypoints}]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+        splits.append(Split(name, tmp_path / f"{name}.json", tmp_path / name))
+    found = [fault for fault in check_sets(splits) if fault.kind != "missing image"]
+    assert [(fault.kind, Path(fault.file).stem, fault.problem) for fault in found] == [
+        ("sides of two sets", "turned", "leftear and rightear stand the other way round than in one"),
+        ("other keypoints", "other", "left_ear, leftear, right_ear ... are in only one of this set and one"),
+    ]
+
+
+def test_images_without_people_are_counted(faults):
+    images = [{"id": n, "file_name": "a.png", "width": 40, "height": 20} for n in (1, 2, 3)]
+    (fault,) = faults(PERSON, images=images)
+    assert (fault.kind, fault.problem) == ("images without people", "2 of 3 images have no labelled person")

@@ -12,6 +12,13 @@ RULE_SHARE = 0.95
 CLEAR_COSINE = 0.5
 CLEAR_LENGTH = 0.1
 """Directions count where they are clear, and no shorter than this share of the person's labelled extent."""
+CLEAR_MAJORITY = 0.6
+CLEAR_Z = 4.0
+"""Two sets name sides differently if at least this share of each stands its way, at this many standard deviations."""
+MIN_VOTES = 5
+"""A smaller set says little."""
+COMPARED_PEOPLE = 2000
+"""Of each set, evenly spaced: enough for any share."""
 VISIBLE = 2
 MIN_FACES = 10
 WRONG_SIDE_SHARE = 2 / 3
@@ -27,23 +34,64 @@ def exchanged_sides(joints: Floats, skeleton: Skeleton) -> list[tuple[int, int, 
     makes no rule.
     """
     pairs = _pairs(skeleton)
-    alone = [k for k, p in enumerate(skeleton.mirror) if k == p]
     if not pairs or not len(joints):
         return []
-    left, right = (joints[:, list(side)] for side in zip(*pairs, strict=True))
-    across = right - left
-    middles = np.concatenate([(left + right) / 2, joints[:, alone]], axis=1)
-    extents = np.nanmax(joints, axis=1, initial=-np.inf) - np.nanmin(joints, axis=1, initial=np.inf)
-    shortest = CLEAR_LENGTH * extents.max(axis=1)
+    across, middles, shortest = _directions(joints, skeleton)
     found = []
     for p, (left_joint, _) in enumerate(pairs):
-        away = np.delete(middles, p, axis=1) - middles[:, p, None]
-        others = np.concatenate([np.delete(across, p, axis=1), away[..., ::-1] * (1, -1)], axis=1)
+        others = np.concatenate([np.delete(across, p, axis=1), _beside(middles, p)], axis=1)
         signs = _signs(across[:, p], others, shortest)
         agreement, share = _agreement(signs)
         exchanged = (agreement < 0).sum(axis=1) > (agreement > 0).sum(axis=1)
         found += [(int(n), left_joint, float(share[agreement[n] < 0].max())) for n in np.flatnonzero(exchanged)]
     return sorted(found)
+
+
+def turned_sides(first: Floats, second: Floats, skeleton: Skeleton) -> list[int]:
+    """Left keypoints that stand the other way round in the second set (M, K, 2) than in the first (N, K, 2).
+
+    The direction from left to right of a pair is compared with the lines from its middle to the other middles. It
+    stands the other way round if, for most lines, clear majorities of the two sets disagree.
+    """
+    votes = []
+    for joints in (first, second):
+        chosen = np.unique(np.linspace(0, len(joints) - 1, COMPARED_PEOPLE).round().astype(int)) if len(joints) else []
+        votes.append(_votes(joints[chosen], skeleton))
+    (left_1, all_1), (left_2, all_2) = votes
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share_1, share_2, pooled = left_1 / all_1, left_2 / all_2, (left_1 + left_2) / (all_1 + all_2)
+        z = (share_1 - share_2) / np.sqrt(pooled * (1 - pooled) * (1 / all_1 + 1 / all_2))
+        clear = np.minimum(np.maximum(share_1, 1 - share_1), np.maximum(share_2, 1 - share_2)) >= CLEAR_MAJORITY
+        differs = clear & ((share_1 > 0.5) != (share_2 > 0.5)) & (abs(z) >= CLEAR_Z)
+    known = (all_1 >= MIN_VOTES) & (all_2 >= MIN_VOTES)
+    most = known.any(axis=1) & (2 * (differs & known).sum(axis=1) > known.sum(axis=1))
+    return [left for (left, _), stands in zip(_pairs(skeleton), most, strict=True) if stands]
+
+
+def _votes(joints: Floats, skeleton: Skeleton) -> tuple[Floats, Floats]:
+    """(P, R): in how many people each pair points as each of its lines, and in how many that is clear."""
+    pairs = _pairs(skeleton)
+    across, middles, shortest = _directions(joints, skeleton)
+    signs = [_signs(across[:, p], _beside(middles, p), shortest) for p in range(len(pairs))]
+    shape = (len(pairs), skeleton.num_keypoints - len(pairs) - 1)
+    forward, clear = ([np.sum(test(sign), axis=0) for sign in signs] for test in (lambda s: s > 0, lambda s: s != 0))
+    return np.reshape(forward, shape).astype(np.float64), np.reshape(clear, shape).astype(np.float64)
+
+
+def _directions(joints: Floats, skeleton: Skeleton) -> tuple[Floats, Floats, Floats]:
+    """From left to right of each pair (N, P, 2), middles of pairs and joints without a side (N, M, 2), and the shortest
+    direction of each person (N,) that counts."""
+    left, right = (joints[:, [pair[side] for pair in _pairs(skeleton)]] for side in (0, 1))
+    alone = [k for k, p in enumerate(skeleton.mirror) if k == p]
+    middles = np.concatenate([(left + right) / 2, joints[:, alone]], axis=1)
+    extents = np.nanmax(joints, axis=1, initial=-np.inf) - np.nanmin(joints, axis=1, initial=np.inf)
+    return right - left, middles, CLEAR_LENGTH * extents.max(axis=1)
+
+
+def _beside(middles: Floats, pair: int) -> Floats:
+    """The lines from the middle of a pair to the other middles (N, M - 1, 2), turned by a right angle."""
+    away = np.delete(middles, pair, axis=1) - middles[:, pair, None]
+    return np.asarray(away[..., ::-1] * (1, -1))
 
 
 def viewers_sides(joints: Floats, skeleton: Skeleton) -> tuple[list[int], int]:

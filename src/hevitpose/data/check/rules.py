@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from hevitpose.core.progress import OnProgress, ignore_progress
 from hevitpose.core.skeleton import NOT_FLIPPED, Skeleton
 from hevitpose.data.check.images import check_files, check_images, is_above_0
 from hevitpose.data.check.labels import Labelled, label_faults
+from hevitpose.data.check.left_right import turned_sides
 from hevitpose.data.coco import (
     is_crowd,
     keypoint_category,
@@ -24,6 +25,7 @@ from hevitpose.data.coco import (
     read_keypoints,
     read_person,
     short,
+    some,
     whole,
 )
 from hevitpose.data.datasets import Split
@@ -50,6 +52,7 @@ RULES: Mapping[str, tuple[Level, str]] = {
         "look at it (hevitpose data show): if joints lie wrong, label the upright image or remove the EXIF orientation",
     ),
     "unlabelled images": ("warning", "they are left out: label them, or write empty labels if nobody is in them"),
+    "images without people": ("warning", "training passes over them: nothing to do if nobody is in them"),
     "labels without image": ("warning", "they are left out: add the images, or correct the names"),
     "shared labels": ("warning", "give the images different names"),
     "other scorer": ("warning", "set scorer in config.yaml to choose another one"),
@@ -57,7 +60,7 @@ RULES: Mapping[str, tuple[Level, str]] = {
     "other shapes": ("warning", "they are left out: keypoints are points, boxes rectangles of the same group_id"),
     "other category": (
         "warning",
-        "they are not used: give people their bbox in the annotation that has the keypoints",
+        "they are not used: a person's bbox belongs into the annotation with its keypoints",
     ),
     "no limbs": ("warning", "training does not need them"),
     "annotation": ("error", "export it again, or remove it"),
@@ -89,6 +92,8 @@ RULES: Mapping[str, tuple[Level, str]] = {
     "large sigma": ("warning", "write a smaller one: COCO's are 0.025 (eyes) to 0.107 (hips)"),
     "viewer's sides": ("warning", "look at it (hevitpose data show), and exchange left and right if they are"),
     "left/right swap": ("warning", "look at it (hevitpose data show), and exchange the two if they are wrong"),
+    "sides of two sets": ("warning", "look at both (hevitpose data show), and exchange left and right in one of them"),
+    "other keypoints": ("warning", "sets are compared by the names of their keypoints: give them the same"),
     "in two sets": ("warning", "keep it in one of them: a score on training images says nothing"),
 }
 """How bad each kind of fault is, and its repair. Errors are what training would refuse or learn wrongly from."""
@@ -125,12 +130,17 @@ def check_sets(
     faults: list[Fault] = []
     set_of: dict[ImageFile, str] = {}
     parsed = {one.name: one for one in people}
+    first: _Checked | None = None
     for split in splits:
-        found, files = _check(split, parsed.get(split.name), open_images, on_progress)
-        for file in files:
+        checked = _check(split, parsed.get(split.name), open_images, on_progress)
+        found = checked.findings
+        for file in checked.files:
             other = set_of.setdefault(file, split.name)
             if other != split.name:
                 found.append(Finding("in two sets", f"image {file.name}", f"is also in {other}"))
+        first = first or checked
+        if checked is not first:
+            found += _differences(first, checked, splits[0].name)
         name = str(split.annotations)
         faults += [
             Fault(RULES[kind][0], kind, name, record, problem, RULES[kind][1]) for kind, record, problem in found
@@ -138,45 +148,66 @@ def check_sets(
     return sorted(faults, key=lambda fault: fault.level != "error")
 
 
-def _check(
-    split: Split, people: LabelledPeople | None, open_images: bool, on_progress: OnProgress
-) -> tuple[list[Finding], set[ImageFile]]:
-    """The faults of one set, and its images."""
+class _Checked(NamedTuple):
+    """What was found in a set, its images, and the people that could be read."""
+
+    findings: list[Finding]
+    files: set[ImageFile]
+    people: Sequence[Labelled] = ()
+    skeleton: Skeleton | None = None
+
+
+def _differences(first: _Checked, other: _Checked, name: str) -> Iterator[Finding]:
+    """What does not fit the first set, called `name`: keypoints, and what is left and right."""
+    one, two = first.skeleton, other.skeleton
+    if one is None or two is None:
+        return
+    if missing := set(one.keypoints) ^ set(two.keypoints):
+        yield Finding("other keypoints", "", f"{some(sorted(missing))} are in only one of this set and {name}")
+    if one.keypoints != two.keypoints or not (first.people and other.people):
+        return
+    joints = [np.stack([person.joints for person in each.people]) for each in (first, other)]
+    places = [np.where(each[..., 2:] > 0, each[..., :2], np.nan) for each in joints]
+    if turned := turned_sides(*places, one):
+        pairs = some(f"{one.keypoints[k]} and {one.keypoints[one.mirror[k]]}" for k in turned)
+        yield Finding("sides of two sets", "", f"{pairs} stand the other way round than in {name}")
+
+
+def _check(split: Split, people: LabelledPeople | None, open_images: bool, on_progress: OnProgress) -> "_Checked":
     try:
         if people is None and split.format == "coco":
             return _check_coco(split, open_images, on_progress)
         return _check_people(people or split.read(), open_images, on_progress)
     except InputError as error:
         reason = error.reason if error.source == str(split.annotations) else str(error)
-        return [Finding("file", "", reason)], set()
+        return _Checked([Finding("file", "", reason)], set())
 
 
-def _check_coco(split: Split, open_images: bool, on_progress: OnProgress) -> tuple[list[Finding], set[ImageFile]]:
+def _check_coco(split: Split, open_images: bool, on_progress: OnProgress) -> _Checked:
     """Every record of a COCO file, also those that cannot be read."""
     content = read_coco_json(split.annotations)
-    skeleton, categories = keypoint_category(content, split.annotations, split.skeleton)
+    skeleton, categories = keypoint_category(content, split.annotations, split.skeleton, split.category)
     findings = list(_skeleton_faults(skeleton))
     files, sizes, found = check_images(content["images"], split.images, open_images, split.name, on_progress)
     findings += found
     ids = dict.fromkeys(sizes, 0)
-    without_keypoints = {
+    others_named = {
         str(whole(one["id"])): str(one.get("name"))
         for one in content["categories"]
         if isinstance(one, Mapping) and "id" in one and str(whole(one["id"])) not in categories
     }
-    people = list(
-        _check_annotations(content["annotations"], categories, without_keypoints, skeleton, ids, split.repair, findings)
-    )
+    people = list(_check_annotations(content["annotations"], categories, others_named, skeleton, ids, split, findings))
     if people:
         findings += label_faults(people, sizes, skeleton, sides=open_images)
     elif all(RULES[finding.kind][0] == "warning" for finding in findings):
         findings.append(Finding("file", "", f"no person with a labelled keypoint of {skeleton.name!r}"))
-    return findings, files
+    if people and (without := len(set(sizes) - {person.image for person in people})):
+        problem = f"{without} of {len(sizes)} images have no labelled person"
+        findings.append(Finding("images without people", "", problem))
+    return _Checked(findings, files, people, skeleton)
 
 
-def _check_people(
-    people: LabelledPeople, open_images: bool, on_progress: OnProgress
-) -> tuple[list[Finding], set[ImageFile]]:
+def _check_people(people: LabelledPeople, open_images: bool, on_progress: OnProgress) -> _Checked:
     """People who were read already, from any format."""
     keys = [str(image_id) for image_id in people.image_ids]
     sizes = dict.fromkeys(keys, (np.nan, np.nan))
@@ -190,7 +221,7 @@ def _check_people(
     ]
     if records:
         findings += label_faults(records, sizes, people.skeleton, sides=open_images)
-    return findings, set(people.images)
+    return _Checked(findings, set(people.images), records, people.skeleton)
 
 
 def _numbers(people: LabelledPeople) -> Iterator[int]:
@@ -221,13 +252,14 @@ def _skeleton_faults(skeleton: Skeleton) -> Iterator[Finding]:
 def _check_annotations(
     annotations: Iterable[Any],
     categories: set[str],
-    without_keypoints: Mapping[str, str],
+    others_named: Mapping[str, str],
     skeleton: Skeleton,
     images: Mapping[str, int],
-    repair: bool,
+    split: Split,
     findings: list[Finding],
 ) -> Iterator[Labelled]:
     """The people with a labelled joint that can be read."""
+    chosen = split.category is not None
     seen: set[str] = set()
     others: Counter[str] = Counter()
 
@@ -246,10 +278,11 @@ def _check_annotations(
             add("duplicate annotation", "its id is also that of another")
         seen.add(str(own_id))
         if str(whole(annotation.get("category_id"))) not in categories:
-            if annotation.get("keypoints") or str(whole(annotation.get("category_id"))) not in without_keypoints:
+            category = str(whole(annotation.get("category_id")))
+            if category not in others_named or (annotation.get("keypoints") and not chosen):
                 add("category_id", f"category {short(annotation.get('category_id'))} has no keypoints")
             else:
-                others[without_keypoints[str(whole(annotation["category_id"]))]] += 1
+                others[others_named[category]] += 1
             continue
         if is_crowd(annotation):
             continue
@@ -261,16 +294,20 @@ def _check_annotations(
             continue
         if str(image_id) not in images:
             add("image_id", f"image_id {short(image_id)} is not an image of this file")
-        box = _read_box(annotation, "box from joints" if repair else "box", add)
+        box = _read_box(annotation, "box from joints" if split.repair else "box", add)
         _check_area(annotation.get("area"), add)
         if all(RULES[kind][0] == "warning" for kind, _, _ in findings[known:]):
             try:
-                read_person(annotation, categories, skeleton.num_keypoints, images, repair)
+                read_person(annotation, categories, skeleton.num_keypoints, images, split.repair)
             except (KeyError, ValueError) as error:
                 add("annotation", f"{error} is missing" if isinstance(error, KeyError) else str(error))
         yield Labelled(record, str(image_id), joints, box)
     for name, count in others.items():
-        findings.append(Finding("other category", f"category {name}", f"{count} annotations without keypoints"))
+        findings.append(
+            Finding(
+                "other category", f"category {name}", f"{count} annotations{'' if chosen else ' without keypoints'}"
+            )
+        )
 
 
 def _read_joints(annotation: Mapping[str, Any], count: int, add: Add) -> Floats | None:

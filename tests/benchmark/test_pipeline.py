@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hevitpose.benchmark.pipeline import ALL, HEATMAPS, NETWORK, median_ms, pipeline_ms, spread
+from hevitpose.benchmark.pipeline import ALL, DETECTOR, HEATMAPS, NETWORK, median_ms, pipeline_ms, spread
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.network import DEFAULT, TRAINABLE
 from hevitpose.view.draw import draw
@@ -43,7 +43,7 @@ def test_boxes_are_spread_over_the_image(count):
 def test_the_steps_of_a_photo(runtime, weights):
     estimator = PoseEstimator.from_pretrained(weights, runtime=runtime, threads=1)
     ms = pipeline_ms(estimator, EXAMPLES / "skier.jpg", 3, draw, rounds=1)
-    assert list(ms) == ["read image", "cut crops", NETWORK, HEATMAPS, "draw", ALL]
+    assert list(ms) == ["read image", DETECTOR, "cut crops", NETWORK, HEATMAPS, "draw", ALL]
     assert all(own > 0 for own in ms.values())
     assert ms[NETWORK] > ms[HEATMAPS]
 

@@ -302,6 +302,18 @@ def test_a_second_run_leaves_the_first_ones_drawings_alone(hevitpose, skier):
     assert (status, errors) == (1, "error: b: drawings would lie among the images: choose another --output\n")
 
 
+def test_drawings_of_an_earlier_run_are_no_input_wherever_they_lie(hevitpose, skier):
+    shutil.copy(skier, "a.jpg")
+    hevitpose("predict", "a.jpg", "--draw", "--output", ".")
+    assert Path("a.png").is_file()
+    status, printed, errors = hevitpose("predict", ".", "--format", "csv", "--output", "all.csv")
+    assert (status, errors) == (0, "note: 1 drawings of an earlier run were left out\n")
+    assert "a.png" not in printed
+    Path("a.jpg").unlink()
+    status, _, errors = hevitpose("predict", ".")
+    assert (status, errors) == (1, "error: .: no image in this folder but 1 drawings of an earlier run\n")
+
+
 def test_what_a_folder_lacks_or_nobody_can_read_is_counted(hevitpose, skier, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()

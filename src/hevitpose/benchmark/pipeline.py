@@ -15,11 +15,12 @@ from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.core.results import ImagePoses
 from hevitpose.data.crops import Crops
 from hevitpose.inference.estimator import PoseEstimator
+from hevitpose.inference.inputs import Frame
 from hevitpose.io import images
 from hevitpose.io.images import Image
 
 Draw = Callable[[Image, ImagePoses], Image]
-NETWORK, HEATMAPS, ALL = "network", "heatmaps to joints", "all in one"
+DETECTOR, NETWORK, HEATMAPS, ALL = "find people", "network", "heatmaps to joints", "all in one"
 CROPS, MIN_ROUNDS = 40, 5
 """Crops that are measured for each number of people, and rounds at least."""
 
@@ -29,14 +30,16 @@ def measure_pipeline(
 ) -> list[dict[str, Any]]:
     """For each number of people, the milliseconds of each step and shares of the network's time.
 
-    `others_share`: of all other steps together. `heatmaps_share`: of decoding. Raises InputError.
+    `detector_share`: of finding the people, once an image. `others_share`: of all other steps together.
+    `heatmaps_share`: of decoding. Raises InputError.
     """
     rows = []
     for done, count in enumerate(people):
         on_progress(Progress(f"{count} people", done, len(people)))
         ms = pipeline_ms(estimator, photo, count, draw, max(MIN_ROUNDS, CROPS // count))
-        others = sum(own for name, own in ms.items() if name not in (ALL, NETWORK))
+        others = sum(own for name, own in ms.items() if name not in (ALL, NETWORK, DETECTOR))
         shares = {"others_share": others / ms[NETWORK], "heatmaps_share": ms[HEATMAPS] / ms[NETWORK]}
+        shares["detector_share"] = ms[DETECTOR] / ms[NETWORK]
         rows.append({"people": count, "ms": ms} | {name: round(share, 4) for name, share in shares.items()})
     return rows
 
@@ -79,13 +82,17 @@ def steps(estimator: PoseEstimator, photo: Path, boxes: Floats, draw: Draw) -> d
             in_crop = config.codec.decode(np.concatenate(answers), config.input_size)[0]
         return geometry.transform(back, in_crop)
 
+    def find_people() -> object:
+        return estimator.detector([Frame(image, str(photo))])
+
     return {
         "read image": lambda: images.read(photo),
+        DETECTOR: find_people,
         "cut crops": cut,
         NETWORK: lambda: [run(pixels) for pixels in batches],
         HEATMAPS: find,
         "draw": lambda: draw(image, pose),
-        ALL: lambda: draw(images.read(photo), estimator(photo, boxes)),
+        ALL: lambda: (find_people(), draw(images.read(photo), estimator(photo, boxes))),
     }
 
 

@@ -189,13 +189,9 @@ def predict(
     if flip_test and not estimator.network.config.skeleton.flips:
         note(NOT_FLIPPED)
     skeleton = written_skeleton(keypoints, form, estimator.network)
-    files: dict[Format, PoseWriter] = {
-        "json": JsonFiles(output),
-        "coco": CocoResults(output, ids),
-        "coco-labels": CocoLabels(output, ids),
-        "csv": CsvFile(output),
-    }
-    writers = [files[form], *([Drawings(folder, draw_poses)] if draw else [])]
+    writers: list[PoseWriter] = [writer_of(form, output, ids)]
+    if draw:
+        writers.append(Drawings(folder, draw_poses))
     skipped, done = Skipped(), 0
     with show_progress(quiet=len(selected) == 1 or not sys.stderr.isatty()) as on_progress:
         for _, poses in predict_files(
@@ -206,6 +202,19 @@ def predict(
     if done:
         print(f"results: {output}")
     sys.exit(report_skipped(found, skipped, folder))
+
+
+def writer_of(format: Format, output: Path, ids: Sequence[int]) -> PoseWriter:
+    """What writes the results; `ids` are COCO's of the images."""
+    match format:
+        case "json":
+            return JsonFiles(output)
+        case "coco":
+            return CocoResults(output, ids)
+        case "coco-labels":
+            return CocoLabels(output, ids)
+        case "csv":
+            return CsvFile(output)
 
 
 def as_paths(text: str) -> list[Path]:
@@ -286,6 +295,8 @@ def report_skipped(found: ImageInputs, skipped: Skipped, folder: Path) -> int:
         print(f"{found.heic} images in HEIC were left out: convert them to JPEG", file=sys.stderr)
     if found.results:
         note(f"{found.results} images in {folder}, the folder of the results, were left out")
+    if found.drawings:
+        note(f"{found.drawings} drawings of an earlier run were left out")
     if in_folders < len(skipped.inputs):
         return 1
     return SOME_SKIPPED if skipped.inputs or found.heic else 0

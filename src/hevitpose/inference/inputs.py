@@ -104,11 +104,13 @@ class Inputs(Protocol):
 
 @dataclass(frozen=True)
 class ImageInputs:
-    """The images, and how many in folders were left out: in HEIC, and below the folder of the results."""
+    """The images, and how many in folders were left out: in HEIC, below the folder of the results, and drawings of an
+    earlier run elsewhere."""
 
     inputs: Inputs
     heic: int = 0
     results: int = 0
+    drawings: int = 0
 
 
 def find_inputs(paths: Sequence[Path], output: Path | None = None) -> ImageInputs:
@@ -117,18 +119,21 @@ def find_inputs(paths: Sequence[Path], output: Path | None = None) -> ImageInput
     The files are not opened. Raises InputError where a folder holds no image.
     """
     found: dict[Path, tuple[Path, Path, bool]] = {}
-    heic = results = 0
+    heic = results = drawings = 0
     for path in paths:
         if not path.is_dir():
             found.setdefault(_place(path), (path, Path("stdin" if path == STDIN else path.name), False))
             continue
         inside, older = _images_below(path, output)
+        drawn = {p for p in inside if images.is_drawing(p)}
+        inside = [p for p in inside if p not in drawn]
         readable = inside if reads_heic() else [p for p in inside if p.suffix.lower() not in HEIC]
         left_out = len(inside) - len(readable)
         if not readable:
             hint = f" but {left_out} in HEIC: convert them to JPEG" if left_out else ""
+            hint = f" but {len(drawn)} drawings of an earlier run" if drawn and not hint else hint
             raise InputError(path, f"no image in this folder{hint}")
-        heic, results = heic + left_out, results + older
+        heic, results, drawings = heic + left_out, results + older, drawings + len(drawn)
         for p in readable:
             found.setdefault(_place(p), (p, p.relative_to(path), True))
     # photo.jpg gives photo.json, but beside a photo.png it gives photo.jpg.json.
@@ -142,7 +147,7 @@ def find_inputs(paths: Sequence[Path], output: Path | None = None) -> ImageInput
         )
         for index, (path, name, inside) in enumerate(found.values())
     ]
-    return ImageInputs(inputs, heic, results)
+    return ImageInputs(inputs, heic, results, drawings)
 
 
 def _place(path: Path) -> Path:

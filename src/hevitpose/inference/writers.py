@@ -52,7 +52,7 @@ class Drawings:
         self.folder, self.draw = folder, draw
 
     def write(self, frame: Frame, poses: ImagePoses) -> None:
-        images.write_png(self.folder / f"{frame.target}.png", self.draw(frame.image, poses))
+        images.write_png(self.folder / f"{frame.target}.png", self.draw(frame.image, poses), is_drawing=True)
 
     def close(self) -> None:
         """Each file is whole already."""

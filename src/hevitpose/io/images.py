@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, UnidentifiedImageError
 from PIL import Image as PILImage
+from PIL.PngImagePlugin import PngInfo
 
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
@@ -94,9 +95,29 @@ def decode(
         return np.asarray(_rgb(_upright(image)))
 
 
-def write_png(path: Path, image: Image) -> None:
-    """Write the image (H, W, 3). Raises InputError."""
-    atomic.write_with(path, lambda temporary: PILImage.fromarray(image).save(temporary, format="PNG"))
+DRAWING = "hevitpose drawing"
+"""What stands in the header of a PNG that is a drawing on another image."""
+HEADER = 200
+"""The bytes that hold it."""
+
+
+def write_png(path: Path, image: Image, is_drawing: bool = False) -> None:
+    """Write the image (H, W, 3); a drawing says so in its header. Raises InputError."""
+    text = PngInfo()
+    if is_drawing:
+        text.add_text("Comment", DRAWING)
+    atomic.write_with(path, lambda temporary: PILImage.fromarray(image).save(temporary, format="PNG", pnginfo=text))
+
+
+def is_drawing(path: Path) -> bool:
+    """Whether this is a PNG that `write_png` wrote as a drawing; False where the file cannot be read."""
+    if path.suffix.lower() != ".png":
+        return False
+    try:
+        with path.open("rb") as file:
+            return DRAWING.encode() in file.read(HEADER)
+    except OSError:
+        return False
 
 
 class Look(NamedTuple):

@@ -139,7 +139,7 @@ def seconds_of_detector(people: LabelledPeople, sizes: BoxSizes | None) -> float
         started = time.perf_counter()
         for pixels, _, objects in batches(data, replace(options, batch_size=len(data)), 0, 0):
             with cpu.fast_kernels(pixels.device):
-                loss = detection_loss(*network(normalize(pixels.float())), objects)
-                loss.backward()  # type: ignore[no-untyped-call]
+                centers, distances = network(normalize(pixels.float()))
+                detection_loss(centers, distances, objects).backward()  # type: ignore[no-untyped-call]
         times.append((time.perf_counter() - started) / len(data))
     return min(times) * options.epochs * count

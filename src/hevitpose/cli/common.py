@@ -15,6 +15,7 @@ from hevitpose.data.find import find_splits
 from hevitpose.io import atomic
 
 EXTRAS = {
+    "plot": ("matplotlib",),
     "train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "matplotlib", "scipy"),
     "baselines": ("torch", "timm"),
     "export": ("torch", "onnx", "onnxscript"),

@@ -14,6 +14,7 @@ from hevitpose.core.errors import HevitposeError
 COMMANDS = (
     "predict",
     "serve",
+    "angles",
     "train",
     "compare",
     "evaluate",

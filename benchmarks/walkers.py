@@ -43,6 +43,19 @@ def figure(
     return feet[:, None] + height * np.stack([sideways, -above], axis=2)
 
 
+def jumps(times: Floats, period: float = 2.5) -> tuple[Floats, Floats]:
+    """Lift of the feet in heights (T,) and squat (T,), once a `period`: down, up with constant acceleration, a flight
+    of 0.55 s and 0.22 heights, and the same backwards."""
+    down, push, flight = 0.45, 0.35, 0.55
+    middle = np.abs((times + period / 2) % period - period / 2)  # from the top of the flight, both ways
+    lift = np.maximum(0, 0.22 * (1 - (2 * middle / flight) ** 2))
+    pushing = (middle - flight / 2) / push
+    resting = (middle - flight / 2 - push) / down
+    squat = np.where(pushing < 1, 1 - (1 - pushing.clip(0, 1)) ** 2, (1 + np.cos(np.pi * resting.clip(0, 1))) / 2)
+    squat = np.where(pushing < 0, 0, squat)
+    return lift, squat
+
+
 def along(start: Sequence[float], end: Sequence[float], seconds: float) -> Path:
     """A straight path at constant speed."""
     first, last = np.array(start, dtype=float), np.array(end, dtype=float)

@@ -10,6 +10,7 @@ from hevitpose.data.check.rules import check_sets
 from hevitpose.data.datasets import Split
 
 EXTRAS = {
+    "plot": ("matplotlib",),
     "train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "matplotlib", "scipy"),
     "baselines": ("torch", "timm"),
     "export": ("torch", "onnx", "onnxscript"),

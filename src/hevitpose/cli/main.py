@@ -13,6 +13,7 @@ from hevitpose.core.errors import HevitposeError
 
 COMMANDS = (
     "predict",
+    "angles",
     "train",
     "compare",
     "evaluate",

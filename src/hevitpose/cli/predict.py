@@ -46,6 +46,7 @@ Examples:\n
   hevitpose predict photos/ --format csv --output results.csv\n
   hevitpose predict clip.mp4 --draw --detect-every 5 --smooth online
 """
+IMAGE_FORMATS: dict[str, Format] = {"json": "json", "coco": "coco", "csv": "csv"}
 SOME_SKIPPED = 3
 UNOPTIMIZED_UP_TO = 2
 """Images: optimising the graph takes longer than running it so few times."""
@@ -75,7 +76,8 @@ def predict(
     format: Annotated[
         AnyFormat | None,
         typer.Option(
-            help="Images: json, one file each (default); coco or csv, one file. Clips: jsonl (default), csv, mot, coco."
+            help="Images: json, one file each (default); coco or csv, one file. "
+            "Clips: jsonl (default), csv, mot, coco, openpose or npz."
         ),
     ] = None,
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Keypoints below this score are absent.")] = MIN_SCORE,
@@ -129,9 +131,9 @@ def predict(
     if any(is_clip(path) for path in sources):
         sys.exit(predict_clips(sources, output, draw, format, model, options, for_clips, for_images))
     for_clips.refuse()
-    if format == "jsonl" or format == "mot":
+    form = IMAGE_FORMATS.get(format or "json")
+    if form is None:
         raise InputError(f"--format {format}", "is for clips")
-    form: Format = format or "json"
     folder = output if form == "json" else output.parent
     if form != "json" and (output.suffix != (".csv" if form == "csv" else ".json") or output.is_dir()):
         suffix = "csv" if form == "csv" else "json"

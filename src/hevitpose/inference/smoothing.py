@@ -1,7 +1,7 @@
 """Steadier keypoints in clips: a filter that follows live, and one that looks both ways.
 
-Both work on real times in seconds, so frames may come at any rate, and in units of the body's size, so that near and
-far people are treated alike.
+Both separate how the body moves from how its limbs move. The body's step is shared by many keypoints, so it is known
+well; what is left moves less and can be smoothed more. Times are in seconds, so frames may come at any rate.
 """
 
 from dataclasses import dataclass, replace
@@ -12,37 +12,79 @@ from numpy.typing import NDArray
 from hevitpose.core.geometry import Floats
 from hevitpose.core.results import ImagePoses
 
+Bools = NDArray[np.bool_]
 MAX_GAP_S = 0.5
 """Longer gaps are not filled, and after them smoothing begins anew."""
+MIN_BODY = 5
+"""Keypoints that two frames must share to say how the body moved."""
+MIN_NOISE, MIN_KEYPOINT_SCORE = 0.004, 0.2
+"""Bounds of a keypoint's noise in sizes, and of the score that it is estimated from."""
+MIN_ACCELERATION, MAX_ACCELERATION = 0.03, 8.0
+"""Bounds of the changes of velocity that a keypoint is believed to make, in sizes per second^1.5."""
+WINDOWS_S = (0.1, 0.15, 0.22, 0.33, 0.5)
+"""Half widths of the parabolas that are tried, offline."""
+BODY_WINDOW_S = 0.12
+CONSISTENT = 1.6
+"""Standard deviations by which a wider window may differ from the narrower ones."""
+HAMPEL_REACH, HAMPEL_BOUND = 3, 3.0
+"""Neighbours on each side, and robust standard deviations, from which a keypoint is an outlier."""
 
 
 @dataclass(frozen=True)
 class SmootherOptions:
-    """Of the One-Euro filter (Casiez et al., CHI 2012), with lengths in sizes, the square root of a box's area.
+    """Of the live filter. Lengths are in sizes, the square root of the area of a person's box.
 
-    `min_cutoff` in Hz smooths a still keypoint; `beta`, in Hz per (size / s), lessens that with speed;
-    `speed_cutoff` in Hz smooths the speed. Keypoints unseen for `max_gap_s` begin anew.
+    Args:
+        noise: Standard deviation of a keypoint of score 1; it grows as the score falls.
+        acceleration: How quickly a keypoint's velocity changes while predictions are unbiased, in sizes / s^1.5.
+        alertness: Power by which that grows where the last predictions all erred to one side.
+        memory_s: How long a bias of the predictions is remembered.
+        damping: How quickly velocities fade, per second.
+        bound: Standard deviations from which a surprise counts less; from twice as many it is an outlier, for a frame.
+        max_gap_s: A keypoint that was absent for longer begins anew.
     """
 
-    min_cutoff: float = 1.7
-    beta: float = 3.0
-    speed_cutoff: float = 1.0
+    noise: float = 0.008
+    acceleration: float = 0.15
+    alertness: float = 4.0
+    memory_s: float = 0.15
+    damping: float = 5.0
+    bound: float = 4.0
     max_gap_s: float = MAX_GAP_S
 
 
 @dataclass(eq=False)
 class _State:
-    """Of one person: the smoothed keypoints (K, 2), velocities (K, 2), and when each was last seen (K,)."""
+    """Of one person: keypoints and velocities (K, 2) in pixels, their variances and covariance (K,) in sizes; mean
+    surprise (K, 2) in standard deviations; outliers in a row (K,); when each was last seen (K,)."""
 
     keypoints: Floats
     velocities: Floats
+    variance: Floats
+    covariance: Floats
+    velocity_variance: Floats
+    surprise: Floats
+    outliers: NDArray[np.int64]
     seen_s: Floats
+
+    @classmethod
+    def of(cls, keypoints: int) -> "_State":
+        pairs, each = (np.zeros((keypoints, 2)) for _ in range(3)), (np.zeros(keypoints) for _ in range(3))
+        points, velocities, surprise = pairs
+        return cls(points, velocities, *each, surprise, np.zeros(keypoints, np.int64), np.full(keypoints, -np.inf))
 
 
 class OnlineSmoother:
-    """Smooths the keypoints of each track as frames come, with a delay of about a frame.
+    """Smooths the keypoints of each track as frames come, with hardly any delay.
 
-    People without an id (0, or `track_ids` None) pass unchanged, absent keypoints stay absent.
+    A Kalman filter of each keypoint, whose quickness follows the keypoint: while its predictions err to both sides it
+    is slow, and it becomes quick when they err to one side. A single outlier is left out. People without an id (0, or
+    `track_ids` None) pass unchanged, absent keypoints stay absent.
+
+    >>> from hevitpose import COCO17
+    >>> poses = replace(ImagePoses.empty(COCO17, (64, 48)), track_ids=np.zeros(0, dtype=np.int64))
+    >>> OnlineSmoother().update(poses, time_s=0.0)
+    ImagePoses(no people, 64 x 48)
     """
 
     def __init__(self, options: SmootherOptions = SmootherOptions()) -> None:
@@ -50,100 +92,196 @@ class OnlineSmoother:
         self._states: dict[int, _State] = {}
 
     def update(self, poses: ImagePoses, time_s: float) -> ImagePoses:
-        """The people with smoothed keypoints."""
+        """The people of the next frame with smoothed keypoints."""
         if poses.track_ids is None:
             return poses
         keypoints = poses.keypoints.copy()
         for person, track_id in enumerate(poses.track_ids.tolist()):
             if track_id:
+                state = self._states.setdefault(track_id, _State.of(poses.skeleton.num_keypoints))
                 size = float(np.sqrt((poses.boxes[person, 2:] - poses.boxes[person, :2]).prod()))
-                keypoints[person] = self._smooth(track_id, keypoints[person], size, time_s)
+                self._follow(state, keypoints[person], poses.keypoint_scores[person], max(size, 1.0), time_s)
+                keypoints[person] = np.where(np.isfinite(keypoints[person]), state.keypoints, np.nan)
         oldest = time_s - self.options.max_gap_s
         self._states = {k: state for k, state in self._states.items() if state.seen_s.max() >= oldest}
         return replace(poses, keypoints=keypoints)
 
-    def _smooth(self, track_id: int, keypoints: Floats, size: float, time_s: float) -> Floats:
-        here = np.isfinite(keypoints[:, 0])
-        state = self._states.get(track_id)
-        if state is None:
-            state = _State(keypoints, np.zeros_like(keypoints), np.full(len(keypoints), -np.inf))
-            self._states[track_id] = state
-        dt = time_s - state.seen_s
-        known = here & (dt <= self.options.max_gap_s) & (dt > 0)
-        begins = here & ~known
-        state.keypoints = np.where(begins[:, None], keypoints, state.keypoints)
-        state.velocities = np.where(begins[:, None], 0.0, state.velocities)
-        dt = np.where(known, dt, 1.0)[:, None]
-        velocity = (keypoints - state.keypoints) / dt
-        weight = _weight(self.options.speed_cutoff, dt)
-        velocity = state.velocities + weight * (velocity - state.velocities)
-        speed = np.linalg.norm(velocity, axis=1, keepdims=True) / size
-        weight = _weight(self.options.min_cutoff + self.options.beta * speed, dt)
-        smoothed = state.keypoints + weight * (keypoints - state.keypoints)
-        state.velocities = np.where(known[:, None], velocity, state.velocities)
-        state.keypoints = np.where(known[:, None], smoothed, state.keypoints)
+    def _follow(self, state: _State, found: Floats, scores: Floats, size: float, time_s: float) -> None:
+        options = self.options
+        here = np.isfinite(found[:, 0])
+        known = time_s - state.seen_s <= options.max_gap_s
+        dt = np.where(known, time_s - state.seen_s, 0.0)
+        noise = np.maximum(options.noise / np.maximum(scores, MIN_KEYPOINT_SCORE), MIN_NOISE) ** 2
+        step = state.velocities * dt[:, None]
+        both = here & known
+        if both.sum() >= MIN_BODY:
+            step += weighted_median((found - state.keypoints - step)[None, both], 1 / noise[None, both])
+        expected = state.keypoints + step
+        variance, covariance, velocity_variance = self._spread(state, dt)
+        total = variance + noise
+        error = np.where(both[:, None], found - expected, 0.0) / size
+        distance = np.linalg.norm(error, axis=1) / np.sqrt(total)
+        outlier = both & (distance > 2 * options.bound)
+        state.outliers = np.where(here, np.where(outlier, state.outliers + 1, 0), state.outliers)
+        fresh = here & (~known | (state.outliers > 1))
+        gain = np.where(both & ~outlier, 1 / total, 0.0)
+        error = error * np.minimum(1, options.bound / np.maximum(distance, 1e-9))[:, None]
+        keypoints = expected + (gain * variance)[:, None] * error * size
+        velocities = state.velocities + (gain * covariance)[:, None] * error * size
+        velocities = velocities * np.exp(-options.damping * dt)[:, None]
+        share = (1 - np.exp(-dt / options.memory_s))[:, None]
+        standard = error / np.sqrt(total)[:, None]
+        moved = both[:, None]
+        state.surprise = np.where(moved, state.surprise + share * (standard - state.surprise), state.surprise)
+        state.variance = np.where(both, variance * (1 - gain * variance), state.variance)
+        state.velocity_variance = np.where(both, velocity_variance - gain * covariance**2, state.velocity_variance)
+        state.covariance = np.where(both, covariance * (1 - gain * variance), state.covariance)
+        state.keypoints = np.where(moved, keypoints, state.keypoints)
+        state.velocities = np.where(moved, velocities, state.velocities)
         state.seen_s = np.where(here, time_s, state.seen_s)
-        return np.where(here[:, None], state.keypoints, np.nan)
+        self._begin(state, fresh, found, noise)
 
+    def _spread(self, state: _State, dt: Floats) -> tuple[Floats, Floats, Floats]:
+        """Variances of place and velocity, and their covariance (K,), before the next look."""
+        share = 1 - np.exp(-dt / self.options.memory_s)
+        # The mean of n unbiased surprises is shorter by the root of n: the bias is 1 where nothing but noise is seen.
+        unbiased = 1.25 * np.sqrt(share / (2 - share))
+        bias = np.linalg.norm(state.surprise, axis=1) / np.maximum(unbiased, 1e-9)
+        quick = self.options.acceleration * bias**self.options.alertness
+        power = np.clip(quick, MIN_ACCELERATION, MAX_ACCELERATION) ** 2
+        variance = state.variance + 2 * dt * state.covariance + dt**2 * state.velocity_variance + power * dt**3 / 3
+        covariance = state.covariance + dt * state.velocity_variance + power * dt**2 / 2
+        return variance, covariance, state.velocity_variance + power * dt
 
-def _weight(cutoff: float | Floats, dt: Floats) -> Floats:
-    """Of the newest value in a low-pass filter of that cutoff in Hz."""
-    return np.asarray(1 / (1 + 1 / (2 * np.pi * cutoff * dt)))
+    def _begin(self, state: _State, fresh: Bools, found: Floats, noise: Floats) -> None:
+        """Start these keypoints anew where they were found, with a velocity that is not known."""
+        state.keypoints = np.where(fresh[:, None], found, state.keypoints)
+        state.velocities = np.where(fresh[:, None], 0.0, state.velocities)
+        # The first surprises are as large as in a quick motion: a track begins alert.
+        state.surprise = np.where(fresh[:, None], 0.5, state.surprise)
+        state.variance = np.where(fresh, noise, state.variance)
+        state.covariance = np.where(fresh, 0.0, state.covariance)
+        state.velocity_variance = np.where(fresh, 0.5, state.velocity_variance)
+        state.outliers = np.where(fresh, 0, state.outliers)
 
 
 def smooth_offline(
-    times: Floats,
-    keypoints: Floats,
-    scores: Floats,
-    window_s: float = 0.45,
-    max_gap_s: float = MAX_GAP_S,
-) -> tuple[Floats, NDArray[np.bool_]]:
+    times: Floats, keypoints: Floats, scores: Floats, max_gap_s: float = MAX_GAP_S
+) -> tuple[Floats, Bools]:
     """Keypoints (T, K, 2) of one person smoothed with a look at both sides, and which (T, K) were filled in.
 
-    `times` (T,) are in seconds and rise; `keypoints` (T, K, 2) are NaN where absent; `scores` (T, K) weigh them.
-    Outliers are left out (Hampel), gaps up to `max_gap_s` are filled, and a parabola is fitted to the `window_s` around
-    each time (Savitzky-Golay on real times).
+    `times` (T,) in seconds must rise; `keypoints` (T, K, 2) are NaN where absent, `scores` (T, K) weigh them. Outliers
+    are replaced (Hampel), and a parabola is fitted around each time (Savitzky-Golay on real times) over the widest
+    window that agrees with narrower ones (Katkovnik 1999), so a quick motion keeps its height. Gaps up to `max_gap_s`
+    are filled; longer ones stay NaN. Raises ValueError where shapes do not fit or time does not rise.
+
+    >>> times = np.arange(30) / 30
+    >>> keypoints = np.stack([100 * times, np.full(30, 5.0)], axis=1)[:, None]
+    >>> keypoints[10:14] = np.nan
+    >>> smoothed, filled = smooth_offline(times, keypoints, np.ones((30, 1)))
+    >>> int(filled.sum()), smoothed[12, 0].round(2).tolist()
+    (4, [40.0, 5.0])
     """
+    if keypoints.shape != (*scores.shape, 2) or scores.shape[:1] != times.shape or (np.diff(times) <= 0).any():
+        raise ValueError("times (T,) must rise, with keypoints (T, K, 2) and scores (T, K)")
     present = np.isfinite(keypoints[..., 0])
-    smoothed = np.full(keypoints.shape, np.nan)
-    for k in range(keypoints.shape[1]):
-        trusted = present[:, k].copy()
-        trusted[trusted] = ~_outliers(keypoints[present[:, k], k])
-        if not trusted.any():
+    trusted = present.copy()
+    for k in range(present.shape[1]):
+        trusted[present[:, k], k] = ~_outliers(keypoints[present[:, k], k])
+    body = _body_path(times, keypoints, np.where(trusted, scores, 0))
+    steady = _parabolas(times, body, np.ones(len(times)), BODY_WINDOW_S)[0]
+    smoothed = keypoints.copy()
+    for k in range(present.shape[1]):
+        at = times[trusted[:, k]]
+        if not len(at):
             continue
-        at, points = times[trusted], keypoints[trusted, k]
-        fitted = _local_parabola(at, points, scores[trusted, k], window_s)
-        filled = np.stack([np.interp(times, at, fitted[:, axis]) for axis in range(2)], axis=1)
-        after = np.searchsorted(at, times)
+        relative = (keypoints[:, k] - body)[trusted[:, k]]
+        relative = _widest_parabolas(at, relative, scores[trusted[:, k], k])
+        path = np.stack([np.interp(times, at, relative[:, axis]) for axis in range(2)], axis=1) + steady
         before = at[np.maximum(np.searchsorted(at, times, side="right") - 1, 0)]
-        gap = at[np.minimum(after, len(at) - 1)] - before
-        inside = (times >= at[0]) & (times <= at[-1])
-        kept = (inside & (gap <= max_gap_s)) | present[:, k]
-        smoothed[kept, k] = filled[kept]
+        after = at[np.minimum(np.searchsorted(at, times), len(at) - 1)]
+        inside = (times >= at[0]) & (times <= at[-1]) & (after - before <= max_gap_s)
+        smoothed[inside, k] = path[inside]
     return smoothed, np.isfinite(smoothed[..., 0]) & ~present
 
 
-def _outliers(points: Floats, reach: int = 3, bound: float = 3.0) -> NDArray[np.bool_]:
-    """Which points (T, 2) lie further from the median of their neighbours than three robust standard deviations."""
-    if len(points) <= 2 * reach:
+def weighted_median(values: Floats, weights: Floats) -> Floats:
+    """Medians (G, 2) over N values (G, N, 2) with weights (G, N), of each coordinate alone.
+
+    >>> weighted_median(np.array([[[0.0, 0], [1, 5], [9, 9]]]), np.array([[1, 1, 3.0]]))
+    array([[9., 9.]])
+    """
+    order = np.argsort(values, axis=1)
+    each = np.take_along_axis(np.repeat(weights[..., None], 2, axis=2), order, axis=1)
+    passed = np.cumsum(each, axis=1)
+    middle = (passed >= passed[:, -1:] / 2).argmax(axis=1)[:, None]
+    return np.take_along_axis(np.take_along_axis(values, order, axis=1), middle, axis=1)[:, 0]
+
+
+def _body_path(times: Floats, keypoints: Floats, weights: Floats) -> Floats:
+    """How the body moves (T, 2): the steps that most keypoints share, added up; even where no one is seen."""
+    seen = np.flatnonzero((weights > 0).sum(axis=1) >= MIN_BODY)
+    if len(seen) < 2:
+        return np.zeros((len(times), 2))
+    points, each = keypoints[seen], weights[seen]
+    common = np.minimum(each[1:], each[:-1])
+    steps = weighted_median(np.where(common[..., None] > 0, points[1:] - points[:-1], 0), common**2 + 1e-12)
+    path = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])
+    return np.stack([np.interp(times, times[seen], path[:, axis]) for axis in range(2)], axis=1)
+
+
+def _outliers(points: Floats) -> Bools:
+    """Which points (T, 2) lie far from the median of their neighbours (Hampel)."""
+    if len(points) <= 2 * HAMPEL_REACH:
         return np.zeros(len(points), dtype=np.bool_)
-    padded = np.pad(points, ((reach, reach), (0, 0)), mode="reflect")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=0)
+    padded = np.pad(points, ((HAMPEL_REACH, HAMPEL_REACH), (0, 0)), mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * HAMPEL_REACH + 1, axis=0)
     medians = np.median(windows, axis=-1)
-    away = np.abs(points - medians)
     spread = 1.4826 * np.median(np.abs(windows - medians[..., None]), axis=-1)
-    return np.asarray((away > bound * spread + 1e-9).any(axis=1))
+    return np.asarray((np.abs(points - medians) > HAMPEL_BOUND * np.maximum(spread, 1.5 * _noise(points))).any(axis=1))
 
 
-def _local_parabola(times: Floats, points: Floats, weights: Floats, window_s: float) -> Floats:
-    """Values (T, 2) at each time of the parabola that fits the weighted points (T, 2) around it best."""
-    reach = max(2, int(np.ceil(window_s / 2 / max(float(np.median(np.diff(times))), 1e-6)))) if len(times) > 1 else 1
+def _noise(points: Floats) -> float:
+    """Standard deviation of the noise of points (T, 2), from their third differences, which a motion hardly changes."""
+    third = np.diff(points, n=3, axis=0)
+    return float(1.4826 * np.median(np.abs(third)) / np.sqrt(20)) if len(third) else 0.0
+
+
+def _widest_parabolas(times: Floats, points: Floats, weights: Floats) -> Floats:
+    """Points (T, 2) fitted over the widest window that agrees with all narrower ones."""
+    if len(times) < 4:
+        return points
+    noise = _noise(points)
+    best, low, high = points, np.full(points.shape, -np.inf), np.full(points.shape, np.inf)
+    agree = np.ones(len(times), dtype=np.bool_)
+    interval = float(np.median(np.diff(times)))
+    for number, window_s in enumerate(WINDOWS_S):
+        values, spread = _parabolas(times, points, weights, max(window_s, (number + 1.5) * interval))
+        margin = CONSISTENT * noise * spread[:, None]
+        lower, upper = np.maximum(low, values - margin), np.minimum(high, values + margin)
+        agree &= (lower <= upper).all(axis=1)
+        best, low, high = (np.where(agree[:, None], *each) for each in ((values, best), (lower, low), (upper, high)))
+    return best
+
+
+def _parabolas(times: Floats, points: Floats, weights: Floats, window_s: float) -> tuple[Floats, Floats]:
+    """Values (T, 2) of the weighted parabolas through the points (T, 2) within `window_s` of each time, and how much
+    of the noise is left (T,); the points themselves where there are fewer than four."""
+    if len(times) < 4:
+        return points, np.ones(len(times))
+    interval = max(float(np.median(np.diff(times))), 1e-6)
+    window_s = max(window_s, 1.5 * interval)
+    reach = min(int(np.ceil(window_s / interval)) + 1, len(times) - 1)
     index = np.arange(len(times))[:, None] + np.arange(-reach, reach + 1)
     inside = (index >= 0) & (index < len(times))
     index = index.clip(0, len(times) - 1)
-    x = (times[index] - times[:, None]) / max(window_s, 1e-6)
-    inside &= np.abs(x) <= 1
-    each = np.where(inside, weights[index].clip(0.05, 1), 0)
-    basis = np.stack([np.ones_like(x), x, x**2], axis=2) * np.sqrt(each)[..., None]
-    values = points[index] * np.sqrt(each)[..., None]
-    return np.asarray((np.linalg.pinv(basis, rcond=1e-6) @ values)[:, 0])
+    x = (times[index] - times[:, None]) / window_s
+    inside &= np.abs(x) <= 1 + 1e-9
+    each = np.where(inside, weights[index].clip(MIN_KEYPOINT_SCORE, 1), 0)
+    moments = [(each * x**power).sum(axis=1) for power in range(5)]
+    normal = np.stack([np.stack(moments[row : row + 3], axis=-1) for row in range(3)], axis=-2)
+    first = np.linalg.inv(normal + 1e-9 * np.eye(3))[:, 0]
+    kernel = each * (first[:, :1] + first[:, 1:2] * x + first[:, 2:] * x**2)
+    enough = inside.sum(axis=1) > 3
+    values = np.where(enough[:, None], np.einsum("tw,twc->tc", kernel, points[index]), points)
+    return values, np.where(enough, np.sqrt((kernel**2).sum(axis=1)), 1.0)

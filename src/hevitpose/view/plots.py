@@ -1,4 +1,4 @@
-"""Figures of numbers: accuracy over cost, maps of counts, cost over input size, the errors of an evaluation.
+"""Figures of numbers: accuracy over cost, maps of counts, angles over time, the errors of an evaluation.
 
 The paper's figures fit a column of 3.35 inches, in letters of 7 points. All colours are Okabe and Ito's, which remain
 distinguishable with any colour vision.
@@ -154,6 +154,28 @@ def cost_over_size(sides: Sequence[int], curves: Mapping[str, Mapping[str, Seque
         axes.grid(linewidth=0.3, color="0.85")
     panels[0].set_ylabel("GFLOPs")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
+    return figure
+
+
+@styled()
+def angles_over_time(times_s: Sequence[float], angles: Mapping[str, Sequence[float]]) -> "Figure":
+    """Angles in degrees over seconds: a panel per joint, the left in blue and the right in vermilion.
+
+    `angles` has names such as left_knee; a gap of NaN is a gap in its line.
+    """
+    joints = list(dict.fromkeys(name.split("_", 1)[1] for name in angles))
+    figure = _column_figure(0.4 + 1.1 * len(joints))
+    panels = figure.subplots(len(joints), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, joint in zip(panels, joints, strict=True):
+        for side, color in (("left", BLUE), ("right", VERMILION)):
+            if f"{side}_{joint}" in angles:
+                axes.plot(times_s, angles[f"{side}_{joint}"], color=color, linewidth=0.8, label=side)
+        axes.set_title(joint)
+        axes.grid(linewidth=0.3, color="0.85")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper right", ncols=2, frameon=False)
+    panels[-1].set_xlabel("s")
+    figure.supylabel("degrees")
     return figure
 
 

@@ -45,13 +45,30 @@ def test_a_clip_gives_json_lines_and_a_drawn_clip(hevitpose, skiing):
         assert clip.streams.audio[0].codec_context.name == "aac"
 
 
-@pytest.mark.parametrize(("format", "suffix"), [("csv", ".csv"), ("mot", ".txt"), ("coco", ".json")])
-def test_other_formats_and_a_part_of_a_clip(hevitpose, skiing, format, suffix):
-    options = ("--start", 0.08, "--end", 0.2, "--format", format, "--output", f"r{suffix}", "--threads", 1)
+@pytest.mark.parametrize(
+    ("format", "name"),
+    [
+        ("csv", "r.csv"),
+        ("mot", "r.txt"),
+        ("coco", "r.json"),
+        ("openpose", "out/clip_openpose"),
+        ("npz", "out/clip.npz"),
+    ],
+)
+def test_other_formats_and_a_part_of_a_clip(hevitpose, skiing, format, name):
+    output = "out" if name.startswith("out") else name
+    options = ("--start", 0.08, "--end", 0.2, "--format", format, "--output", output, "--threads", 1)
     status, out, _ = hevitpose("predict", skiing, *options)
     assert status == 0
-    assert f"results: r{suffix}" in out
-    text = Path(f"r{suffix}").read_text()
+    assert f"results: {name}" in out
+    if format == "openpose":
+        files = sorted(file.name for file in Path(name).iterdir())
+        assert files == [f"clip_{n:012d}_keypoints.json" for n in range(3)]
+        return
+    if format == "npz":
+        assert np.load(name)["frame"].tolist() == [0, 1, 2]
+        return
+    text = Path(name).read_text()
     if format == "csv":
         assert {line.split(",")[0] for line in text.splitlines()[1:]} == {"0", "1", "2"}
     elif format == "mot":

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import numpy as np
 import typer
@@ -52,6 +52,7 @@ Examples:\n
   hevitpose predict @list.txt --shard 1/8 --resume\n
   hevitpose predict clip.mp4 --draw --detect-every 5 --smooth online
 """
+IMAGE_FORMATS: dict[str, Format] = {each: each for each in get_args(Format)}
 SOME_SKIPPED = 3
 UNOPTIMIZED_UP_TO = 2
 """Images: optimising the graph takes longer than running it so few times."""
@@ -93,7 +94,7 @@ def predict(
         AnyFormat | None,
         typer.Option(
             help="Images: json, one file each (default); one for all: coco (results), coco-labels (to correct), csv. "
-            "Clips: jsonl (default), csv, mot, coco."
+            "Clips: jsonl (default), csv, mot, coco, openpose or npz."
         ),
     ] = None,
     keypoints: Annotated[
@@ -156,9 +157,9 @@ def predict(
     if any(is_clip(path) for path in sources):
         sys.exit(predict_clips(sources, output, draw, format, model, options, for_clips, for_images))
     for_clips.refuse()
-    if format == "jsonl" or format == "mot":
+    form = IMAGE_FORMATS.get(format or "json")
+    if form is None:
         raise InputError(f"--format {format}", "is for clips")
-    form: Format = format or "json"
     folder = output if form == "json" else output.parent
     if form != "json" and (output.suffix != (".csv" if form == "csv" else ".json") or output.is_dir()):
         suffix = "csv" if form == "csv" else "json"

@@ -23,7 +23,7 @@ from hevitpose.io.video import SUFFIXES, VideoReader, check_range, pyav
 from hevitpose.io.video_writer import Sound
 from hevitpose.view.draw_clip import ClipPainter, ColorBy
 
-AnyFormat = Literal["json", "jsonl", "csv", "coco", "coco-labels", "mot"]
+AnyFormat = Literal["json", "jsonl", "csv", "coco", "coco-labels", "mot", "openpose", "npz"]
 Start = Annotated[float | None, typer.Option("--start", help="Clips: begin at this time.", metavar="SECONDS")]
 End = Annotated[float | None, typer.Option("--end", help="Clips and cameras: stop at this time.", metavar="SECONDS")]
 Every = Annotated[
@@ -185,7 +185,7 @@ def clip_tasks(paths: Sequence[Path], output: Path, draw: bool, format: ClipForm
     unique = list({path.resolve(): path for path in paths}.values())
     if output.suffix in {*CLIP_SUFFIXES.values(), ".mp4"} and not output.is_dir():
         if output.suffix != suffix and not (draw and output.suffix == ".mp4"):
-            raise InputError(output, f"--format {format} writes FILE{suffix}")
+            raise InputError(output, f"--format {format} writes {'NAME' if format == 'openpose' else 'FILE'}{suffix}")
         if len(unique) > 1:
             raise InputError(output, "is one file, for one clip: choose a folder")
         bases = [output.with_suffix("")]
@@ -202,7 +202,7 @@ def clip_tasks(paths: Sequence[Path], output: Path, draw: bool, format: ClipForm
             raise InputError(name, "several clips have this name: run once for each, each with its own --output")
     for file in files:
         atomic.refuse_input(file, unique)
-        atomic.refuse_unwritable_file(file)
+        (atomic.refuse_unwritable_file if file.suffix else atomic.refuse_unwritable)(file)
     return tasks
 
 

@@ -13,16 +13,24 @@ import numpy as np
 from hevitpose.core.geometry import xywh_from_xyxy
 from hevitpose.core.results import ImagePoses, Person, rounded
 from hevitpose.core.skeleton import Skeleton
+from hevitpose.data.clip_poses import CLIP_SCHEMA
+from hevitpose.inference.exports import NumpyArchive, OpenPoseFiles
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.overlap import Behind
-from hevitpose.inference.writers import _OneFile
+from hevitpose.inference.writers import PoseWriter, _OneFile
 from hevitpose.io.images import Image
 from hevitpose.io.video_writer import Sound, VideoWriter
 
-ClipFormat = Literal["jsonl", "csv", "mot", "coco"]
-CLIP_SUFFIXES: dict[ClipFormat, str] = {"jsonl": ".jsonl", "csv": ".csv", "mot": ".txt", "coco": ".json"}
-CLIP_SCHEMA = "hevitpose.clip/1"
-"""The form of the JSON lines. The number changes when a reader of the old form could misread the new one."""
+ClipFormat = Literal["jsonl", "csv", "mot", "coco", "openpose", "npz"]
+CLIP_SUFFIXES: dict[ClipFormat, str] = {
+    "jsonl": ".jsonl",
+    "csv": ".csv",
+    "mot": ".txt",
+    "coco": ".json",
+    "openpose": "_openpose",
+    "npz": ".npz",
+}
+"""What follows the name of the clip; of OpenPose's, a folder."""
 CSV_COLUMNS = ("frame", "time_s", "id", "person_score", "keypoint", "x", "y", "score")
 SMOOTHED_COLUMNS = ("raw_x", "raw_y", "filled")
 
@@ -38,11 +46,19 @@ class ClipHeader:
     skeleton: Skeleton
 
 
-def clip_writer(format: ClipFormat, path: Path, header: ClipHeader) -> "JsonLines | ClipCsv | MotFile | ClipCoco":
+def clip_writer(format: ClipFormat, path: Path, header: ClipHeader) -> PoseWriter:
     """The writer of this format."""
     if format == "jsonl":
         return JsonLines(path, header)
-    return ClipCsv(path) if format == "csv" else MotFile(path) if format == "mot" else ClipCoco(path)
+    if format == "openpose":
+        return OpenPoseFiles(path, path.name.removesuffix(CLIP_SUFFIXES[format]))
+    writers: dict[ClipFormat, Callable[[Path], PoseWriter]] = {
+        "csv": ClipCsv,
+        "mot": MotFile,
+        "coco": ClipCoco,
+        "npz": NumpyArchive,
+    }
+    return writers[format](path)
 
 
 class JsonLines:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -50,7 +51,8 @@ def splits_of(data: Iterable[str | None], root: Path | None) -> Iterator[Split]:
 
 def refuse_faults(splits: Iterable[Split], data: str) -> None:
     """Check the sets of `data`: a line on standard error about warnings. Raises InputError about the first error."""
-    faults = check_sets(list(splits))
+    sets = list(splits)
+    faults = check_sets(sets)
     errors = [fault for fault in faults if fault.level == "error"]
     more = f"hevitpose data check {data}"
     if errors:
@@ -59,3 +61,12 @@ def refuse_faults(splits: Iterable[Split], data: str) -> None:
     counts = Counter(fault.kind for fault in faults)
     found = ", ".join(f"{count} x {kind}" for kind, count in counts.most_common()) or "no faults"
     print(f"data check: {found}{f' ({more})' if counts else ''}", file=sys.stderr)
+    if note := mirror_note(sets):
+        print(f"note: {note}", file=sys.stderr)
+
+
+def mirror_note(splits: Iterable[Split]) -> str | None:
+    """What is exchanged in mirrored images of the first set; None where there is nothing to say."""
+    with suppress(InputError):
+        return next((split.people.skeleton.mirror_note for split in splits), None)
+    return None

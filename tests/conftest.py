@@ -47,6 +47,23 @@ def refused():
     return about
 
 
+@pytest.fixture
+def full_disk():
+    """A context in which no file can grow beyond a number of bytes, as on a disk that fills there."""
+    resource = pytest.importorskip("resource")
+
+    @contextmanager
+    def at(size):
+        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    return at
+
+
 @pytest.fixture(scope="session")
 def make_people():
     """A function that makes `count` persons of a skeleton on one image of 500 x 500 pixels, all joints labelled."""

@@ -117,7 +117,10 @@ def start(folder: Path) -> "subprocess.Popen[str]":
     """A child that reads what `ask` names."""
     command = [sys.executable, __file__, "--child", str(folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    if process.stdout:
+        process.stdout.readline()  # once everything is imported
+    return process
 
 
 def ask(process: "subprocess.Popen[str]", line: str) -> tuple[str, float, float]:
@@ -148,6 +151,7 @@ def child(folder: Path) -> None:
         reader(Path(shutil.copy(sound, folder / "now" / f"input{SUFFIX.get(kind, f'.{kind}')}")))
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer
+    print("ready", file=answers, flush=True)
     for line in sys.stdin:
         kind, seed = line.split()
         path = make(folder, kind, random.Random(int(seed)))  # noqa: S311

@@ -68,7 +68,7 @@ def constants() -> dict[str, Any]:
             "calibration_slope": estimator.PERSON_CALIBRATION.slope,
             "calibration_half": estimator.PERSON_CALIBRATION.half,
             "same_pose": estimator.SAME_POSE,
-            "default_sigma": estimator.DEFAULT_SIGMA,
+            "default_sigma": detectors.DEFAULT_SIGMA,
             "line_share": LINE_SHARE,
             "colors": {side: list(color) for side, color in COLORS.items()},
         },

@@ -142,8 +142,9 @@ def test_nobody_gives_no_crops(tmp_path):
 
 
 def test_a_image_that_cannot_be_read_is_one_line(dots, tmp_path, refused):
-    (tmp_path / "3.png").write_bytes(b"no image")
-    with refused(tmp_path / "3.png", "not an image"):
+    for n in (1, 3):
+        (tmp_path / f"{n}.png").write_bytes(b"no image")
+    with refused(tmp_path / "1.png", "not an image", "(and 1 more)"):
         cut_people(dots, (32, 32))
 
 

@@ -64,7 +64,7 @@ def test_networks_are_compared_whatever_interrupts(hevitpose, monkeypatch):
     status, _, errors = hevitpose(*COMMON, "--models", "t", "--budget", "2")
     assert errors.splitlines()[-1] == (
         "error: HEViTPose-T, seed 0: out/t-seed0/checkpoint.safetensors: was made with epochs = 1, not 2: "
-        "resume with the same recipe"
+        "resume with the same recipe, or start another run from its weights: --weights out/t-seed0/last.safetensors"
     )
     status, printed, _ = hevitpose("runs", "out", "--json")
     assert [run["model"] for run in json.loads(printed)["runs"]] == ["shufflenet_v2", "t"]

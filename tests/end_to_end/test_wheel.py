@@ -7,15 +7,32 @@ import sys
 import sysconfig
 import venv
 from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_wheel_predicts_an_image_in_an_empty_environment(tmp_path, skier):
-    wheels = tmp_path / "wheels"
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    wheels = tmp_path_factory.mktemp("wheels")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = wheels.glob("*.whl")
+    (built,) = wheels.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_the_tree_and_nothing_else(wheel):
+    package = ROOT / "src" / "hevitpose"
+    files = (file for file in package.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    tree = {f"hevitpose/{file.relative_to(package).as_posix()}": file.read_bytes() for file in files}
+    with ZipFile(wheel) as archive:
+        held = {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
+    assert held == tree
+
+
+def test_the_wheel_predicts_an_image_in_an_empty_environment(wheel, tmp_path, skier):
     venv.create(tmp_path / "env", with_pip=False, symlinks=True)
     python = tmp_path / "env" / "bin" / "python"
     site = Path(

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hevitpose.core.errors import InputError
 from hevitpose.core.results import ImagePoses
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.inference.inputs import Frame
@@ -106,3 +107,19 @@ def test_the_file_before_stays_until_the_new_one_is_whole(tmp_path, make):
     writer.close()
     assert "snout" in path.read_text() or json.loads(path.read_text())
     assert [file.name for file in tmp_path.iterdir()] == ["results.txt"]
+
+
+@pytest.mark.parametrize("make", [lambda path: CocoResults(path, [1, 2, 3]), CsvFile])
+def test_a_disk_that_fills_at_any_byte_leaves_the_former_results(tmp_path, full_disk, make):
+    """`predict_files` closes its writers also after an error."""
+    path = tmp_path / "results"
+    write(make(path), 1, 2, 1)
+    whole = path.stat().st_size
+    path.write_text("former")
+    for size in range(0, whole, 3):
+        writer = make(path)
+        with pytest.raises(InputError, match="cannot be written"), full_disk(size):
+            write(writer, 1, 2, 1)
+        with full_disk(size):
+            writer.close()
+        assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("results", "former")]

@@ -137,3 +137,28 @@ def test_a_folder_is_whole_or_not_there(tmp_path, existing):
     assert sorted(path.parent.rglob("*")) == [path, path / "a"]
     with pytest.raises(InputError, match="cannot be written"), atomic.new_folder(path):
         pass
+
+
+def test_a_disk_that_fills_at_any_byte_leaves_the_former_file(tmp_path, full_disk):
+    path, content = tmp_path / "a.json", "x" * 300
+    path.write_text("former")
+    for size in range(len(content)):
+        with pytest.raises(InputError, match="cannot be written"), full_disk(size):
+            atomic.write(path, content)
+        assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+    assert path.read_text() == "former"
+    with full_disk(len(content)):
+        atomic.write(path, content)
+    assert path.read_text() == content
+
+
+def test_a_disk_that_fills_leaves_no_part_of_a_folder(tmp_path, full_disk):
+    def fill():
+        with atomic.new_folder(tmp_path / "set") as folder:
+            (folder / "a").write_bytes(b"x")
+            (folder / "b").write_bytes(b"x" * 30)
+
+    for size in range(0, 30, 7):
+        with pytest.raises(InputError, match="cannot be written"), full_disk(size):
+            fill()
+        assert list(tmp_path.iterdir()) == []

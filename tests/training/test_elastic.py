@@ -26,11 +26,11 @@ train(recipe, find_dataset(data), folder, Hardware(device="cpu", precision="fp32
 """
 
 
-def start(dots, folder, script, port):
+def start(dots, folder, script, port, restarts=3):
     """Both agents; the folder is what the two machines share."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
     command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", folder.name]
-    command += ["--max-restarts", "3", str(script), str(dots / "dots.toml"), str(folder)]
+    command += ["--max-restarts", str(restarts), str(script), str(dots / "dots.toml"), str(folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
     return [subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) for _ in range(2)]
 
@@ -52,6 +52,28 @@ def test_a_killed_worker_is_restarted_and_nothing_is_lost(dots, tmp_path, free_p
     assert f"{rank} 1" in {" ".join(line.split()[:2]) for line in lives(killed)}  # it was restarted once
     one, two = (load_file(folder / "last.safetensors") for folder in (whole, killed))
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_ends_the_run_within_two_minutes(dots, tmp_path, free_port):
+    script, folder = tmp_path / "script.py", tmp_path / "hung"
+    script.write_text(SCRIPT.replace("epochs=12", "epochs=100000"))
+    agents = start(dots, folder, script, free_port(), restarts=0)
+    checkpoint, deadline = folder / "checkpoint.safetensors", time.monotonic() + 600
+    while not checkpoint.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    (hung,) = (int(line.split()[2]) for line in lives(folder) if line.startswith("1 "))
+    (waiting,) = (int(line.split()[2]) for line in lives(folder) if line.startswith("0 "))
+    os.kill(hung, signal.SIGSTOP)
+    began = time.monotonic()
+    try:
+        while Path(f"/proc/{waiting}").exists():
+            assert time.monotonic() - began < 120 + 30
+            time.sleep(0.5)
+    finally:
+        os.kill(hung, signal.SIGKILL)
+    assert all(agent.wait(300) for agent in agents)
 
 
 def lives(folder: Path) -> list[str]:

@@ -10,6 +10,8 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.heatmap import Codec
 from hevitpose.core.model_config import BoxSizes
 from hevitpose.data.find import find_dataset
+from hevitpose.io.lock import hold_folder
+from hevitpose.models import weights
 from hevitpose.models.weights import load_model
 from hevitpose.training import loop
 from hevitpose.training.augment import Augmentation
@@ -124,10 +126,26 @@ def test_a_folder_with_a_run_is_not_overwritten(dataset, uninterrupted):
     assert (folder / "checkpoint.safetensors").read_bytes() == before
 
 
+def test_a_folder_in_use_is_refused(dataset, tmp_path):
+    with hold_folder(tmp_path), pytest.raises(InputError, match="another run uses it at this moment"):
+        train(RECIPE, dataset, tmp_path, HARDWARE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_that_fills_the_disk_at_any_byte_leaves_the_former_one(tmp_path, full_disk):
+    path = tmp_path / "checkpoint.safetensors"
+    weights.save(path, {"a": torch.arange(40.0)}, {"progress": "former"})
+    for size in range(path.stat().st_size):
+        with pytest.raises(InputError, match="cannot be written"), full_disk(size):
+            weights.save(path, {"a": torch.zeros(40)}, {"progress": "newer."})
+    tensors, metadata = weights.load(path)
+    assert (tensors["a"].tolist(), metadata["progress"]) == (list(range(40)), "former")
+
+
 def test_resuming_with_another_recipe_is_refused(dataset, uninterrupted):
     folder, _ = uninterrupted
     other = Recipe(**vars(RECIPE) | {"learning_rate": 2e-3})
-    with pytest.raises(InputError, match=r"was made with learning_rate = 0\.001, not 0\.002"):
+    with pytest.raises(InputError, match=r"was made with learning_rate = 0\.001, not 0\.002: .*`weights=.*last"):
         train(other, dataset, folder, HARDWARE, resume=True)
 
 

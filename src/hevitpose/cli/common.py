@@ -4,6 +4,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -86,8 +87,17 @@ def refuse_faults(splits: Iterable[Split], data: str) -> None:
     print(f"data check: {found}{unopened}{f' ({more})' if counts else ''}", file=sys.stderr)
     for line in fault_lines(faults, f"{more} --json"):
         print(line, file=sys.stderr)
+    if note := mirror_note(chosen):
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _images(splits: Sequence[Split]) -> int:
     """Images of all sets, which have no errors."""
     return sum(len(split.people.images) for split in splits)
+
+
+def mirror_note(splits: Iterable[Split]) -> str | None:
+    """What is exchanged in mirrored images of the first set; None where there is nothing to say."""
+    with suppress(InputError):
+        return next((split.people.skeleton.mirror_note for split in splits), None)
+    return None

@@ -12,7 +12,7 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 
-from hevitpose.cli.common import fault_lines
+from hevitpose.cli.common import fault_lines, mirror_note
 from hevitpose.cli.progress import show_progress
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
@@ -51,13 +51,16 @@ def check(
 ) -> None:
     """Find what would spoil training or evaluation, each fault with its repair; exit status 1 on errors."""
     with show_progress() as on_progress:
-        faults = check_sets(find_splits(data, root), not quick, on_progress)
+        splits = find_splits(data, root)
+        faults = check_sets(splits, not quick, on_progress)
     errors = sum(fault.level == "error" for fault in faults)
     if as_json:
         counts = {"errors": errors, "warnings": len(faults) - errors}
         print(json.dumps(counts | {"faults": [dataclasses.asdict(fault) for fault in faults]}, indent=1))
     else:
         print_faults(faults)
+        if note := mirror_note(splits):
+            print(f"note: {note}", file=sys.stderr)
     sys.exit(1 if errors else 0)
 
 
@@ -84,6 +87,8 @@ def show(
 ) -> None:
     """Draw labelled people on one sheet: with --flip, orange must still be the person's own left."""
     people = read_set(_chosen(find_splits(data, root), data, split)[0], output, data)
+    if flip and (note := people.skeleton.mirror_note):
+        print(f"note: {note}", file=sys.stderr)
     sheet = people_sheet(people, np.unique(np.linspace(0, len(people) - 1, count).round().astype(np.int64)), flip)
     images.write_png(output, sheet)
     print(f"{output}: {min(count, len(people))} of {len(people)} of {people.name}")
@@ -131,7 +136,7 @@ def read_set(split: Split, output: Path, data: str) -> LabelledPeople:
     """
     split = dataclasses.replace(split, repair=True)
     people = split.people
-    atomic.refuse_input(output, [Path(data), *split.files()])
+    atomic.refuse_input(output, [*filter(Path.is_file, [Path(data)]), *split.files()])
     for _, record, problem in people.findings:
         print(f"note: {f'{record}: ' if record else ''}{problem}", file=sys.stderr)
     return people

@@ -60,6 +60,19 @@ class Skeleton:
         return self.symmetric or self.mirror != tuple(range(len(self.keypoints)))
 
     @property
+    def mirror_note(self) -> str | None:
+        """What a mirrored image exchanges and what it does not; None where all keypoints or none have partners.
+
+        >>> Skeleton("mouse", ("snout", "leftear", "rightear"), (0, 2, 1)).mirror_note
+        'mirrored images exchange leftear and rightear, but not snout'
+        """
+        alone = [name for k, name in enumerate(self.keypoints) if self.mirror[k] == k]
+        pairs = [f"{self.keypoints[a]} and {self.keypoints[b]}" for a, b in enumerate(self.mirror) if a < b]
+        if not (alone and pairs):
+            return None
+        return f"mirrored images exchange {', '.join(pairs)}, but not {', '.join(alone)}"
+
+    @property
     def upper_body(self) -> tuple[int, ...]:
         """Keypoints above the hips, for half-body augmentation."""
         words = [normalize_name(name).split() for name in self.keypoints]

@@ -51,33 +51,43 @@ def cut_people_at(
     """Crops of each person's padded box at several sizes; each image is decoded once.
 
     With `folder`, pixels are in files there that are mapped into memory, each named after a hash of all that decides
-    its content. Crops that it already holds are not cut again, also after a crash. Raises InputError if an image cannot
-    be read or the folder cannot be written.
+    its content. Crops that it already holds are not cut again, also after a crash. Raises InputError if images cannot
+    be read, once all others are cut, or if the folder cannot be written.
     """
     sizes = {size_hw: _Cutter.at(size_hw, people, padding, folder) for size_hw in sizes_hw}
     order = np.argsort(people.image_index, kind="stable")
     starts = np.searchsorted(people.image_index[order], np.arange(len(people.images) + 1))
 
-    def cut_image(index: int) -> int:
+    def cut_image(index: int) -> tuple[int, InputError | None]:
         persons = order[starts[index] : starts[index + 1]]
         if len(persons):
-            image = images.read(people.images[index])
+            try:
+                image = images.read(people.images[index])
+            except InputError as error:
+                return index, error
             for cutter in sizes.values():
                 if not cutter.done[index]:
                     cutter.cut(image, persons)
-        return index
+        return index, None
 
     pending = np.flatnonzero(np.any([~cutter.done for cutter in sizes.values()], axis=0)).tolist()
     cut: list[int] = []
+    unreadable: list[InputError] = []
     with ThreadPoolExecutor(cpu_count()) as pool:
-        for count, index in enumerate(pool.map(cut_image, pending), start=1):
-            cut.append(index)
+        for count, (index, error) in enumerate(pool.map(cut_image, pending), start=1):
+            if error:
+                unreadable.append(error)
+            else:
+                cut.append(index)
             if len(cut) == IMAGES_PER_FLUSH or count == len(pending):
                 for cutter in sizes.values():
                     cutter.finish(cut)
                 cut.clear()
             finished = len(people.images) - len(pending) + count
             on_progress(Progress(f"crops of {people.name}", finished, len(people.images)))
+    if unreadable:
+        first, more = unreadable[0], f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
+        raise InputError(first.source, f"{first.reason}{more}")
     return {size_hw: Crops(cutter.pixels, cutter.matrices) for size_hw, cutter in sizes.items()}
 
 

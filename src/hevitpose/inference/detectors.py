@@ -273,10 +273,11 @@ def load_detector(
     >>> load_detector()(Sequence[Frame]())
     []
     """
-    ours = path is None or path.suffix == ".safetensors"
-    if ours or DETECTOR_KEY in OnnxGraph(path, replace(options, runtime=None, optimize_graph=False)).metadata:
-        return PersonDetector(path, options, max_people=max_people)
-    return ForeignDetector(path, options)
+    if path is not None and path.suffix != ".safetensors":
+        plain = replace(options, runtime=None, optimize_graph=False)
+        if DETECTOR_KEY not in OnnxGraph(path, plain).metadata:
+            return ForeignDetector(path, options)
+    return PersonDetector(path, options, max_people=max_people)
 
 
 class TiledDetector:

@@ -159,7 +159,7 @@ class PoseEstimator:
             return WholeImage(self.keypoints, self.min_score)
         if choice == "search":
             known = self.network.config.box_sizes
-            sizes = (known and (known.low, known.high)) if self.box_sizes is None else self.box_sizes
+            sizes = (known.low, known.high) if known and self.box_sizes is None else self.box_sizes
             return WindowSearch(self.keypoints, self.min_score, sizes)
         most = self.max_people if self.tiles == 1 and self.person is None else None
         detector = load_detector(None if choice == "person" else Path(choice), self.runtime_options, most)

@@ -17,7 +17,7 @@ from hevitpose.core.assignment import best_pairs
 from hevitpose.core.geometry import Floats
 from hevitpose.core.results import Detections, ImagePoses
 from hevitpose.core.skeleton import Skeleton
-from hevitpose.inference.estimator import DEFAULT_SIGMA
+from hevitpose.inference.detectors import sigmas_or_default
 from hevitpose.metrics.detection import iou
 
 MIN_KEYPOINTS = 3
@@ -254,13 +254,10 @@ def _pose_similarity(keypoints: Floats, poses: ImagePoses, size: float) -> Float
     """OKS (N,) of keypoints (K, 2) with those of people, over keypoints present in both; 0 for too few of them."""
     squares = ((poses.keypoints - keypoints) ** 2).sum(axis=2)
     common = np.isfinite(squares)
-    each = np.exp(-np.where(common, squares, 0) / (2 * (2 * _sigmas(poses.skeleton) * size) ** 2))
+    each = np.exp(-np.where(common, squares, 0) / (2 * (2 * sigmas_or_default(poses.skeleton) * size) ** 2))
     count = common.sum(axis=1)
     return np.asarray(np.where(count >= MIN_KEYPOINTS, (each * common).sum(axis=1) / np.maximum(count, 1), 0.0))
 
-
-def _sigmas(skeleton: Skeleton) -> Floats:
-    return np.array(skeleton.sigmas or [DEFAULT_SIGMA] * skeleton.num_keypoints)
 
 
 def _once(poses: ImagePoses) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol
@@ -65,8 +66,11 @@ class _OneFile:
         self.path = path
         self.part = path.with_name(f".{os.getpid()}-{path.name}.part")
         self.file: IO[str] | None = None
+        self.failed = False
 
     def append(self, text: str) -> None:
+        if self.failed:  # as was said
+            return
         try:
             if self.file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,13 +78,26 @@ class _OneFile:
             self.file.write(text)
             self.file.flush()
         except OSError as error:
-            raise InputError(self.path, f"cannot be written ({error.strerror})") from error
+            raise self._abandoned(error) from error
 
     def publish(self) -> None:
+        """Give the file its name, unless some of it could not be written."""
         if self.file is not None:
-            self.file.close()
-            self.part.replace(self.path)
+            try:
+                self.file.close()
+                self.part.replace(self.path)
+            except OSError as error:
+                raise self._abandoned(error) from error
             self.file = None
+
+    def _abandoned(self, error: OSError) -> InputError:
+        """Remove what was written, and say why."""
+        if self.file is not None:
+            with suppress(OSError):  # it tries to write the rest again
+                self.file.close()
+            self.part.unlink(missing_ok=True)
+        self.file, self.failed = None, True
+        return InputError(self.path, f"cannot be written ({error.strerror})")
 
 
 class CocoResults:

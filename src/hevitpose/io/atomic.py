@@ -9,6 +9,9 @@ from tempfile import TemporaryFile
 
 from hevitpose.core.errors import InputError
 
+PARTS = ".*.part"
+"""Files that are being written."""
+
 
 def write(path: Path, content: bytes | str) -> None:
     """Put `content` at `path` in one step: a reader, or a crash, sees the old file or the new one.

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from hevitpose.core.errors import InputError
 from hevitpose.models import weights
 from hevitpose.training.recipes import Recipe, difference
-from hevitpose.training.run import Epoch, epoch_from_json
+from hevitpose.training.run import LAST, Epoch, epoch_from_json
 
 LOGGER = logging.getLogger(__name__)
 DATA = ("training people", "validation sets")
@@ -69,7 +69,8 @@ def load(path: Path, state: State, recipe: Recipe, conditions: Mapping[str, str]
     if not {"progress", "recipe", "conditions"} <= metadata.keys():
         raise InputError(path, "not a checkpoint of a training run")
     if other := difference(json.loads(metadata["recipe"]), recipe):
-        raise InputError(path, f"was made with {other}: resume with the same recipe")
+        more = f"resume with the same recipe, or start another run from its weights: `weights={path.with_name(LAST)}`"
+        raise InputError(path, f"was made with {other}: {more}")
     before = {OLD_CONDITIONS.get(name, name): value for name, value in json.loads(metadata["conditions"]).items()}
     for name, value in conditions.items():
         if before.get(name) != value and name in DATA:

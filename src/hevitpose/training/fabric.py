@@ -20,7 +20,7 @@ from hevitpose.models import cpu
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "bf16", "fp32"]
-COLLECTIVE_TIMEOUT = timedelta(minutes=10)
+COLLECTIVE_TIMEOUT = timedelta(minutes=2)
 """A process that waits longer for the others fails instead of hanging."""
 CROPPING_TIMEOUT = timedelta(days=2)
 """The other processes wait this long for the first one's crops: a large set on a slow disk takes hours."""

@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,7 @@ from hevitpose.evaluation.predict import predict_in_label_boxes, predictions_in_
 from hevitpose.evaluation.score import Evaluation, score
 from hevitpose.inference.backends import TorchHeatmaps
 from hevitpose.inference.network import Network
+from hevitpose.io.lock import hold_folder
 from hevitpose.io.provenance import provenance
 from hevitpose.models import cpu
 from hevitpose.training import checkpoint
@@ -35,7 +37,15 @@ from hevitpose.training.batches import CACHE_MARGIN, Batch, CachedCrops, cut_for
 from hevitpose.training.checkpoint import RunPosition, State
 from hevitpose.training.debug_step import FailedStep, save_failed_step
 from hevitpose.training.ema import update_average
-from hevitpose.training.fabric import AUTO, Hardware, first_process_first, gather, make_fabric, share_buffers
+from hevitpose.training.fabric import (
+    AUTO,
+    Hardware,
+    first_process_first,
+    gather,
+    is_first_process,
+    make_fabric,
+    share_buffers,
+)
 from hevitpose.training.init_weights import init_network
 from hevitpose.training.recipes import Recipe
 from hevitpose.training.report import write_report
@@ -108,11 +118,19 @@ def train(
         on_progress: called after every step.
 
     Processes that torchrun started share every batch. Raises InputError if the data cannot be read or if the folder
-    holds another run, and TrainingDiverged if a loss or gradient is not finite.
+    holds another run or another process uses it, and TrainingDiverged if a loss or gradient is not finite.
 
     >>> from hevitpose import Recipe, find_dataset
     >>> history = train(Recipe(epochs=20), find_dataset("my.toml"), Path("runs/my"))  # doctest: +SKIP
     """
+    with hold_folder(folder) if is_first_process() else nullcontext():
+        return _train(recipe, dataset, folder, hardware, resume, on_progress)
+
+
+def _train(
+    recipe: Recipe, dataset: Dataset, folder: Path, hardware: Hardware, resume: bool, on_progress: OnProgress
+) -> Sequence[Epoch]:
+    """`train` in a folder that no other run uses."""
     state_file = folder / CHECKPOINT
     resumes = state_file.exists()
     if resumes and not resume:

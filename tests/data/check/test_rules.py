@@ -231,7 +231,7 @@ def test_a_broken_image_is_found_when_images_are_opened(faults, tmp_path):
     whole = (tmp_path / "a.jpg").read_bytes()
     for content, words in ((b"no image", "not an image"), (whole[:-200], "truncated")):
         (tmp_path / "a.jpg").write_bytes(content)
-        fault, _ = faults(PERSON, images=images, open_images=True)
+        (fault,) = faults(PERSON, images=images, open_images=True)
         assert (fault.kind, fault.record) == ("unreadable image", "image 1")
         assert words in fault.problem
         assert faults(PERSON, images=images) == []
@@ -279,7 +279,7 @@ def test_images_in_an_archive_are_there(faults, tmp_path):
     with ZipFile(tmp_path / "all.zip", "w") as archive:
         archive.write(tmp_path / "a.png", "in/a.png")
     images = [{"id": k, "file_name": name, "archive": "all.zip"} for k, name in ((1, "in/a.png"), (2, "b.png"))]
-    (fault,) = faults(PERSON, images=images, open_images=True)
+    fault, _ = faults(PERSON, images=images, open_images=True)
     assert (fault.kind, fault.record) == ("missing image", "image 2")
 
 

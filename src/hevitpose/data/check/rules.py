@@ -197,13 +197,15 @@ def _check_coco(split: Split, open_images: bool, on_progress: OnProgress) -> _Ch
         if isinstance(one, Mapping) and "id" in one and str(whole(one["id"])) not in categories
     }
     people = list(_check_annotations(content["annotations"], categories, others_named, skeleton, ids, split, findings))
+    readable = all(RULES[finding.kind][0] == "warning" for finding in findings)
     if people:
         findings += label_faults(people, sizes, skeleton, sides=open_images)
-    elif all(RULES[finding.kind][0] == "warning" for finding in findings):
+        without = len(set(sizes) - {person.image for person in people})
+        if readable and without:
+            problem = f"{without} of {len(sizes)} images have no labelled person"
+            findings.append(Finding("images without people", "", problem))
+    elif readable:
         findings.append(Finding("file", "", f"no person with a labelled keypoint of {skeleton.name!r}"))
-    if people and (without := len(set(sizes) - {person.image for person in people})):
-        problem = f"{without} of {len(sizes)} images have no labelled person"
-        findings.append(Finding("images without people", "", problem))
     return _Checked(findings, files, people, skeleton)
 
 

@@ -105,15 +105,16 @@ finally:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="counts memory in kB")
-@pytest.mark.parametrize("form", ["json", "csv", "coco"])
-@pytest.mark.parametrize("source", ["@list.txt", "tiny", "tiny/*.png"])
+@pytest.mark.parametrize(
+    ("source", "form"), [("@list.txt", "csv"), ("@list.txt", "coco"), ("tiny", "coco"), ("tiny/*.png", "csv")]
+)
 @pytest.mark.usefixtures("empty_folder")
 def test_memory_does_not_depend_on_the_number_of_images(source, form):
     Path("tiny").mkdir()
     Image.new("RGB", (32, 32), "grey").save("tiny/0.png")
     content = Path("tiny/0.png").read_bytes()
     peaks = []
-    output = {"json": "out", "csv": "out.csv", "coco": "out.json"}[form]
+    output = {"csv": "out.csv", "coco": "out.json"}[form]
     for count in (1_000, 10_000):
         for number in range(count):
             Path(f"tiny/{number}.png").write_bytes(content)

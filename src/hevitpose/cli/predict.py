@@ -247,7 +247,7 @@ def known_people(
 
 def one_person(person: str | None) -> Choice | None:
     """Which person of an image is kept. Raises InputError."""
-    if person is None or person == "largest" or person == "center":  # noqa: PLR1714 - for the type checker
+    if person is None or person == "largest" or person == "center":
         return person
     raise InputError(f"--person {person}", "must be largest or center; ids are for clips")
 

@@ -259,7 +259,6 @@ def _pose_similarity(keypoints: Floats, poses: ImagePoses, size: float) -> Float
     return np.asarray(np.where(count >= MIN_KEYPOINTS, (each * common).sum(axis=1) / np.maximum(count, 1), 0.0))
 
 
-
 def _once(poses: ImagePoses) -> NDArray[np.bool_]:
     """Which people (N,) are there, and not a better one's twin: two boxes can show the pose of one person."""
     there: NDArray[np.bool_] = np.isfinite(poses.keypoints[..., 0]).sum(axis=1) >= MIN_KEYPOINTS

@@ -247,8 +247,9 @@ def known_people(
 
 def one_person(person: str | None) -> Choice | None:
     """Which person of an image is kept. Raises InputError."""
-    if person is None or person == "largest" or person == "center":
-        return person
+    choices: dict[str | None, Choice | None] = {None: None, "largest": "largest", "center": "center"}
+    if person in choices:
+        return choices[person]
     raise InputError(f"--person {person}", "must be largest or center; ids are for clips")
 
 

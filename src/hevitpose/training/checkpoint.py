@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hevitpose.core.errors import InputError
+from hevitpose.inference.model_folder import LAST
 from hevitpose.models import weights
 from hevitpose.training.recipes import Recipe, difference
-from hevitpose.training.run import LAST, Epoch, epoch_from_json
+from hevitpose.training.run import Epoch, epoch_from_json
 
 LOGGER = logging.getLogger(__name__)
 DATA = ("training people", "validation sets")

@@ -132,7 +132,7 @@ def train(
     from hevitpose.data.find import find_dataset
     from hevitpose.training import dry_run as trial
     from hevitpose.training import recipes
-    from hevitpose.training.fabric import Hardware, is_first_process
+    from hevitpose.training.fabric import Hardware, is_first_process, is_only_process
 
     def chosen_recipe(base: "str | Recipe") -> "Recipe":
         return recipes.make_recipe(
@@ -178,7 +178,7 @@ def train(
         from hevitpose.training.budget import within_budget
 
         chosen = within_budget(chosen, time_budget, dataset, out, hardware, resume, f"`time_budget={time_budget}`")
-    if recipe is None and not begun and is_first_process():
+    if recipe is None and not begun and is_only_process():
         given = {"size": size, "batch_size": batch_size, "epochs": epochs or time_budget}
         print_settings(chosen, dataset, out, hardware, [key for key, value in given.items() if value], with_detector)
     with resumable():
@@ -249,7 +249,7 @@ def run_training(
         for key, result in found.items():
             print(f"end to end, {key}: {result.summary}")
         if own:
-            known = "calibrated on the validation set" if model.person_score else "not calibrated"
+            known = "calibrated on the validation set" if model.person_score else "not calibrated (too few candidates)"
             print(f"scores of people: {known}")
     print(f"everything is in {out} (docs/training.md)")
     if end_to_end:

@@ -132,7 +132,7 @@ def train(
     from hevitpose.data.find import find_dataset
     from hevitpose.training import dry_run as trial
     from hevitpose.training import recipes
-    from hevitpose.training.fabric import Hardware, is_first_process
+    from hevitpose.training.fabric import Hardware, is_first_process, is_only_process
     from hevitpose.training.run import RUN_FILES
 
     def chosen_recipe(base: "str | Recipe") -> "Recipe":
@@ -181,10 +181,11 @@ def train(
         from hevitpose.training.budget import within_budget
 
         chosen = within_budget(chosen, time_budget, dataset, out, hardware, resume, f"`time_budget={time_budget}`")
-    if recipe is None and not begun and is_first_process():
-        given = {"size": size, "batch_size": batch_size, "epochs": epochs or time_budget}
-        print_settings(chosen, dataset, out, hardware, [key for key, value in given.items() if value], with_detector)
     with resumable():
+        if recipe is None and not begun and is_only_process():
+            options = {"size": size, "batch_size": batch_size, "epochs": epochs or time_budget}
+            given = [name for name, value in options.items() if value]
+            print_settings(chosen, dataset, out, hardware, given, with_detector)
         run_training(chosen, dataset, out, hardware, resume, with_detector, with_detector or recipe is None)
 
 
@@ -193,6 +194,8 @@ def print_settings(
 ) -> None:
     """What follows from the data, why, and how long it will take here; `given` are settings of the command line."""
     from hevitpose.data.box_sizes import measure_box_sizes
+    from hevitpose.inference.detectors import is_human
+    from hevitpose.inference.network import TRAINABLE
     from hevitpose.training.budget import seconds_of_an_epoch
     from hevitpose.training.defaults import reasons
     from hevitpose.training.own_detector import detector_line, seconds_of_detector
@@ -203,6 +206,8 @@ def print_settings(
     people = dataset.train.people
     for line in reasons(recipe, people, given):
         print(line, file=sys.stderr)
+    if is_human(people.skeleton) and recipe.weights is None:
+        print(f"  keypoints of people: --weights {TRAINABLE} would begin with trained weights", file=sys.stderr)
     minutes = recipe.epochs * seconds_of_an_epoch(recipe, dataset, out, hardware) / 60
     parts = f"keypoints {minutes:.0f}"
     if with_detector:
@@ -224,6 +229,7 @@ def run_training(
 ) -> None:
     """Train, and print what came of it: the network, its detector, and the model of both."""
     from hevitpose.cli.progress import show_progress
+    from hevitpose.inference.model_folder import BEST
     from hevitpose.training.fabric import is_first_process, is_only_process
     from hevitpose.training.loop import train as train_keypoints
     from hevitpose.training.own_detector import train_own_detector
@@ -246,13 +252,13 @@ def run_training(
         print(f"{key}: {value}")
     best = read_run(out).best
     for key, evaluation in read_scores(out).items():
-        epoch = f" (epoch {best.epoch}, in the boxes of the labels)" if best else ""
-        print(f"best weights, {key} {evaluation.metric}: {evaluation.main}{epoch}")
+        where = f" (epoch {best.epoch}, in the boxes of the labels): {out / BEST}" if best else ""
+        print(f"best weights, {key} {evaluation.metric}: {evaluation.main}{where}")
     if end_to_end:
         for key, result in found.items():
             print(f"end to end, {key}: {result.summary}")
         if own:
-            known = "calibrated on the validation set" if model.person_score else "not calibrated"
+            known = "calibrated on the validation set" if model.person_score else "not calibrated (too few candidates)"
             print(f"scores of people: {known}")
     print(f"everything is in {out} (docs/training.md)")
     if end_to_end:

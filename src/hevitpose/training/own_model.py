@@ -8,7 +8,7 @@ from pathlib import Path
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.progress import OnProgress, ignore_progress
 from hevitpose.evaluation.calibration import fit_calibration
-from hevitpose.evaluation.end_to_end import EndToEnd, evaluate_end_to_end
+from hevitpose.evaluation.end_to_end import IGNORED, EndToEnd, evaluate_end_to_end
 from hevitpose.inference.detectors import PersonDetector
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.model_folder import BEST, LAST, MODEL, Calibration, ModelFolder
@@ -48,10 +48,12 @@ def finish_model(
 def calibrate(
     folder: Path, people: LabelledPeople, detector: Path, on_progress: OnProgress = ignore_progress
 ) -> Calibration | None:
-    """The calibration of a model whose folder has none yet; None where too few candidates are right or wrong."""
+    """The calibration of a model's scores; None where too few candidates are right or wrong."""
     finder = PersonDetector(detector, min_score=CANDIDATE_SCORE)
-    found = evaluate_end_to_end(PoseEstimator(load_network(folder), finder, min_person_score=0.0), people, on_progress)
-    counted = found.person_of >= -1
+    # A plain function as detector: the scores stay products.
+    estimator = PoseEstimator(load_network(folder), finder.__call__, min_person_score=0.0)
+    found = evaluate_end_to_end(estimator, people, on_progress)
+    counted = found.person_of != IGNORED
     return fit_calibration(found.scores[counted], found.predictions_right[counted])
 
 

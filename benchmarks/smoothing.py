@@ -24,7 +24,6 @@ from hevitpose.inference.keypoints import KeypointPredictor
 from hevitpose.inference.network import DEFAULT, load_network
 from hevitpose.inference.smoothing import OnlineSmoother, smooth_offline
 from hevitpose.io import atomic, images
-from hevitpose.io.provenance import provenance
 from tracking import read_clip, source_of
 from walkers import along, figure, jumps
 

@@ -50,8 +50,7 @@ def main() -> None:
     truth = read_truth(options.truth, len(frames), frames[0].image.shape[1] / options.size[0], options.region)
     rows = []
     for name, poses in sources(frames, truth, options.nanodet):
-        for every in DETECT_EVERY:
-            rows.append(row(name, "hevitpose", every, truth, follow(poses, frames, every)))
+        rows += [row(name, "hevitpose", every, truth, follow(poses, frames, every)) for every in DETECT_EVERY]
         if find_spec("trackers"):
             fps = (len(frames) - 1) / (frames[-1].time_s or 1)
             rows += [row(name, peer, 1, truth, follow_with(peer, poses, fps)) for peer in PEERS]
@@ -134,12 +133,12 @@ def follow(poses: Sequence[ImagePoses], frames: Sequence[Frame], detect_every: i
     """The tracks, with a detector that runs on each `detect_every`-th frame and when a track was lost."""
     tracker, tracks, estimator = Tracker(), [], PoseEstimator.from_pretrained()
     last = -detect_every
-    for number, (found, frame) in enumerate(zip(poses, frames, strict=True)):
+    for number, (at_detection, frame) in enumerate(zip(poses, frames, strict=True)):
         time_s = frame.time_s or 0.0
         expected = tracker.predict(time_s)
         detected = number - last >= detect_every or tracker.lost or not len(expected)
         if detected:
-            last = number
+            last, found = number, at_detection
         else:
             (_, found), *_ = estimator.stream([replace(frame, detections=expected)])
         tracked = tracker.update(found, time_s, detected)

@@ -33,6 +33,8 @@ Mirror = Annotated[
     bool | None,
     typer.Option("--mirror/--no-mirror", help="Cameras: mirror the drawing (default: in the window only)."),
 ]
+DETECT_EVERY = 5
+"""Of cameras by default: with the detector in every frame, twice as many frames would be dropped."""
 WAIT_S = 0.05
 NOMINAL_FPS = 30.0
 QUIT_KEYS = (ord("q"), 27)
@@ -133,7 +135,7 @@ def predict_camera(
         camera = stack.enter_context(open_camera(number))
         window = None if draw else Window()
         estimator = PoseEstimator.from_pretrained(model, **estimator_options)
-        tracker = PoseTracker(estimator, options.detect_every or 1, options.smooth or "none", person)
+        tracker = PoseTracker(estimator, options.detect_every or DETECT_EVERY, options.smooth or "none", person)
         look: Callable[[], bool] = window.look if window else lambda: False
         frames = camera_frames(camera, options.end, look)
         first = next(frames, None)

@@ -31,7 +31,9 @@ Every = Annotated[
 ]
 DetectEvery = Annotated[
     int | None,
-    typer.Option(min=1, help="Clips: detect people in every n-th frame, and follow them in between (default: 1)."),
+    typer.Option(
+        min=1, help="Clips: detect people in every n-th frame, and follow them in between (default: 1; cameras: 5)."
+    ),
 ]
 Smooth = Annotated[
     Smoothing | None,

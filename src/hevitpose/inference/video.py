@@ -99,8 +99,8 @@ class PoseTracker:
 
         A file is decoded by a thread of its own. Frames of any other source need times that rise, and are answered one
         by one, without waiting for the next. With `images=False` the frames of offline smoothing come without pixels,
-        and the clip is decoded once. Ctrl-C in its first pass gives the frames so far and sets `interrupted`. Raises
-        InputError and MissingExtraError as `VideoReader` does.
+        and the clip is decoded once. Ctrl-C while it is read for the first time gives the frames so far and sets
+        `interrupted`. Raises InputError and MissingExtraError as `VideoReader` does.
         """
         self.interrupted = False
         reader = VideoReader(Path(source)) if isinstance(source, str | PathLike) else source
@@ -157,8 +157,7 @@ class PoseTracker:
                 on_progress(Progress("frames", done, max(total, done) if total else 0, run_share=share, unit="frames"))
         finally:
             found.close()
-            if hasattr(frames, "close"):
-                frames.close()
+            frames.close()
 
 
 class _Following:

@@ -120,7 +120,8 @@ def test_a_single_keypoint_is_enough_where_the_network_knows_no_more():
         return np.tile(EDGES.encode([[50.0, 60]], (128, 96), (32, 24)), (len(crops), 1, 1, 1))
 
     one = Network("one", center, ModelConfig("t", Skeleton("one", ("nose",), (0,)), (128, 96), 1.25))
-    assert len(PoseEstimator(one, "whole")(np.zeros((480, 640, 3), dtype=np.uint8)).people) == 1
+    poses = PoseEstimator(one, "whole")(np.zeros((480, 640, 3), dtype=np.uint8))
+    assert (poses.boxes[:, 2:] - poses.boxes[:, :2]).tolist() == [[160, 160]]
 
 
 def test_an_image_without_people_has_no_poses(network):

@@ -56,6 +56,8 @@ CUT_MARGIN = 0.01
 """A box that ends within this share of the tile's width at its edge is cut by it."""
 SAME_BOX = 0.5
 """IoU from which a box in a tile and one in the whole image are of the same person."""
+LONE_KEYPOINT_SHARE = 0.25
+"""Of the image's longer side: the box around a single keypoint, which has no extent."""
 
 
 class Detector(Protocol):
@@ -77,12 +79,14 @@ class WholeImage:
     def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
         whole = np.array([geometry.image_box(frame.image.shape[:2]) for frame in frames]).reshape(-1, 4)
         joints, scores = self.keypoints.in_boxes([frame.image for frame in frames], whole, padding=1.0)
-        return [self._detection(*found) for found in zip(joints, scores, strict=True)]
+        longer = (max(frame.image.shape[:2]) for frame in frames)
+        return [self._detection(*found) for found in zip(joints, scores, longer, strict=True)]
 
-    def _detection(self, joints: Floats, scores: Floats) -> Detections:
+    def _detection(self, joints: Floats, scores: Floats, longer: int) -> Detections:
         if not is_person(scores, self.min_score, head=self.head):
             return Detections.empty()
-        box = square_around(joints[scores >= self.min_score])
+        confident = joints[scores >= self.min_score]
+        box = square_around(confident, LONE_KEYPOINT_SHARE * longer if len(confident) == 1 else 1.0)
         return Detections(box[None], np.ones(1), joints[None], scores[None])
 
 
@@ -127,10 +131,13 @@ def sigmas_or_default(skeleton: Skeleton) -> Floats:
     return np.array(skeleton.sigmas or [DEFAULT_SIGMA] * skeleton.num_keypoints)
 
 
-def square_around(keypoints: Floats) -> Floats:
-    """The square (4,) around the keypoints (K, 2): on lsp_val larger and smaller squares found fewer joints."""
+def square_around(keypoints: Floats, smallest: float = 1.0) -> Floats:
+    """The square (4,) around the keypoints (K, 2), no smaller than `smallest`.
+
+    On lsp_val larger and smaller squares found fewer joints.
+    """
     extent = geometry.keypoint_extent(keypoints)
-    side = max(1.0, float((extent[2:] - extent[:2]).max()))
+    side = max(smallest, float((extent[2:] - extent[:2]).max()))
     return geometry.box_from_center((extent[:2] + extent[2:]) / 2, (side, side))
 
 

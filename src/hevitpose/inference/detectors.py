@@ -175,7 +175,8 @@ class WindowSearch:
         able = np.flatnonzero([is_person(each, self.min_score) for each in scores])
         if not len(able):
             return Detections.empty()
-        around = np.stack([square_around(joints[k][sure[k]]) for k in able])
+        lone = LONE_KEYPOINT_SHARE * max(image.shape[:2])
+        around = np.stack([square_around(joints[k][sure[k]], lone if sure[k].sum() == 1 else 1.0) for k in able])
         agreement = self._agreement(boxes, joints, able, around)
         best = nms(around, scores[able].mean(axis=1) * agreement, SAME_SUBJECT)
         kept = able[best]

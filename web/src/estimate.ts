@@ -4,9 +4,6 @@ import { cropBox, cropPlacement, inverse, place, type Point } from './geometry';
 import { detections, people, type Person, type Skeleton } from './people';
 import { cut, letterbox, type Pixels } from './resample';
 
-/** Crops of one call: more use memory and are hardly faster. */
-export const BATCH_SIZE = 8;
-
 /** `run` takes one square image, RGB, and gives boxes (T, 4) in its pixels and scores (T), best first. */
 export interface Detector {
   side: number;
@@ -14,14 +11,14 @@ export interface Detector {
   run(square: Uint8Array): Promise<{ boxes: ArrayLike<number>; scores: ArrayLike<number> }>;
 }
 
-/** `run` takes crops (N, height, width, 3) and gives keypoints (N, K, 2) in their pixels and scores (N, K). */
+/** `run` takes a crop, RGB, and gives keypoints (K, 2) in its pixels and scores (K). */
 export interface PoseNetwork {
   name: string;
   skeleton: Skeleton;
   width: number;
   height: number;
   padding: number;
-  run(crops: Uint8Array, count: number): Promise<{ keypoints: ArrayLike<number>; scores: ArrayLike<number> }>;
+  run(crop: Uint8Array): Promise<{ keypoints: ArrayLike<number>; scores: ArrayLike<number> }>;
 }
 
 export interface Estimate {
@@ -39,22 +36,13 @@ export async function estimate(image: Pixels, detector: Detector, network: PoseN
   const detected = performance.now();
   const points: Point[][] = [];
   const pointScores: number[][] = [];
-  for (let first = 0; first < found.length; first += BATCH_SIZE) {
-    const batch = found.slice(first, first + BATCH_SIZE);
-    const crops = new Uint8Array(batch.length * network.height * network.width * 3);
-    const backs = batch.map(({ box }, n) => {
-      const padded = cropBox(box, network.padding, network.width / network.height);
-      const placement = cropPlacement(padded, network.width, network.height);
-      crops.set(cut(image, placement, network.width, network.height), n * network.width * network.height * 3);
-      return inverse(placement);
-    });
-    const output = await network.run(crops, batch.length);
-    const joints = network.skeleton.keypoints.length;
-    backs.forEach((back, n) => {
-      const index = Array.from({ length: joints }, (_, k) => n * joints + k);
-      points.push(index.map((k) => place(back, [output.keypoints[2 * k]!, output.keypoints[2 * k + 1]!])));
-      pointScores.push(index.map((k) => output.scores[k]!));
-    });
+  for (const { box } of found) {
+    const padded = cropBox(box, network.padding, network.width / network.height);
+    const placement = cropPlacement(padded, network.width, network.height);
+    const { keypoints, scores: own } = await network.run(cut(image, placement, network.width, network.height));
+    const back = inverse(placement);
+    points.push(Array.from(own, (_, k) => place(back, [keypoints[2 * k]!, keypoints[2 * k + 1]!])));
+    pointScores.push(Array.from(own));
   }
   const times = { detector: detected - start, keypoints: performance.now() - detected, crops: found.length };
   return { people: people(found, points, pointScores, network.skeleton, image.width, image.height), times };

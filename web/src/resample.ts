@@ -12,6 +12,7 @@ export interface Pixels {
 
 /** Bits behind the point of Pillow's fixed-point weights. */
 const FRACTION_BITS = 22;
+const HALF = 1 << (FRACTION_BITS - 1);
 
 interface Taps {
   first: Int32Array;
@@ -48,38 +49,34 @@ function taps(from: number, to: number): Taps {
   return { first, count, weights, most };
 }
 
-function clip(sum: number): number {
-  const value = sum >> FRACTION_BITS;
-  return value < 0 ? 0 : value > 255 ? 255 : value;
-}
-
 /** The whole image at another size, as RGB: bilinear, with averaging where it shrinks. */
 export function resize(image: Pixels, width: number, height: number): Pixels {
   const across = image.width === width ? rgb(image) : resizeRows(image, width);
   return across.height === height ? across : resizeColumns(across, height);
 }
 
+// Integers stay integers: `Math.imul` and `| 0` are what the just-in-time compilers want to see.
+
 function resizeRows(image: Pixels, width: number): Pixels {
   const { first, count, weights, most } = taps(image.width, width);
   const { data, channels, height } = image;
   const out = new Uint8Array(width * height * 3);
-  const half = 1 << (FRACTION_BITS - 1);
   for (let y = 0, to = 0; y < height; y++) {
     const row = y * image.width * channels;
     for (let x = 0; x < width; x++, to += 3) {
       let from = row + first[x]! * channels;
-      let r = half;
-      let g = half;
-      let b = half;
+      let r = HALF;
+      let g = HALF;
+      let b = HALF;
       for (let k = x * most, end = k + count[x]!; k < end; k++, from += channels) {
         const weight = weights[k]!;
-        r += data[from]! * weight;
-        g += data[from + 1]! * weight;
-        b += data[from + 2]! * weight;
+        r = (r + Math.imul(data[from]!, weight)) | 0;
+        g = (g + Math.imul(data[from + 1]!, weight)) | 0;
+        b = (b + Math.imul(data[from + 2]!, weight)) | 0;
       }
-      out[to] = clip(r);
-      out[to + 1] = clip(g);
-      out[to + 2] = clip(b);
+      out[to] = r >> FRACTION_BITS; // in 0 to 255: weights are positive and their sum is 1
+      out[to + 1] = g >> FRACTION_BITS;
+      out[to + 2] = b >> FRACTION_BITS;
     }
   }
   return { data: out, width, height, channels: 3 };
@@ -87,17 +84,18 @@ function resizeRows(image: Pixels, width: number): Pixels {
 
 function resizeColumns(image: Pixels, height: number): Pixels {
   const { first, count, weights, most } = taps(image.height, height);
+  const { data } = image;
   const stride = image.width * 3;
   const out = new Uint8Array(stride * height);
   const sums = new Int32Array(stride);
   for (let y = 0; y < height; y++) {
-    sums.fill(1 << (FRACTION_BITS - 1));
+    sums.fill(HALF);
     for (let k = 0; k < count[y]!; k++) {
       const weight = weights[y * most + k]!;
       const row = (first[y]! + k) * stride;
-      for (let x = 0; x < stride; x++) sums[x]! += image.data[row + x]! * weight;
+      for (let x = 0; x < stride; x++) sums[x] = (sums[x]! + Math.imul(data[row + x]!, weight)) | 0;
     }
-    for (let x = 0; x < stride; x++) out[y * stride + x] = clip(sums[x]!);
+    for (let x = 0; x < stride; x++) out[y * stride + x] = sums[x]! >> FRACTION_BITS;
   }
   return { data: out, width: image.width, height, channels: 3 };
 }
@@ -183,32 +181,47 @@ function bilinear(part: Part, { scale, x: x0, y: y0 }: Placement, width: number,
   const { image, left, top } = part;
   const { data, channels } = image;
   const out = new Uint8Array(width * height * 3);
+  const columns = steps(scale, x0, width, part.width);
+  const rows = steps(scale, y0, height, part.height);
   for (let row = 0; row < height; row++) {
-    const y = scale * (row + 0.5) + y0;
-    if (y < 0 || y >= part.height) continue;
-    const cellY = Math.floor(y - 0.5);
-    const dy = y - 0.5 - cellY;
-    const upper = (top + Math.max(cellY, 0)) * image.width + left;
-    const lower = (top + Math.min(cellY + 1, part.height - 1)) * image.width + left;
+    const dy = rows.fraction[row]!;
+    if (dy < 0) continue;
+    const upper = (top + rows.near[row]!) * image.width + left;
+    const lower = (top + rows.far[row]!) * image.width + left;
     for (let column = 0, to = row * width * 3; column < width; column++, to += 3) {
-      const x = scale * (column + 0.5) + x0;
-      if (x < 0 || x >= part.width) continue;
-      const cellX = Math.floor(x - 0.5);
-      const dx = x - 0.5 - cellX;
-      const near = Math.max(cellX, 0);
-      const far = Math.min(cellX + 1, part.width - 1);
-      let p = (upper + near) * channels;
-      let q = (upper + far) * channels;
-      let r = (lower + near) * channels;
-      let s = (lower + far) * channels;
-      for (let c = 0; c < 3; c++, p++, q++, r++, s++) {
-        const above = data[p]! + (data[q]! - data[p]!) * dx;
-        const below = data[r]! + (data[s]! - data[r]!) * dx;
-        out[to + c] = above + (below - above) * dy;
-      }
+      const dx = columns.fraction[column]!;
+      if (dx < 0) continue;
+      const near = columns.near[column]!;
+      const far = columns.far[column]!;
+      const p = (upper + near) * channels;
+      const q = (upper + far) * channels;
+      const r = (lower + near) * channels;
+      const s = (lower + far) * channels;
+      out[to] = between(data[p]!, data[q]!, data[r]!, data[s]!, dx, dy);
+      out[to + 1] = between(data[p + 1]!, data[q + 1]!, data[r + 1]!, data[s + 1]!, dx, dy);
+      out[to + 2] = between(data[p + 2]!, data[q + 2]!, data[r + 2]!, data[s + 2]!, dx, dy);
     }
   }
   return out;
+}
+
+function between(p: number, q: number, r: number, s: number, dx: number, dy: number): number {
+  const above = p + (q - p) * dx;
+  const below = r + (s - r) * dx;
+  return (above + (below - above) * dy) | 0;
+}
+
+/** Between which pixels of the part the pixels of a crop lie along one axis, and where; below 0 is outside. */
+function steps(scale: number, offset: number, count: number, size: number) {
+  const [near, far, fraction] = [new Int32Array(count), new Int32Array(count), new Float64Array(count)];
+  for (let n = 0; n < count; n++) {
+    const at = scale * (n + 0.5) + offset;
+    const cell = Math.floor(at - 0.5);
+    near[n] = Math.max(cell, 0);
+    far[n] = Math.min(cell + 1, size - 1);
+    fraction[n] = at < 0 || at >= size ? -1 : at - 0.5 - cell;
+  }
+  return { near, far, fraction };
 }
 
 /** As Python and NumPy round: halves to the even neighbour. */

@@ -46,9 +46,13 @@ test('people of given boxes and joints', async () => {
     minScore: given.min_score,
     run: async () => ({ boxes: given.boxes, scores: given.box_scores }),
   };
+  let crop = 0;
   const network: PoseNetwork = {
     ...{ name: 'golden', skeleton, width: 192, height: 192, padding: given.padding },
-    run: async () => ({ keypoints: given.joints, scores: given.scores }),
+    run: async () => {
+      const [from, to] = [crop * 16, ++crop * 16];
+      return { keypoints: given.joints.slice(2 * from, 2 * to), scores: given.scores.slice(from, to) };
+    },
   };
   const { width, height } = given;
   const found = await estimate(pattern(width, height), detector, network);

@@ -55,7 +55,9 @@ def turned_sides(first: Floats, second: Floats, skeleton: Skeleton) -> list[int]
     """
     votes = []
     for joints in (first, second):
-        chosen: NDArray[np.int64] = np.unique(np.linspace(0, len(joints) - 1, COMPARED_PEOPLE).round().astype(int)) if len(joints) else []
+        chosen: NDArray[np.int64] = (
+            np.unique(np.linspace(0, len(joints) - 1, COMPARED_PEOPLE).round().astype(int)) if len(joints) else []
+        )
         votes.append(_votes(joints[chosen], skeleton))
     (left_1, all_1), (left_2, all_2) = votes
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -55,10 +55,8 @@ def turned_sides(first: Floats, second: Floats, skeleton: Skeleton) -> list[int]
     """
     votes = []
     for joints in (first, second):
-        chosen: NDArray[np.int64] = (
-            np.unique(np.linspace(0, len(joints) - 1, COMPARED_PEOPLE).round().astype(int)) if len(joints) else []
-        )
-        votes.append(_votes(joints[chosen], skeleton))
+        some = np.unique(np.linspace(0, len(joints) - 1, COMPARED_PEOPLE).round().astype(int))
+        votes.append(_votes(joints[some] if len(joints) else joints, skeleton))
     (left_1, all_1), (left_2, all_2) = votes
     with np.errstate(invalid="ignore", divide="ignore"):
         share_1, share_2, pooled = left_1 / all_1, left_2 / all_2, (left_1 + left_2) / (all_1 + all_2)
@@ -76,7 +74,7 @@ def _votes(joints: Floats, skeleton: Skeleton) -> tuple[Floats, Floats]:
     across, middles, shortest = _directions(joints, skeleton)
     signs = [_signs(across[:, p], _beside(middles, p), shortest) for p in range(len(pairs))]
     shape = (len(pairs), skeleton.num_keypoints - len(pairs) - 1)
-    forward, clear = ([np.sum(test(sign), axis=0) for sign in signs] for test in (lambda s: s > 0, lambda s: s != 0))
+    forward, clear = [(sign > 0).sum(axis=0) for sign in signs], [(sign != 0).sum(axis=0) for sign in signs]
     return np.reshape(forward, shape).astype(np.float64), np.reshape(clear, shape).astype(np.float64)
 
 

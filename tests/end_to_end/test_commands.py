@@ -80,6 +80,7 @@ def data(skier, empty_folder):  # noqa: ARG001
 def test_from_training_to_an_onnx_file_that_is_evaluated(hevitpose, skier):
     arguments = ["train", "--data", "people.toml", "--epochs", 1, "--size", "32", "--batch-size", 4, "--out", "run"]
     arguments += ["--half-body", 0.25, "--color-jitter", 0.3, "--cutout", 0.5, "--grey", 0.1, "--shift", 0.2]
+    arguments += ["--no-detector"]
     status, printed, errors = hevitpose(*arguments)
     assert (status, "val PCKh@0.5" in printed) == (0, True)
     augmentation = json.loads(Path("run/recipe.json").read_text())["augmentation"]

@@ -1,4 +1,7 @@
 import json
+import os
+import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +78,7 @@ def test_warnings_alone_are_status_0_and_many_of_a_kind_are_cut_short(hevitpose,
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 def test_a_folder_trains_and_evaluates_with_one_command_each(hevitpose, mice):
     arguments = ["train", "--data", mice, "--epochs", 1, "--size", "32", "--batch-size", 4, "--out", "run"]
+    arguments.append("--no-detector")
     status, printed, errors = hevitpose(*arguments)
     assert (status, "val PCKbox@0.05" in printed) == (0, True)
     assert errors.startswith("data check: no faults\n")
@@ -97,6 +101,7 @@ def test_without_mirror_pairs_nothing_is_flipped_and_every_command_says_so(hevit
     _, printed, _ = hevitpose("data", "check", mice)
     assert f"warning: {mice}/train.json: category mouse: no mirror pairs: images are not flipped; write " in printed
     arguments = ["train", "--data", mice, "--epochs", 1, "--size", "32", "--batch-size", 4, "--out", "run"]
+    arguments.append("--no-detector")
     assert hevitpose(*arguments)[2].startswith("data check: 2 x no flip pairs (")
     card = json.loads(Path("run/card.json").read_text())
     assert card["scores"]["protocol"] == "boxes of the labels, no flip test"
@@ -200,3 +205,43 @@ def test_every_help_text_has_examples(hevitpose, command):
     status, printed, _ = hevitpose("data", command, "--help")
     assert status == 0
     assert f"hevitpose data {command} " in printed.split("Examples:")[1]
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_folder_becomes_a_model_that_finds_and_is_exported(hevitpose, mice, monkeypatch):
+    from hevitpose.training import own_detector
+
+    monkeypatch.setattr(own_detector, "SHOWN", (8, 8))
+    monkeypatch.setattr(own_detector, "SIDES", (64,))
+    arguments = ["train", "--data", mice, "--epochs", 1, "--size", "32", "--out", "run"]
+
+    def stopped(*_, **__):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(own_detector, "train_detector", stopped)
+        status, _, errors = hevitpose(*arguments)
+    assert status == 143
+    command = f"hevitpose train --data {mice} --epochs 1 --size 32 --out run --resume"
+    assert errors.splitlines()[-1] == f"interrupted; go on with: {command}"
+    assert "  batch 8: 1 steps an epoch, nobody is left out\n" in errors
+    assert "  about 0 minutes on this machine as it is now (keypoints 0, detector 0)\n" in errors
+    status, printed, _ = hevitpose(*command.split()[1:])
+    assert status == 0
+    assert "\nend to end, val: " in printed
+    assert printed.splitlines()[-1] == "next: hevitpose predict --model run --draw IMAGES"
+
+    image = mice / "images/val/1.png"
+    status, printed, _ = hevitpose("export", "run", "--output", "mine")
+    assert (status, sorted(file.name for file in Path("mine").iterdir())) == (
+        0,
+        ["detector.onnx", "model.json", "pose.onnx"],
+    )
+    status, _, errors = hevitpose("export", "mine", "--output", "other")
+    assert (status, errors) == (1, "error: mine/pose.onnx: torch does not read this file (.safetensors)\n")
+    monkeypatch.setitem(sys.modules, "torch", None)  # as in the light installation
+    for model in ("mine", Path("mine").resolve()):
+        status, _, _ = hevitpose("predict", image, "--model", model, "--output", "found")
+        assert (status, json.loads(Path("found/1.json").read_text())["model"]) == (0, "mine")
+    status, printed, _ = hevitpose("evaluate", "--data", mice, "--model", "mine", "--json")
+    assert (status, json.loads(printed)["model"]) == (0, "mine")

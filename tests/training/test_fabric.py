@@ -53,7 +53,7 @@ def train(two, folder, *options, processes=1, port=0):
     launcher = ["torch.distributed.run", "--nproc-per-node", str(processes), "--master-port", str(port), "-m"]
     command = [sys.executable, "-m", *(launcher if processes > 1 else ()), "hevitpose", "train", *options]
     command += ["--data", str(two / "two.toml"), "--out", str(folder), "--epochs", "1", "--device", "cpu"]
-    command += ["--batch-size", "8", "--size", "32", "--precision", "fp32", "--lr", "0.01"]
+    command += ["--batch-size", "8", "--size", "32", "--precision", "fp32", "--lr", "4e-5", "--recipe", "paper"]
     run = subprocess.run(
         command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
     )

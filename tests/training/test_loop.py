@@ -1,12 +1,14 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.heatmap import Codec
+from hevitpose.core.model_config import BoxSizes
 from hevitpose.data.find import find_dataset
 from hevitpose.models.weights import load_model
 from hevitpose.training import loop
@@ -162,16 +164,32 @@ def test_a_loss_that_is_no_number_stops_the_run_before_the_weights_move(dataset,
 
     monkeypatch.setattr(loop, "heatmap_loss", loss)
     with pytest.raises(
-        InputError, match=r"the loss is nan, the gradient norm nan at step 2 of epoch 1, learning rate 0\.0005: "
+        InputError, match=r"the loss is nan, the gradient norm nan at step 2 of epoch 1, learning rate 0\.001: "
     ):
         train(RECIPE, dataset, tmp_path, HARDWARE)
     state = load_file(tmp_path / "checkpoint.safetensors")
     assert all(torch.isfinite(tensor).all() for tensor in state.values() if tensor.is_floating_point())
 
 
-def test_fewer_people_than_a_batch_are_refused(dataset, tmp_path):
-    with pytest.raises(InputError, match="24 persons are fewer than one batch of 25"):
-        train(Recipe(**vars(RECIPE) | {"batch_size": 25}), dataset, tmp_path, HARDWARE)
+def test_everybody_is_seen_once_in_every_epoch(dataset, tmp_path, monkeypatch):
+    seen, real = [], loop.make_batch
+    monkeypatch.setattr(loop, "make_batch", lambda *a: seen.append(a[2].tolist()) or real(*a))
+    train(dataclasses.replace(RECIPE, epochs=1, batch_size=7), dataset, tmp_path, HARDWARE)
+    assert [len(batch) for batch in seen] == [6, 6, 6, 6]
+    assert sorted(person for batch in seen for person in batch) == list(range(24))
+
+
+def test_one_person_is_too_few(dataset, tmp_path):
+    split = dataset.train
+    one = dataclasses.replace(split)
+    one.__dict__["people"] = split.people.subset(np.array([0]))
+    with pytest.raises(InputError, match="1 persons are too few to train on"):
+        train(RECIPE, dataclasses.replace(dataset, train=one), tmp_path, HARDWARE)
+
+
+def test_weights_say_how_large_people_are_in_their_images(uninterrupted):
+    _, config = load_model(uninterrupted[0] / "best.safetensors")
+    assert config.box_sizes == BoxSizes(0.8333, 0.8333, 0.8333)
 
 
 def test_patience_without_a_score_is_refused(dataset, tmp_path):

@@ -38,6 +38,12 @@ def test_warm_up_rises_over_500_steps():
     )
 
 
+def test_warm_up_is_at_most_a_tenth_of_the_run():
+    recipe = Recipe()
+    assert [recipe.warmup(steps) for steps in (8, 120, 6000)] == [0, 12, 500]
+    assert recipe.learning_rate_at(0, 8) == pytest.approx(1e-3)
+
+
 def test_cosine_falls_from_the_rate_to_zero():
     recipe = Recipe(schedule="cosine", warmup_steps=0)
     assert [recipe.learning_rate_at(step, 100) for step in (0, 50, 100)] == pytest.approx([1e-3, 5e-4, 0])

@@ -13,7 +13,8 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import BOX_PADDING
 from hevitpose.core.model_config import ModelConfig
 from hevitpose.inference.backends import FRONTENDS, Runtime
-from hevitpose.inference.network import find_weights, list_models
+from hevitpose.inference.model_folder import read_model_folder
+from hevitpose.inference.network import find_weights, is_model_folder, list_models
 
 SAFETENSORS = ".safetensors"
 
@@ -34,7 +35,7 @@ class BenchmarkModel:
 
 
 def prepare_model(text: str, runtimes: Iterable[Runtime], side: int, folder: Path) -> BenchmarkModel:
-    """A network by name (with random weights), a weight file, or bundled weights, ready for these runtimes.
+    """A network by name (with random weights), a weight file, a model's folder, or bundled weights, ready to measure.
 
     Networks and .safetensors files are exported to `folder` for ONNX Runtime and OpenVINO. Raises InputError.
     """
@@ -46,20 +47,23 @@ def prepare_model(text: str, runtimes: Iterable[Runtime], side: int, folder: Pat
         parameters = (
             None if text not in list_models() else json.loads(path.with_suffix(".json").read_text())["parameters"]
         )
-        return BenchmarkModel(path.stem, path.stem, False, parameters, dict.fromkeys(able, path), is_int8(path))
+        name = Path(text).resolve().name if is_model_folder(text) else path.stem
+        return BenchmarkModel(name, name, False, parameters, dict.fromkeys(able, path), is_int8(path))
     folder = Path(tempfile.mkdtemp(dir=folder))  # its own, because every run calls its weights last.safetensors
-    if Path(text).suffix == SAFETENSORS or text in list_models():
+    if Path(text).suffix == SAFETENSORS or text in list_models() or is_model_folder(text):
         weights = find_weights(text, "torch")
-        return exported(weights.stem, weights.stem, weights, runtimes, folder, random=False)
+        name = Path(text).resolve().name if is_model_folder(text) else weights.stem
+        return exported(name, name, weights, runtimes, folder, random=False)
     weights, title = random_weights(text, side, folder)
     return exported(text, title, weights, runtimes, folder, random=True)
 
 
 def ready_file(text: str, runtimes: Iterable[Runtime]) -> Path | None:
-    """The file that can be measured as it is: one in a runtime's format, or that of bundled weights; else None."""
+    """The file that can be measured as it is, in a runtime's format: named, exported or bundled; else None."""
     if text in list_models() and "torch" not in runtimes:
         return find_weights(text)
-    return Path(text) if Path(text).suffix in FRONTENDS else None
+    path = read_model_folder(Path(text)).pose if is_model_folder(text) else Path(text)
+    return path if path.suffix in FRONTENDS else None
 
 
 def exported(

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import sys
 from collections import Counter
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 
+from hevitpose.cli.common import fault_lines
 from hevitpose.cli.progress import show_progress
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
@@ -33,8 +33,6 @@ Examples:\n
   hevitpose data show mice/ --flip --output flipped.png\n
   hevitpose data convert yolo/data.yaml --split train --output mice.json
 """
-MAX_LISTED = 10
-"""Faults of one kind that are printed; --json has all."""
 SAMPLES = 24
 CROP_HW = (192, 192)
 
@@ -65,15 +63,12 @@ def check(
 
 def print_faults(faults: list[Fault]) -> None:
     """A line for each fault, and how many there are of each kind."""
-    counts = Counter((fault.level, fault.kind) for fault in faults)
-    for (level, kind), count in counts.items():
-        for fault in islice((fault for fault in faults if (fault.level, fault.kind) == (level, kind)), MAX_LISTED):
-            print(f"{level}: {fault.file}: {fault.reason}")
-        if count > MAX_LISTED:
-            print(f"{level}: {kind}: and {count - MAX_LISTED} more (--json lists all)")
+    for line in fault_lines(faults, "--json"):
+        print(line)
     if not faults:
         print("no faults found")
         return
+    counts = Counter((fault.level, fault.kind) for fault in faults)
     rows = [[kind, level, str(count)] for (level, kind), count in counts.items()]
     Console().print(Table(["fault", "level", "how many"], rows, "llr").grid())
 

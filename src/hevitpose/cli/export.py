@@ -1,7 +1,9 @@
 """`hevitpose export`."""
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,11 +13,16 @@ from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.data.find import find_split, find_splits
 from hevitpose.evaluation.score import refuse_unmeasurable
-from hevitpose.inference.network import find_weights
+from hevitpose.inference.inputs import Source
+from hevitpose.inference.network import find_weights, is_model_folder
 from hevitpose.metrics.names import Metric
+
+if TYPE_CHECKING:
+    from hevitpose.export.checked import WeightPrecision
 
 EXAMPLES = """
 Examples:\n
+  hevitpose export runs/mine --output mine/\n
   hevitpose export runs/train/last.safetensors --check photos/ --output mine.onnx --precision int8\n
   hevitpose export hevitpose_t_people16 --check photos/ --output flipped.onnx --flip-test\n
   hevitpose export hevitpose_t_people16 --check photos/ --output t_int8.onnx --int8\n
@@ -25,9 +32,14 @@ MAX_LOSS = 0.5
 
 
 def export(
-    weights: Annotated[str, typer.Argument(help="A .safetensors file, or the name of bundled weights.")],
-    output: Annotated[Path, typer.Option(help="The .onnx file to write; OpenVINO reads it, too.")],
-    check: Annotated[list[Path], typer.Option(help="Images, or folders of them, on which to compare file and torch.")],
+    weights: Annotated[str, typer.Argument(help="Folder of a run, .safetensors file, or name of bundled weights.")],
+    output: Annotated[
+        Path, typer.Option(help="The .onnx file to write; or a folder, for the keypoint network and its detector.")
+    ],
+    check: Annotated[
+        list[Path] | None,
+        typer.Option(help="Images on which to compare file and torch (default: the run's).", show_default=False),
+    ] = None,
     flip_test: Annotated[
         bool, typer.Option("--flip-test", help="Average with the mirrored crop, inside the graph.")
     ] = False,
@@ -51,44 +63,72 @@ def export(
     root: Annotated[Path | None, typer.Option(help="Folder of the data's files.")] = None,
 ) -> None:
     """Write a network as ONNX: uint8 RGB crops (N, H, W, 3) in; keypoints (N, K, 2) in pixels of the crop, scores
-    (N, K) and heatmaps out.
+    (N, K) and heatmaps out. To a folder: pose.onnx, detector.onnx and model.json, which predict takes together.
 
     The file is compared with torch on real images and not written if they differ. With --int8 it is scored beside the
     float network and not written if it loses more than --max-loss.
     """
     need("export")
     find_weights(weights, "torch")
+    images = check or samples_of(weights)
     for option, given in (("--calibrate", calibrate), ("--score", score), ("--max-loss", max_loss)):
         if given is not None and not int8:
             raise InputError(option, "is for --int8")
-    if int8:
-        if precision != "float32":
-            raise InputError("--precision", "is not for --int8")
-        print_int8(
-            weights, output, check, flip_test, calibrate, score, MAX_LOSS if max_loss is None else max_loss, root
-        )
+    if int8 and precision != "float32":
+        raise InputError("--precision", "is not for --int8")
+
+    def write(path: Path) -> str:
+        if int8:
+            loss = MAX_LOSS if max_loss is None else max_loss
+            return write_int8(weights, path, images, flip_test, calibrate, score, loss, root)
+        return write_checked(weights, path, images, flip_test, precision)
+
+    if output.suffix == ".onnx":
+        print(f"{output}: {write(output)}")
         return
+    from hevitpose.export.folder import export_folder
+
+    model, line = export_folder(weights, output, images, write, precision)
+    print(f"{model.pose}: {line}")
+    if model.detector:
+        print(f"{model.detector}: {model.detector.stat().st_size / 1e6:.2f} MB, boxes and scores are torch's")
+    print(f"next: hevitpose predict --model {shlex.quote(str(output))} --draw IMAGES")
+
+
+def samples_of(weights: str) -> list[Source]:
+    """The sample images of a run. Raises InputError where the weights are not a run's folder, or they have moved."""
+    from hevitpose.training.run import read_run, read_samples
+
+    if not is_model_folder(weights):
+        raise InputError("`check`", "name images to compare the file with torch on")
+    return list(read_samples(read_run(Path(weights))))
+
+
+def write_checked(
+    weights: str, path: Path, images: Sequence[Source], flip_test: bool, precision: "WeightPrecision"
+) -> str:
+    """Write the network, and say how far it differs from torch."""
     from hevitpose.export.checked import export_onnx
 
-    parity = export_onnx(weights, output, images=check, flip_test=flip_test, precision=precision)
+    parity = export_onnx(weights, path, images=images, flip_test=flip_test, precision=precision)
     alike = f" with weights in {precision}" if precision != "float32" else ""
-    print(
-        f"{output}: {output.stat().st_size / 1e6:.2f} MB, heatmaps within {parity.heatmaps:.1e} of torch's{alike}, "
+    return (
+        f"{path.stat().st_size / 1e6:.2f} MB, heatmaps within {parity.heatmaps:.1e} of torch's{alike}, "
         f"{parity.joints} joints within {parity.joints_px:.4f} pixels"
     )
 
 
-def print_int8(
+def write_int8(
     weights: str,
     output: Path,
-    check: list[Path],
+    images: Sequence[Source],
     flip_test: bool,
     calibrate: str | None,
     score: str | None,
     max_loss: float,
     root: Path | None,
-) -> None:
-    """Export with convolutions in 8 bits, and print what that costs; arguments as the command's."""
+) -> str:
+    """Export with convolutions in 8 bits, and say what that costs; arguments as the command's."""
     if calibrate is None or score is None:
         raise InputError("--int8", "needs people for the ranges of values and for the score: --calibrate, --score")
     from hevitpose.export.quantize import export_int8
@@ -99,15 +139,15 @@ def print_int8(
     cost = export_int8(
         weights,
         output,
-        images=check,
+        images=images,
         calibration=find_splits(calibrate, root)[0].read(),
         labelled=labelled,
         metric=metric,
         max_loss=max_loss,
         flip_test=flip_test,
     )
-    print(
-        f"{output}: {output.stat().st_size / 1e6:.2f} MB, {cost.metric} on {cost.data} ({cost.persons} persons) "
+    return (
+        f"{output.stat().st_size / 1e6:.2f} MB, {cost.metric} on {cost.data} ({cost.persons} persons) "
         f"{cost.int8_score:.2f} in 8 bits, {cost.float_score:.2f} in float; heatmaps differ from torch's by "
         f"{cost.difference.mean_heatmaps:.4f} in the mean, {cost.difference.joints} joints by "
         f"{cost.difference.mean_joints_px:.2f} pixels"

@@ -61,8 +61,10 @@ def _lines(console: Console) -> OnProgress:
 
 
 def _loss_and_time(at: Progress, time_left: "_TimeLeft") -> str:
+    if at.loss is None:
+        return ""
     left = "" if at.run_share is None else time_left(at.run_share)
-    return "" if at.loss is None else f"loss {at.loss:.6f}{left and ', '}{left}"
+    return ", ".join(filter(None, (f"loss {at.loss:.6f}", at.score, left)))
 
 
 class _TimeLeft:

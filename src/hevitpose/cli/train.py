@@ -1,19 +1,28 @@
 """`hevitpose train`."""
 
+import shlex
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Never
 
 import typer
 
 from hevitpose.cli.common import need, refuse_faults
 from hevitpose.core.errors import InputError
 
+if TYPE_CHECKING:
+    from hevitpose.data.datasets import Dataset
+    from hevitpose.training.fabric import Hardware
+    from hevitpose.training.recipes import Recipe
+
 EXAMPLES = """
 Examples:\n
-  hevitpose train --model t --data people16 --root data/people16 --epochs 20\n
+  hevitpose train --data mine/ --out runs/mine\n
   hevitpose train --data people16 --root data/people16 --recipe people16 --out runs/people16 --resume\n
-  hevitpose train --data mice/ --epochs 60 --size 128,192@0.5,256@0.8\n
+  hevitpose train --data mice/ --epochs 60 --size 128,192@0.5,256@0.8 --no-detector\n
   hevitpose train --data my.toml --weights hevitpose_t_people16 --time-budget 90m\n
   hevitpose train --data coco/coco.toml --recipe coco/pvtv2_b2 --crops coco/crops\n
   hevitpose train --data mpii/mpii.toml --recipe mpii/b:shared_weights=false\n
@@ -30,12 +39,22 @@ def train(
         typer.Option(help="Network, with its settings: t, t:shared_weights=false (default: the recipe's, or t)."),
     ] = None,
     recipe: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Recipe: the paper's for MPII (mpii, paper) or COCO (coco), MMPose's (mpii-mmpose, coco-mmpose), "
-            "one for CPUs (people16); with a network: mpii/hrnet_w32, mpii/b-g222 (docs/training.md)."
+            "one for CPUs (people16); with a network: mpii/hrnet_w32, mpii/b-g222 (docs/training.md). "
+            "Default: settings that follow from the data."
         ),
-    ] = "paper",
+    ] = None,
+    detector: Annotated[
+        bool | None,
+        typer.Option(
+            "--detector/--no-detector",
+            help="Also train a detector on the same boxes, so that the model needs none given "
+            "(default: unless --recipe is used).",
+            show_default=False,
+        ),
+    ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of the files (default: that of the TOML file).")] = None,
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, weights, log and curve.")] = Path("runs/train"),
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs instead of the recipe's.")] = None,
@@ -105,55 +124,161 @@ def train(
         bool, typer.Option("--dry-run", help="Do two steps and one evaluation on made-up people, without --data.")
     ] = False,
 ) -> None:
-    """Train a network on labelled people."""
+    """Train a network on labelled people, and a detector that finds them.
+
+    The folder of the run is then a model: hevitpose predict --model runs/train IMAGES.
+    """
     need("train")
-    from hevitpose.cli.progress import show_progress
     from hevitpose.data.find import find_dataset
     from hevitpose.training import dry_run as trial
     from hevitpose.training import recipes
-    from hevitpose.training.budget import within_budget
-    from hevitpose.training.fabric import Hardware, is_first_process
-    from hevitpose.training.loop import train as run_training
-    from hevitpose.training.run import read_scores
+    from hevitpose.training.fabric import Hardware, is_first_process, is_only_process
 
-    chosen = recipes.make_recipe(
-        recipe,
-        model,
-        size,
-        codec=codec,
-        sigma=sigma,
-        half_body=half_body,
-        color_jitter=color_jitter,
-        cutout=cutout,
-        grey=grey,
-        shift=shift,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=lr,
-        patience=patience,
-        weights=weights,
-        imagenet=str(imagenet) if imagenet else recipes.TIMM if pretrained else None,
-        seed=seed,
-    )
+    def chosen_recipe(base: "str | Recipe") -> "Recipe":
+        return recipes.make_recipe(
+            base,
+            model,
+            size,
+            codec=codec,
+            sigma=sigma,
+            half_body=half_body,
+            color_jitter=color_jitter,
+            cutout=cutout,
+            grey=grey,
+            shift=shift,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=lr,
+            patience=patience,
+            weights=weights,
+            imagenet=str(imagenet) if imagenet else recipes.TIMM if pretrained else None,
+            seed=seed,
+        )
+
+    name = recipe or ("paper" if dry_run else "people16")
+    chosen = chosen_recipe(name)  # refused before the data are read
     hardware = Hardware(device, precision, compile, micro_batch_size, crops)
     if dry_run == (data is not None):
         raise InputError("`data`", "a dry run makes up its own people" if dry_run else "name the data to train on")
     if dry_run or data is None:
-        print(f"{recipe}: {trial.dry_run(chosen, recipes.skeleton_of(recipe), hardware)}")
+        print(f"{name}: {trial.dry_run(chosen, recipes.skeleton_of(name), hardware)}")
         return
     dataset = find_dataset(data, root)
     if is_first_process():
         refuse_faults([*filter(None, (dataset.train,)), *dataset.validation], data)
         if not dataset.validation:
             print("no validation set: nothing will be scored", file=sys.stderr)
+    with_detector = recipe is None if detector is None else detector
+    begun = resume and (out / "recipe.json").is_file()
+    if recipe is None and dataset.train is not None:
+        from hevitpose.training.defaults import recipe_for
+
+        chosen = chosen_recipe(recipe_for(dataset.train.people))
     if time_budget is not None:
+        from hevitpose.training.budget import within_budget
+
         chosen = within_budget(chosen, time_budget, dataset, out, hardware, resume, f"`time_budget={time_budget}`")
+    with resumable():
+        if recipe is None and not begun and is_only_process():
+            options = {"size": size, "batch_size": batch_size, "epochs": epochs or time_budget}
+            given = [name for name, value in options.items() if value]
+            print_settings(chosen, dataset, out, hardware, given, with_detector)
+        run_training(chosen, dataset, out, hardware, resume, with_detector, with_detector or recipe is None)
+
+
+def print_settings(
+    recipe: "Recipe", dataset: "Dataset", out: Path, hardware: "Hardware", given: list[str], with_detector: bool
+) -> None:
+    """What follows from the data, why, and how long it will take here; `given` are settings of the command line."""
+    from hevitpose.data.box_sizes import measure_box_sizes
+    from hevitpose.inference.detectors import is_human
+    from hevitpose.inference.network import TRAINABLE
+    from hevitpose.training.budget import seconds_of_an_epoch
+    from hevitpose.training.defaults import reasons
+    from hevitpose.training.own_detector import detector_line, seconds_of_detector
+    from hevitpose.training.run import CHECKPOINT
+
+    if dataset.train is None or (out / CHECKPOINT).exists():
+        return  # which training refuses
+    people = dataset.train.people
+    for line in reasons(recipe, people, given):
+        print(line, file=sys.stderr)
+    if is_human(people.skeleton) and recipe.weights is None:
+        print(f"  keypoints of people: --weights {TRAINABLE} would begin with trained weights", file=sys.stderr)
+    minutes = recipe.epochs * seconds_of_an_epoch(recipe, dataset, out, hardware) / 60
+    parts = f"keypoints {minutes:.0f}"
+    if with_detector:
+        sizes = measure_box_sizes(people)
+        print(f"  {detector_line(people, sizes)}", file=sys.stderr)
+        more = seconds_of_detector(people, sizes) / 60
+        minutes, parts = minutes + more, f"{parts}, detector {more:.0f}"
+    print(f"  about {minutes:.0f} minutes on this machine as it is now ({parts})", file=sys.stderr)
+
+
+def run_training(
+    recipe: "Recipe",
+    dataset: "Dataset",
+    out: Path,
+    hardware: "Hardware",
+    resume: bool,
+    with_detector: bool,
+    end_to_end: bool,
+) -> None:
+    """Train, and print what came of it: the network, its detector, and the model of both."""
+    from hevitpose.cli.progress import show_progress
+    from hevitpose.inference.model_folder import BEST
+    from hevitpose.training.fabric import is_first_process, is_only_process
+    from hevitpose.training.loop import train as train_keypoints
+    from hevitpose.training.own_detector import train_own_detector
+    from hevitpose.training.own_model import finish_model
+    from hevitpose.training.run import read_run, read_scores
+
     with show_progress() as on_progress:
-        history = run_training(chosen, dataset, out, hardware, resume, on_progress)
-    if not is_first_process():
-        return
-    for name, value in history[-1].to_json().items():
-        print(f"{name}: {value}")
-    for name, evaluation in read_scores(out).items():
-        print(f"best weights, {name} {evaluation.metric}: {evaluation.main}")
+        history = train_keypoints(recipe, dataset, out, hardware, resume, on_progress)
+        if not is_first_process():
+            return
+        own = None
+        if with_detector and is_only_process():
+            own = train_own_detector(dataset, out, recipe.seed, on_progress)
+        elif with_detector:
+            print("no detector: one process trains it, the same command with --resume and without torchrun")
+        if end_to_end:
+            labelled = [split.people for split in dataset.validation if split.metric]
+            model, found = finish_model(out, labelled, own, on_progress)
+    for key, value in history[-1].to_json().items():
+        print(f"{key}: {value}")
+    best = read_run(out).best
+    for key, evaluation in read_scores(out).items():
+        where = f" (epoch {best.epoch}, in the boxes of the labels): {out / BEST}" if best else ""
+        print(f"best weights, {key} {evaluation.metric}: {evaluation.main}{where}")
+    if end_to_end:
+        for key, result in found.items():
+            print(f"end to end, {key}: {result.summary}")
+        if own:
+            known = "calibrated on the validation set" if model.person_score else "not calibrated (too few candidates)"
+            print(f"scores of people: {known}")
     print(f"everything is in {out} (docs/training.md)")
+    if end_to_end:
+        print(f"next: hevitpose predict --model {shlex.quote(str(out))} --draw IMAGES")
+
+
+class Terminated(BaseException):
+    """SIGTERM was received."""
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Say how to go on where the block is interrupted by SIGINT or SIGTERM; exit status 130 or 143."""
+
+    def stop(*_: object) -> Never:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated) as error:
+        arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
+        print(f"interrupted; go on with: {shlex.join(['hevitpose', *arguments, '--resume'])}", file=sys.stderr)
+        sys.exit(128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT))
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` units of a `stage`; during training also the mean `loss` and the finished share of the run."""
+    """`done` of `total` units of a `stage`.
+
+    During training also the mean `loss`, the finished share of the run and, after an epoch, its `score` in words.
+    """
 
     stage: str
     done: int
     total: int
     loss: float | None = None
     run_share: float | None = None
+    score: str = ""
 
 
 OnProgress = Callable[[Progress], None]

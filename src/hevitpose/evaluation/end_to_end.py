@@ -73,6 +73,15 @@ class EndToEnd:
         right[of_person] = self.people_right[self.person_of[of_person]]
         return right
 
+    @property
+    def summary(self) -> str:
+        """The counts in words."""
+        people, right = len(self.distances), int(self.people_right.sum())
+        return (
+            f"{self.joints_found} of {self.joints} joints within {TOLERANCE} of the box, {right} of {people} people "
+            f"right, {self.strays} strays in {self.images} images (boxes: {self.source})"
+        )
+
     def to_json(self) -> dict[str, object]:
         """The counts."""
         return {

@@ -24,7 +24,7 @@ from hevitpose.inference.backends import Graph, HeatmapFn, OnnxGraph, TorchHeatm
 from hevitpose.inference.inputs import Source, as_frame, find_inputs
 from hevitpose.inference.network import find_weights
 from hevitpose.io import atomic
-from hevitpose.io.images import cut
+from hevitpose.io.images import Image, cut
 from hevitpose.models.weights import half_precision, load_into, load_model, round_to_int8
 
 MAX_DIFFERENCE, MAX_JOINT_DIFFERENCE = 1e-4, 0.05
@@ -106,15 +106,20 @@ def crops_of(sources: Iterable[Source], size_hw: tuple[int, int]) -> NDArray[np.
     """Seven crops (7, H, W, 3) of whole images; fewer images are repeated, mirrored. Raises InputError."""
     wanted = max(CHECKED_BATCHES)
     crops = []
-    for source in islice(_files_and_images(sources), wanted):
-        image = as_frame(source).image
+    for image in images_of(sources):
         box = geometry.crop_box(geometry.image_box(image.shape[:2]), 1.0, size_hw[1] / size_hw[0])
         crops.append(cut(image, geometry.crop_matrix(box, size_hw), size_hw))
-    if not crops:
-        raise InputError("`images`", "needs at least one image")
     while len(crops) < wanted:
         crops += [crop[:, ::-1] for crop in crops]
     return np.stack(crops[:wanted])
+
+
+def images_of(sources: Iterable[Source]) -> list[Image]:
+    """The first seven images. Raises InputError where there is none."""
+    found = [as_frame(source).image for source in islice(_files_and_images(sources), max(CHECKED_BATCHES))]
+    if not found:
+        raise InputError("`images`", "needs at least one image")
+    return found
 
 
 def _files_and_images(sources: Iterable[Source]) -> Iterable[Source]:

@@ -46,7 +46,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """The files of a model; without a detector of its own `detector` is None, uncalibrated `person_score` is None."""
+    """The files of a model; `detector` is None without one of its own, `person_score` where it is not calibrated."""
 
     pose: Path
     detector: Path | None = None

@@ -104,7 +104,7 @@ def read_detection_set(
         xywh = np.array([box for box, _, _ in of_image], dtype=np.float64).reshape(-1, 4)
         # Labels are of the size that the file states; an image may be stored smaller.
         shares = xywh / np.tile([entry.get("width", image.shape[1]), entry.get("height", image.shape[0])], 2)
-        image = _at_most(image, MAX_SIDE)
+        image = shrink(image, MAX_SIDE)
         corners = np.concatenate([shares[:, :2], shares[:, :2] + shares[:, 2:]], axis=1).clip(0, 1)
         xyxy = corners * np.tile(image.shape[1::-1], 2)
         classes = np.array([kind for _, kind, _ in of_image], dtype=np.int64)
@@ -118,7 +118,8 @@ def read_detection_set(
     return DetectionSet(images, boxes, stretched, names)
 
 
-def _at_most(image: Pixels, side: int) -> Pixels:
+def shrink(image: Pixels, side: int) -> Pixels:
+    """The image, its longer side made `side` where it is longer."""
     scale = side / max(image.shape[:2])
     if scale >= 1:
         return image

@@ -109,6 +109,11 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def is_only_process() -> bool:
+    """Whether no other process takes part."""
+    return os.environ.get("WORLD_SIZE", "1") == "1"
+
+
 @contextmanager
 def first_process_first() -> Iterator[None]:
     """The first process runs this context alone, and the others after it."""

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from hevitpose.core.errors import InputError, TrainingDiverged
 from hevitpose.core.labels import LabelledPeople
-from hevitpose.core.model_config import ModelConfig
+from hevitpose.core.model_config import BoxSizes, ModelConfig
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
+from hevitpose.data.box_sizes import measure_box_sizes
 from hevitpose.data.crops import Crops, cut_people_at
 from hevitpose.data.datasets import Dataset
 from hevitpose.evaluation.evaluate import LabelledSet, labelled_set
@@ -38,7 +39,7 @@ from hevitpose.training.fabric import AUTO, Hardware, first_process_first, gathe
 from hevitpose.training.init_weights import init_network
 from hevitpose.training.recipes import Recipe
 from hevitpose.training.report import write_report
-from hevitpose.training.run import CARD, CHECKPOINT, CROPS, FAILED_STEP, Epoch, RunData, RunWriter
+from hevitpose.training.run import CARD, CHECKPOINT, CROPS, FAILED_STEP, Epoch, RunData, RunWriter, sample_images
 from hevitpose.training.targets import heatmap_loss
 
 Size = tuple[int, int]
@@ -60,8 +61,8 @@ class TrainingRun:
 
     @property
     def steps(self) -> int:
-        """Steps per epoch; persons that do not fill a batch are left for the next epoch's order."""
-        return len(self.people) // self.recipe.batch_size
+        """Steps per epoch; batches differ by one person at most, so that nobody is left out and none is tiny."""
+        return steps_per_epoch(len(self.people), self.recipe.batch_size)
 
     @cached_property
     def conditions(self) -> dict[str, str]:
@@ -77,8 +78,15 @@ class TrainingRun:
 
     def config(self, size_hw: Size) -> ModelConfig:
         """The config of the run's weights."""
-        recipe = self.recipe
-        return ModelConfig(recipe.model, self.people.skeleton, size_hw, recipe.padding, recipe.codec, recipe.variant)
+        recipe, skeleton = self.recipe, self.people.skeleton
+        return ModelConfig(
+            *(recipe.model, skeleton, size_hw, recipe.padding, recipe.codec, recipe.variant), box_sizes=self.box_sizes
+        )
+
+    @cached_property
+    def box_sizes(self) -> BoxSizes | None:
+        """How large the people are in their images."""
+        return measure_box_sizes(self.people)
 
 
 def train(
@@ -144,6 +152,11 @@ def train(
     return state.position.history
 
 
+def steps_per_epoch(persons: int, batch_size: int) -> int:
+    """Batches that hold all persons."""
+    return math.ceil(persons / batch_size)
+
+
 def is_over(recipe: Recipe, position: RunPosition) -> bool:
     """Whether all epochs are done, or the first set's score has not improved for `recipe.patience` epochs."""
     lost_patience = recipe.patience is not None and position.epoch - position.best_epoch >= recipe.patience
@@ -151,11 +164,11 @@ def is_over(recipe: Recipe, position: RunPosition) -> bool:
 
 
 def refuse_batch(recipe: Recipe, persons: int, processes: int, source: str) -> None:
-    """Raise InputError, about `source`, if the persons do not fill a batch or if processes cannot share one."""
+    """Raise InputError, about `source`, if there are too few persons or if processes cannot share a batch."""
     if recipe.batch_size % processes:
         raise InputError(source, f"{processes} processes cannot share a batch of {recipe.batch_size}")
-    if persons < recipe.batch_size:
-        raise InputError(source, f"{persons} persons are fewer than one batch of {recipe.batch_size}")
+    if persons < 2 * processes:
+        raise InputError(source, f"{persons} persons are too few to train on with {processes} processes")
 
 
 def set_up(
@@ -189,7 +202,8 @@ def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]
 def start_writing(run: TrainingRun, dataset: Dataset, first_epoch: int) -> RunWriter:
     device = run.fabric.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    data = RunData(dataset.name, len(run.people), dataset.terms, name, provenance())
+    samples = sample_images(run.validation[0].people if run.validation else run.people)
+    data = RunData(dataset.name, len(run.people), dataset.terms, name, provenance(), samples)
     return RunWriter(run.folder, run.recipe, data, first_epoch)
 
 
@@ -218,7 +232,7 @@ def crop_folder(run: TrainingRun, sizes: Sequence[Size]) -> Path | None:
 def train_epoch(run: TrainingRun, state: State, crops: CachedCrops, save: Callable[[bool], None]) -> None:
     """Do the remaining steps of this epoch."""
     recipe, position, fabric = run.recipe, state.position, run.fabric
-    order = permutation(len(run.people), recipe.seed, position.epoch)
+    batches = np.array_split(permutation(len(run.people), recipe.seed, position.epoch), run.steps)
     run.model.train()
     for step in range(position.step, run.steps):
         started = time.monotonic()
@@ -227,8 +241,7 @@ def train_epoch(run: TrainingRun, state: State, crops: CachedCrops, save: Callab
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate
 
-        persons = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-        persons = np.split(persons, fabric.world_size)[fabric.global_rank]
+        persons = np.array_split(batches[step], fabric.world_size)[fabric.global_rank]
         batch = make_batch(run.people, crops, persons, recipe, position.epoch)
 
         loss_tensor = forward_backward(run, batch)
@@ -265,7 +278,10 @@ def progress_of(run: TrainingRun, position: RunPosition) -> Progress:
     """Progress after a step: the mean loss of the epoch so far, and the share of the run that is done."""
     recipe, step = run.recipe, position.step
     run_share = recipe.work(position.epoch, step / run.steps)
-    return Progress(f"epoch {position.epoch + 1}/{recipe.epochs}", step, run.steps, position.loss_sum / step, run_share)
+    last = next(iter(position.history[-1].scores.items()), None) if position.history else None
+    score = f"{last[0]} {last[1]:.1f}, best {position.best:.1f}" if last and position.best is not None else ""
+    stage, loss = f"epoch {position.epoch + 1}/{recipe.epochs}", position.loss_sum / step
+    return Progress(stage, step, run.steps, loss, run_share, score)
 
 
 def validate(run: TrainingRun, averaged: nn.Module, crops: Sequence[Crops]) -> dict[str, Evaluation]:
@@ -297,7 +313,7 @@ def end_epoch(run: TrainingRun, state: State, evaluations: dict[str, Evaluation]
         size="x".join(map(str, recipe.input_size(position.epoch))),
         learning_rate=recipe.learning_rate_at((position.epoch + 1) * run.steps - 1, recipe.epochs * run.steps),
         loss=loss_sum / run.steps,
-        images_per_second=run.steps * recipe.batch_size / position.seconds,
+        images_per_second=len(run.people) / position.seconds,
         scores={f"{name} {evaluation.metric}": evaluation.main for name, evaluation in evaluations.items()},
     )
     first = next(iter(row.scores.values()), None)

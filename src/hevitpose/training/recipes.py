@@ -41,7 +41,7 @@ class Recipe:
         epochs: passes over the training set.
         batch_size: persons per step, in all processes and micro-batches together.
         input_sizes: the schedule of input sizes.
-        learning_rate: after `warmup_steps` of linear warmup.
+        learning_rate: after `warmup_steps` of linear warmup, or a tenth of the run where that is less.
         weight_decay: of matrices and kernels.
         schedule: "step" multiplies the learning rate by 0.1 at 170/210 and at 200/210 of the epochs; "cosine" lowers it
             to zero.
@@ -95,7 +95,11 @@ class Recipe:
         else:
             factor = (1 + cos(pi * progress)) / 2
         scale = self.batch_size / self.base_batch_size if self.base_batch_size else 1.0
-        return self.learning_rate * scale * factor * min(1.0, (step + 1) / max(1, self.warmup_steps))
+        return self.learning_rate * scale * factor * min(1.0, (step + 1) / max(1, self.warmup(total_steps)))
+
+    def warmup(self, total_steps: int) -> int:
+        """Steps of warmup in a run of so many: at most a tenth."""
+        return min(self.warmup_steps, total_steps // 10)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"variant": str(self.variant) or None}
@@ -151,7 +155,7 @@ def skeleton_of(name: str) -> Skeleton:
 
 
 def make_recipe(
-    name: str,
+    name: str | Recipe,
     model: str | None = None,
     size: str | None = None,
     codec: str | None = None,
@@ -166,7 +170,7 @@ def make_recipe(
     """The recipe of this name, for `model` if the name has none, with every argument that is not None.
 
     Args:
-        name: "mpii", or with a network "mpii/hrnet_w32".
+        name: "mpii", or with a network "mpii/hrnet_w32"; or a recipe.
         model: the network with its settings, see `with_network`.
         size: the input sizes, see `parse_sizes`.
         codec: a name of `CODECS`.
@@ -180,9 +184,9 @@ def make_recipe(
 
     Raises InputError.
     """
-    recipe = recipe_by_name(name)
+    recipe = name if isinstance(name, Recipe) else recipe_by_name(name)
     if model:
-        if "/" in name:
+        if isinstance(name, str) and "/" in name:
             raise InputError(f"`model={model}`", f"the recipe {name} names its network")
         recipe = with_network(recipe, model, f"`model={model}`")
     recipe = with_codec(recipe, codec, sigma)

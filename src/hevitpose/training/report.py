@@ -18,10 +18,11 @@ from hevitpose.evaluation.predict import predict_in_label_boxes
 from hevitpose.evaluation.results import evaluation_to_json
 from hevitpose.evaluation.score import Evaluation
 from hevitpose.inference.backends import RuntimeOptions
+from hevitpose.inference.model_folder import BEST, LAST
 from hevitpose.inference.network import load_network
 from hevitpose.io import atomic, images
 from hevitpose.io.images import Image
-from hevitpose.training.run import BEST, CARD, KEYPOINTS, LAST, SCORES, RunLog, read_run, write_json
+from hevitpose.training.run import CARD, KEYPOINTS, SCORES, RunLog, read_run, write_json
 from hevitpose.view.contact_sheet import contact_sheet
 from hevitpose.view.plots import plot_errors
 
@@ -93,7 +94,7 @@ def card(run: RunLog, weights: Path, scores: Mapping[str, object]) -> dict[str, 
         "terms": run.data.terms,
         "recipe": run.recipe,
         "epoch": epoch,
-        "steps": epoch * (run.data.persons // run.recipe["batch_size"]),
+        "steps": epoch * -(-run.data.persons // run.recipe["batch_size"]),
         "seed": run.recipe["seed"],
         "commit": origin["commit"],
         "versions": origin["versions"],

@@ -8,11 +8,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hevitpose.core.errors import InputError
+from hevitpose.core.labels import ImageFile, LabelledPeople
 from hevitpose.core.model_config import ModelConfig
 from hevitpose.evaluation.results import evaluation_from_json
 from hevitpose.evaluation.score import Evaluation
-from hevitpose.io import atomic
+from hevitpose.inference.model_folder import BEST, LAST
+from hevitpose.io import atomic, images
+from hevitpose.io.images import Image
 from hevitpose.io.json_files import read_json
 
 if TYPE_CHECKING:
@@ -26,11 +31,12 @@ LOG = "log.jsonl"
 LOG_TABLE = "log.csv"
 CURVE = "curve.png"
 CHECKPOINT = "checkpoint.safetensors"
-LAST, BEST = "last.safetensors", "best.safetensors"
 FAILED_STEP = "failed_step.safetensors"
 SCORES = "scores.json"
 KEYPOINTS = "keypoints.csv"
 CARD = "card.json"
+DETECTOR, END_TO_END = "detector", "end_to_end.json"
+SAMPLES = 7
 TENSORBOARD, CROPS = "tensorboard", "crops"
 
 OLD_NAMES = {
@@ -84,13 +90,18 @@ def epoch_from_json(row: Mapping[str, Any]) -> Epoch:
 
 @dataclass(frozen=True)
 class RunData:
-    """What a run was trained on: name, terms of use and number of `persons` of the data set; the device."""
+    """What a run was trained on: name, terms of use and number of `persons` of the data set; the device.
+
+    `samples` are a few images, of a validation set where there is one, as the fields of `ImageFile`: on them an
+    exported file is compared with torch.
+    """
 
     name: str
     persons: int
     terms: str = "unknown"
     device: str = "unknown"
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    samples: Sequence[Mapping[str, str | None]] = ()
 
 
 @dataclass(frozen=True)
@@ -172,6 +183,25 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in table.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
+
+
+def sample_images(people: LabelledPeople) -> list[dict[str, str | None]]:
+    """`RunData.samples` of a set: images with people, evenly spaced."""
+    shown = np.unique(people.image_index)
+    chosen = np.unique(np.linspace(0, len(shown) - 1, min(len(shown), SAMPLES)).round().astype(np.int64))
+    files = [people.images[index] for index in shown[chosen]]
+    return [{"name": file.name, "folder": str(file.folder.resolve()), "archive": file.archive} for file in files]
+
+
+def read_samples(run: RunLog) -> list[Image]:
+    """The run's sample images. Raises InputError where there are none, or where they have moved."""
+    if not run.data.samples:
+        raise InputError(run.folder, "names no images of its data: name some with `check`")
+    try:
+        files = [ImageFile(str(s["name"]), Path(str(s["folder"])), s["archive"]) for s in run.data.samples]
+        return [images.read(file) for file in files]
+    except InputError as error:
+        raise InputError(error.source, f"{error.reason}: name images with `check`") from error
 
 
 class RunWriter:

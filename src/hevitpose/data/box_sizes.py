@@ -1,0 +1,23 @@
+"""How large people are in their images."""
+
+import numpy as np
+
+from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.model_config import BoxSizes
+from hevitpose.io import images
+
+MEASURED_PEOPLE = 1000
+"""Of larger sets these many, evenly spaced: only the headers of their images are read."""
+
+
+def measure_box_sizes(people: LabelledPeople) -> BoxSizes | None:
+    """The longer sides of the boxes as shares of their images' longer sides; None for no people. Raises InputError."""
+    if not len(people):
+        return None
+    chosen = np.unique(np.linspace(0, len(people) - 1, min(len(people), MEASURED_PEOPLE)).round().astype(np.int64))
+    index = people.image_index[chosen]
+    longer = {int(image): max(images.read_size(people.images[image])[0]) for image in np.unique(index)}
+    boxes = people.boxes[chosen]
+    shares = (boxes[:, 2:] - boxes[:, :2]).max(axis=1) / np.array([longer[int(image)] for image in index])
+    low, median, high = np.percentile(shares, [5, 50, 95]).round(4).tolist()
+    return BoxSizes(median, low, high)

@@ -1,0 +1,145 @@
+"""A detector for the people of a data set, fine-tuned from the bundled one."""
+
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.model_config import BoxSizes
+from hevitpose.core.progress import OnProgress, Progress, ignore_progress
+from hevitpose.data.box_sizes import measure_box_sizes
+from hevitpose.data.datasets import Dataset
+from hevitpose.inference.network import PERSON_DETECTOR, weights_folder
+from hevitpose.io import images
+from hevitpose.models import cpu
+from hevitpose.models.detector import Detector
+from hevitpose.models.detector_weights import load_detector
+from hevitpose.models.input import normalize
+from hevitpose.training.detection import BEST, DetectorOptions, batches, train_detector
+from hevitpose.training.detection_data import MAX_SIDE, Boxes, DetectionAugmentation, DetectionSet, shrink
+from hevitpose.training.detection_targets import detection_loss
+from hevitpose.training.run import DETECTOR
+
+SIDES = (192, 256, 320)
+"""Input sides: the smaller the people in the images, the larger the input."""
+MIN_OBJECT = 40
+"""Pixels of the input: nearly all people are at least as large."""
+MAX_IMAGES, MAX_VALIDATED = 4000, 300
+"""Images in memory; of larger sets these many, evenly spaced."""
+SHOWN = (1600, 12000)
+"""The fewest and the most images that are shown in all, those of mosaics not counted."""
+SHOWN_EACH = 16
+"""How often each is shown between these bounds."""
+FEW_IMAGES = 500
+
+
+def detection_set(people: LabelledPeople, limit: int, on_progress: OnProgress = ignore_progress) -> DetectionSet:
+    """The images and boxes of labelled people; crowds and people without keypoints are ignored regions.
+
+    Sets without boxes have those around their keypoints, as everywhere. Of more than `limit` images these many are
+    taken. Raises InputError where an image cannot be read.
+    """
+    count = len(people.images)
+    chosen = np.unique(np.linspace(0, count - 1, min(count, limit)).round().astype(np.int64))
+    pixels, boxes = [], []
+    for done, image_index in enumerate(chosen.tolist(), start=1):
+        image = images.read(people.images[image_index])
+        known = people.boxes[people.image_index == image_index]
+        unknown = people.ignored.boxes[people.ignored.image_index == image_index]
+        small = shrink(image, MAX_SIDE)
+        scale = np.tile(np.array(small.shape[1::-1]) / image.shape[1::-1], 2)
+        limits = np.tile(small.shape[1::-1], 2)
+        xyxy = (np.concatenate([known, unknown]) * scale).clip(0, limits)
+        ignored = np.arange(len(xyxy)) >= len(known)
+        inside = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
+        pixels.append(small)
+        boxes.append(Boxes(xyxy[inside], np.zeros(int(inside.sum()), np.int64), ignored[inside]))
+        on_progress(Progress(f"images of {people.name}", done, len(chosen)))
+    return DetectionSet(pixels, boxes, np.zeros(len(pixels), dtype=np.bool_), (people.skeleton.name,))
+
+
+def detector_options(count: int, sizes: BoxSizes | None, seed: int = 0) -> DetectorOptions:
+    """How a detector is trained on `count` images with people of these `sizes`."""
+    low = sizes.low if sizes else 0.0
+    side = next((side for side in SIDES if low * side >= MIN_OBJECT), SIDES[-1])
+    epochs = max(1, math.ceil(min(max(SHOWN_EACH * count, SHOWN[0]), SHOWN[1]) / count))
+    few = count <= FEW_IMAGES
+    _, bundled = load_detector(bundled_detector())
+    return DetectorOptions(
+        epochs=epochs,
+        batch_size=min(8 if few else 16, count),
+        sides=((side, 1.0),),
+        learning_rate=1e-3,
+        ema_decay=0.99 if few else 0.998,
+        plain_epochs=max(1, epochs // 8),
+        augmentation=DetectionAugmentation(scale=(0.7, 1.4)),
+        config=replace(bundled.config, num_classes=1),
+        seed=seed,
+    )
+
+
+def bundled_detector() -> Path:
+    """The weights that the detector begins with."""
+    return weights_folder() / f"{PERSON_DETECTOR}.safetensors"
+
+
+def init_from_bundled(network: Detector) -> None:
+    """Fill the network with the bundled detector, whose one class takes the place of its own."""
+    network.load_state_dict(load_detector(bundled_detector())[0].state_dict())
+
+
+def train_own_detector(
+    dataset: Dataset,
+    folder: Path,
+    seed: int = 0,
+    on_progress: OnProgress = ignore_progress,
+) -> Path:
+    """Train the detector of the run in `folder`, or go on with its training; its best weights.
+
+    An interrupted training ends with the same bits as one that was not. Raises InputError.
+    """
+    if dataset.train is None:
+        raise ValueError(f"{dataset.name} has no training set")
+    data = detection_set(dataset.train.people, MAX_IMAGES, on_progress)
+    first = next((split.people for split in dataset.validation), None)
+    validation = None if first is None else detection_set(first, MAX_VALIDATED, on_progress)
+    options = detector_options(len(data), measure_box_sizes(dataset.train.people), seed)
+    total = options.epochs * options.steps(data)
+
+    def on_step(name: str, step: int, steps: int, loss: float) -> None:
+        epoch = int(name.rpartition(" ")[2].partition("/")[0])
+        on_progress(Progress(name, step, steps, loss, ((epoch - 1) * steps + step) / total))
+
+    train_detector(data, validation, folder / DETECTOR, options, init_from_bundled, resume=True, on_progress=on_step)
+    return folder / DETECTOR / BEST
+
+
+def detector_line(people: LabelledPeople, sizes: BoxSizes | None) -> str:
+    """Its settings, with reasons, in one line."""
+    count = min(len(people.images), MAX_IMAGES)
+    options = detector_options(count, sizes)
+    side, lower = options.sides[-1][0], sizes.low if sizes else 0.0
+    return (
+        f"detector {side} x {side}: boxes are {lower * side:.0f} pixels long there, or more; "
+        f"batch {options.batch_size}, {options.epochs} epochs: {options.epochs * count:,} images are shown"
+    )
+
+
+def seconds_of_detector(people: LabelledPeople, sizes: BoxSizes | None) -> float:
+    """About how long its training takes, measured on two steps. Raises InputError."""
+    count = min(len(people.images), MAX_IMAGES)
+    options = detector_options(count, sizes)
+    data = detection_set(people, options.batch_size)
+    network = Detector(options.config).train()
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        for pixels, _, objects in batches(data, replace(options, batch_size=len(data)), 0, 0):
+            with cpu.fast_kernels(pixels.device):
+                centers, distances = network(normalize(pixels.float()))
+                detection_loss(centers, distances, objects).backward()  # type: ignore[no-untyped-call]
+        times.append((time.perf_counter() - started) / len(data))
+    return min(times) * options.epochs * count

@@ -52,12 +52,6 @@ def test_all_processes_take_as_many_epochs_as_the_slowest(monkeypatch, tmp_path)
     assert within_budget(RECIPE, "100m", None, tmp_path, HARDWARE, False, "here").epochs == 9
 
 
-def test_fewer_people_than_a_batch_are_refused_before_anything_is_measured(dots, tmp_path):
-    large = replace(RECIPE, batch_size=4096)
-    with pytest.raises(InputError, match=r"dots: \d+ persons are fewer than one batch of 4096"):
-        within_budget(large, "90m", find_dataset(str(dots / "dots.toml")), tmp_path, HARDWARE, False, "here")
-
-
 def test_an_epoch_is_measured_without_a_trace(dots, tmp_path):
     dataset = find_dataset(str(dots / "dots.toml"))
     assert 0 < seconds_of_an_epoch(RECIPE, dataset, tmp_path, HARDWARE) < 600

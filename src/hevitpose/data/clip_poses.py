@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,14 @@ class ClipPoses:
     def of(self, track_id: int) -> "ClipPoses":
         """The rows of one person."""
         here = self.track_ids == track_id
-        arrays = (self.frames, self.times_s, self.track_ids, self.keypoints, self.keypoint_scores)
-        return ClipPoses(self.skeleton, *(array[here] for array in arrays), self.cut)
+        return replace(
+            self,
+            frames=self.frames[here],
+            times_s=self.times_s[here],
+            track_ids=self.track_ids[here],
+            keypoints=self.keypoints[here],
+            keypoint_scores=self.keypoint_scores[here],
+        )
 
 
 def read_clip_poses(path: Path) -> ClipPoses:

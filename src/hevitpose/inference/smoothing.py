@@ -56,7 +56,8 @@ class SmootherOptions:
 @dataclass(eq=False)
 class _State:
     """Of one person: keypoints and velocities (K, 2) in pixels, their variances and covariance (K,) in sizes; mean
-    surprise (K, 2) in standard deviations; outliers in a row (K,); when each was last seen (K,)."""
+    surprise (K, 2) in standard deviations; mean errors (2, K) in sizes of predictions that do not go with the body and
+    that do; outliers in a row (K,); when each was last seen (K,)."""
 
     keypoints: Floats
     velocities: Floats
@@ -64,14 +65,17 @@ class _State:
     covariance: Floats
     velocity_variance: Floats
     surprise: Floats
+    errors: Floats
     outliers: NDArray[np.int64]
     seen_s: Floats
 
     @classmethod
     def of(cls, keypoints: int) -> "_State":
-        pairs, each = (np.zeros((keypoints, 2)) for _ in range(3)), (np.zeros(keypoints) for _ in range(3))
-        points, velocities, surprise = pairs
-        return cls(points, velocities, *each, surprise, np.zeros(keypoints, np.int64), np.full(keypoints, -np.inf))
+        points, velocities, surprise = (np.zeros((keypoints, 2)) for _ in range(3))
+        variance, covariance, velocity_variance = (np.zeros(keypoints) for _ in range(3))
+        never, none = np.full(keypoints, -np.inf), np.zeros(keypoints, np.int64)
+        errors = np.zeros((2, keypoints))
+        return cls(points, velocities, variance, covariance, velocity_variance, surprise, errors, none, never)
 
 
 class OnlineSmoother:
@@ -114,8 +118,14 @@ class OnlineSmoother:
         noise = np.maximum(options.noise / np.maximum(scores, MIN_KEYPOINT_SCORE), MIN_NOISE) ** 2
         step = state.velocities * dt[:, None]
         both = here & known
+        share = 1 - np.exp(-dt / options.memory_s)
         if both.sum() >= MIN_BODY:
-            step += weighted_median((found - state.keypoints - step)[None, both], 1 / noise[None, both])
+            body = weighted_median((found - state.keypoints - step)[None, both], 1 / noise[None, both])
+            tried = np.stack([step, step + body]) + state.keypoints
+            errors = np.linalg.norm(np.where(both[:, None], found - tried, 0.0), axis=2) / size
+            # A foot on the ground does not move with the body.
+            step += np.where((state.errors[1] <= state.errors[0])[:, None], body, 0.0)
+            state.errors += share * (errors - state.errors)
         expected = state.keypoints + step
         variance, covariance, velocity_variance = self._spread(state, dt)
         total = variance + noise
@@ -129,10 +139,9 @@ class OnlineSmoother:
         keypoints = expected + (gain * variance)[:, None] * error * size
         velocities = state.velocities + (gain * covariance)[:, None] * error * size
         velocities = velocities * np.exp(-options.damping * dt)[:, None]
-        share = (1 - np.exp(-dt / options.memory_s))[:, None]
         standard = error / np.sqrt(total)[:, None]
         moved = both[:, None]
-        state.surprise = np.where(moved, state.surprise + share * (standard - state.surprise), state.surprise)
+        state.surprise = np.where(moved, state.surprise + share[:, None] * (standard - state.surprise), state.surprise)
         state.variance = np.where(both, variance * (1 - gain * variance), state.variance)
         state.velocity_variance = np.where(both, velocity_variance - gain * covariance**2, state.velocity_variance)
         state.covariance = np.where(both, covariance * (1 - gain * variance), state.covariance)
@@ -162,6 +171,7 @@ class OnlineSmoother:
         state.variance = np.where(fresh, noise, state.variance)
         state.covariance = np.where(fresh, 0.0, state.covariance)
         state.velocity_variance = np.where(fresh, 0.5, state.velocity_variance)
+        state.errors = np.where(fresh, 0.0, state.errors)
         state.outliers = np.where(fresh, 0, state.outliers)
 
 
@@ -195,8 +205,12 @@ def smooth_offline(
         at = times[trusted[:, k]]
         if not len(at):
             continue
-        relative = (keypoints[:, k] - body)[trusted[:, k]]
-        relative = _widest_parabolas(at, relative, scores[trusted[:, k], k])
+        points, weights = keypoints[trusted[:, k], k], scores[trusted[:, k], k]
+        moved = steady[trusted[:, k]]
+        alone, spread = _widest_parabolas(at, points, weights)
+        relative, spread_relative = _widest_parabolas(at, points - body[trusted[:, k]], weights)
+        # A foot on the ground does not move with the body: the view in which a wider window fits is the better one.
+        relative = np.where((spread <= spread_relative)[:, None], alone - moved, relative)
         path = np.stack([np.interp(times, at, relative[:, axis]) for axis in range(2)], axis=1) + steady
         before = at[np.maximum(np.searchsorted(at, times, side="right") - 1, 0)]
         after = at[np.minimum(np.searchsorted(at, times), len(at) - 1)]
@@ -247,10 +261,12 @@ def _noise(points: Floats) -> float:
     return float(1.4826 * np.median(np.abs(third)) / np.sqrt(20)) if len(third) else 0.0
 
 
-def _widest_parabolas(times: Floats, points: Floats, weights: Floats) -> Floats:
-    """Points (T, 2) fitted over the widest window that agrees with all narrower ones."""
+def _widest_parabolas(times: Floats, points: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Points (T, 2) fitted over the widest window that agrees with all narrower ones, and how much of the noise is left
+    (T,)."""
+    left = np.ones(len(times))
     if len(times) < 4:
-        return points
+        return points, left
     noise = _noise(points)
     best, low, high = points, np.full(points.shape, -np.inf), np.full(points.shape, np.inf)
     agree = np.ones(len(times), dtype=np.bool_)
@@ -261,7 +277,8 @@ def _widest_parabolas(times: Floats, points: Floats, weights: Floats) -> Floats:
         lower, upper = np.maximum(low, values - margin), np.minimum(high, values + margin)
         agree &= (lower <= upper).all(axis=1)
         best, low, high = (np.where(agree[:, None], *each) for each in ((values, best), (lower, low), (upper, high)))
-    return best
+        left = np.where(agree, spread, left)
+    return best, left
 
 
 def _parabolas(times: Floats, points: Floats, weights: Floats, window_s: float) -> tuple[Floats, Floats]:

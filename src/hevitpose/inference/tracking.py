@@ -247,7 +247,7 @@ def exchange_sides(poses: ImagePoses, of: NDArray[np.bool_]) -> ImagePoses:
 def _overlap(track: _Track, boxes: Floats) -> Floats:
     """IoU (N,) of the track with boxes (N, 4), all grown by the uncertainty of the track's place."""
     grown = float(np.sqrt(track.covariance[0, 0])) * track.size * np.array([-1, -1, 1, 1])
-    return iou(track.box[None] + grown, boxes + grown, np.zeros(len(boxes), dtype=np.bool_))[0]
+    return np.asarray(iou(track.box[None] + grown, boxes + grown, np.zeros(len(boxes), dtype=np.bool_))[0])
 
 
 def _pose_similarity(keypoints: Floats, poses: ImagePoses, size: float) -> Floats:

@@ -1,6 +1,7 @@
 """The frames of clips: any file that FFmpeg reads, in constant memory. Needs the extra `video` (PyAV)."""
 
 import math
+import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -82,7 +83,6 @@ class VideoReader:
         self.origin_s = _seconds(self.stream.start_time, self.stream)
         self.problem: str | None = None
         self.note: str | None = None
-        self.finished = False
         self._undecodable = self._packets = self._decoded_count = 0
         self._failure: str | None = None
         self._interval_s = 1 / self.fps if self.fps else DEFAULT_INTERVAL_S
@@ -116,11 +116,10 @@ class VideoReader:
     @property
     def duration_s(self) -> float | None:
         """What the file states, else None."""
-        stated = self.stream.metadata.get("DURATION", "")  # Matroska's
         if self.stream.duration:
             return _seconds(self.stream.duration, self.stream)
-        if stated.count(":") == 2:
-            hours, minutes, seconds = (float(part) for part in stated.split(":"))
+        if stated := re.match(r"(\d+):(\d+):(\d+\.?\d*)", self.stream.metadata.get("DURATION", "")):  # Matroska's
+            hours, minutes, seconds = (float(part) for part in stated.groups())
             return 3600 * hours + 60 * minutes + seconds
         if self.container.duration and len(self.container.streams) == 1:
             return self.container.duration / 1e6
@@ -157,7 +156,6 @@ class VideoReader:
                     due = self.start_s + (passed + 1) * self.every_s
                 yield ClipFrame(self._image(frame), time_s)
             else:
-                self.finished = True
                 self._check_end()
         finally:
             self.container.close()

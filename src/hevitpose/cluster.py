@@ -158,7 +158,13 @@ def predict_list(
     for left in folder.glob(".*.part"):  # of processes that were killed
         left.unlink(missing_ok=True)
     missing = [part for part in parts if not part.file(folder).exists()]
-    setup = {"images": images, "folder": folder, "model": model, "threads": cpus_per_actor, "options": options}
+    setup: dict[str, Any] = {
+        "images": images,
+        "folder": folder,
+        "model": model,
+        "threads": cpus_per_actor,
+        "options": options,
+    }
     if actors is None:
         writer = _PartWriter(**setup) if missing else None
         written = (writer.write(part) for part in missing) if writer else iter(())

@@ -151,7 +151,8 @@ async function openImage(blob: Blob, name: string): Promise<void> {
 
 function present(image: CanvasImageSource, found: Estimated, name: string | null): void {
   look.person = Math.min(look.person, Math.max(0, found.people.length - 1));
-  show({ picture: image, width: found.width, height: found.height, people: found.people, skeleton: loaded!.skeleton, file: name });
+  const { width, height, people } = found;
+  show({ picture: image, width, height, people, skeleton: loaded!.skeleton, file: name });
   const { detector: one, keypoints, crops } = found.times;
   const rest = crops ? `, keypoints ${crops} × ${(keypoints / crops).toFixed(0)} ms` : '';
   describeEngine('', `detector ${one.toFixed(0)} ms${rest}`);

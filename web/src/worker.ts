@@ -26,7 +26,8 @@ self.onmessage = (event: MessageEvent<Request & { id: number }>) => {
   const answer = (message: Answer) => self.postMessage(message);
   queue = queue.then(async () => {
     try {
-      answer({ id, kind: 'done', result: await handle(request, (received, total) => answer({ id, kind: 'progress', received, total })) });
+      const onProgress: Progress = (received, total) => answer({ id, kind: 'progress', received, total });
+      answer({ id, kind: 'done', result: await handle(request, onProgress) });
     } catch (error) {
       answer({ id, kind: 'failed', reason: firstLine(error) });
     }

@@ -37,7 +37,7 @@ SUFFIX = {"jpeg": ".jpg"}
 LARGE_SHARE = 0.005
 """Images of 20 megapixels among the images."""
 MAX_CPU_S, MAX_WALL_S, MAX_MB = 2.0, 60.0, 1024
-WORDS = (
+WORDS: tuple[str, ...] = (
     "NaN",
     "-1",
     "1e999",

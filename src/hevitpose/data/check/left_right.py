@@ -74,7 +74,7 @@ def _votes(joints: Floats, skeleton: Skeleton) -> tuple[Floats, Floats]:
     across, middles, shortest = _directions(joints, skeleton)
     signs = [_signs(across[:, p], _beside(middles, p), shortest) for p in range(len(pairs))]
     shape = (len(pairs), skeleton.num_keypoints - len(pairs) - 1)
-    forward, clear = ([np.sum(test(sign), axis=0) for sign in signs] for test in (lambda s: s > 0, lambda s: s != 0))
+    forward, clear = [(sign > 0).sum(axis=0) for sign in signs], [(sign != 0).sum(axis=0) for sign in signs]
     return np.reshape(forward, shape).astype(np.float64), np.reshape(clear, shape).astype(np.float64)
 
 

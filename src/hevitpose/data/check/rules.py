@@ -168,7 +168,7 @@ def _differences(first: _Checked, other: _Checked, name: str) -> Iterator[Findin
         return
     joints = [np.stack([person.joints for person in each.people]) for each in (first, other)]
     places = [np.where(each[..., 2:] > 0, each[..., :2], np.nan) for each in joints]
-    if turned := turned_sides(*places, one):
+    if turned := turned_sides(places[0], places[1], one):
         pairs = some(f"{one.keypoints[k]} and {one.keypoints[one.mirror[k]]}" for k in turned)
         yield Finding("sides of two sets", "", f"{pairs} stand the other way round than in {name}")
 

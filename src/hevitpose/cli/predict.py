@@ -8,7 +8,6 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from hevitpose.cli.common import refuse_inputs
 from hevitpose.cli.options import with_options
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
@@ -85,7 +84,8 @@ def predict(
     detections, ids = known_people(found.inputs, box, boxes)
     one_file = format in ("coco", "csv")
     results = [output] if one_file else [folder / f"{each.target}.json" for each in found.inputs]
-    refuse_inputs(results, [boxes, model, detector, *(each.path for each in found.inputs)])
+    given = (Path(file) for file in (boxes, model, detector) if file)
+    atomic.refuse_inputs(results, [*given, *(each.path for each in found.inputs)])
     if box and len(found.inputs) > 1:
         note(f"the boxes of --box are looked at in each of {len(found.inputs)} images")
     atomic.refuse_unwritable(folder)

@@ -80,7 +80,7 @@ def read_clip(path: Path) -> list[Frame]:
 
     with av.open(str(path)) as clip:
         return [
-            Frame(frame.to_ndarray(format="rgb24"), str(path), n, float(frame.time))
+            Frame(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), str(path), n, float(frame.time))
             for n, frame in enumerate(clip.decode(video=0))
         ]
 

@@ -9,12 +9,8 @@ from typing import Annotated, Any, get_args
 import numpy as np
 import typer
 
-<<<<<<< HEAD
 from hevitpose.cli.camera import CameraOption, Mirror, predict_camera
-from hevitpose.cli.common import refuse_inputs
 from hevitpose.cli.keypoints import KeypointSet, written_skeleton
-=======
->>>>>>> reliable
 from hevitpose.cli.options import with_options
 from hevitpose.cli.progress import show_progress
 from hevitpose.cli.video import (
@@ -173,17 +169,11 @@ def predict(
     if draw or form == "json":
         refuse_overwriting(sources, found.inputs, folder, draw)
     detections, ids = known_people(found.inputs, box, boxes)
-<<<<<<< HEAD
+    given = [Path(file) for file in (boxes, model, detector) if file]
     if form == "json":
-        refuse_inputs((folder / f"{each.target}.json" for each in found.inputs), [boxes, model, detector])
+        atomic.refuse_inputs((folder / f"{each.target}.json" for each in found.inputs), given)
     else:
-        refuse_inputs([output], [boxes, model, detector, *(each.path for each in found.inputs)])
-=======
-    one_file = format in ("coco", "csv")
-    results = [output] if one_file else [folder / f"{each.target}.json" for each in found.inputs]
-    given = (Path(file) for file in (boxes, model, detector) if file)
-    atomic.refuse_inputs(results, [*given, *(each.path for each in found.inputs)])
->>>>>>> reliable
+        atomic.refuse_inputs([output], [*given, *(each.path for each in found.inputs)])
     if box and len(found.inputs) > 1:
         note(f"the boxes of --box are looked at in each of {len(found.inputs)} images")
     atomic.refuse_unwritable(folder)

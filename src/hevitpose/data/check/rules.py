@@ -167,13 +167,8 @@ def _differences(first: _Checked, other: _Checked, name: str) -> Iterator[Findin
     if one.keypoints != two.keypoints or not (first.people and other.people):
         return
     joints = [np.stack([person.joints for person in each.people]) for each in (first, other)]
-<<<<<<< HEAD
     ours, theirs = (np.where(each[..., 2:] > 0, each[..., :2], np.nan) for each in joints)
     if turned := turned_sides(ours, theirs, one):
-=======
-    places = [np.where(each[..., 2:] > 0, each[..., :2], np.nan) for each in joints]
-    if turned := turned_sides(places[0], places[1], one):
->>>>>>> reliable
         pairs = some(f"{one.keypoints[k]} and {one.keypoints[one.mirror[k]]}" for k in turned)
         yield Finding("sides of two sets", "", f"{pairs} stand the other way round than in {name}")
 

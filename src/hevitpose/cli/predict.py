@@ -172,7 +172,7 @@ def predict(
     given = [Path(file) for file in (boxes, model, detector) if file]
     if form == "json":
         atomic.refuse_inputs((folder / f"{each.target}.json" for each in found.inputs), given)
-    else:
+    elif os.path.lexists(output):
         atomic.refuse_inputs([output], [*given, *(each.path for each in found.inputs)])
     if box and len(found.inputs) > 1:
         note(f"the boxes of --box are looked at in each of {len(found.inputs)} images")

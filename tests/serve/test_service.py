@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from hevitpose.core.skeleton import MPII16
+from hevitpose.inference.network import DEFAULT, find_weights
 from hevitpose.serve.settings import Refused, parse_options
 
 JPEG = {"Content-Type": "image/jpeg"}
@@ -235,13 +236,16 @@ def test_the_page_is_served_where_there_is_one(serving, tmp_path):
     (tmp_path / "page" / "index.html").write_text("<title>poses</title>")
     (tmp_path / "secret").write_text("secret")
     with serving(page=tmp_path / "page") as client:
+        weights = find_weights(DEFAULT)
+        assert client("GET", f"/models/{weights.name}?0123")[1] == weights.read_bytes()
+        assert client("GET", "/models/none.onnx")[0] == 404
         status, body, headers = client("GET", "/")
         assert (status, body) == (200, b"<title>poses</title>")
         assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
         assert client("GET", "/../secret")[0] == 404
         assert client("GET", "/%2e%2e/secret")[0] == 404
     with serving(page=tmp_path) as client:
-        assert b"no page" in client("GET", "/")[1]
+        assert b"make web" in client("GET", "/")[1]
 
 
 def test_the_description_names_every_path_and_option(serving):

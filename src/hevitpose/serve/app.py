@@ -12,12 +12,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from hevitpose.core.results import ImagePoses
 from hevitpose.inference.estimator import PoseEstimator
+from hevitpose.inference.network import PERSON_DETECTOR, list_models, weights_folder
 from hevitpose.serve.batcher import Batcher
 from hevitpose.serve.guard import Guard, refusal_response
 from hevitpose.serve.metrics import Metrics
@@ -26,7 +27,9 @@ from hevitpose.serve.settings import PoseOptions, Refused, ServeSettings, parse_
 
 MEDIA = ("image/", "application/octet-stream")
 """How a body's Content-Type begins."""
-NO_PAGE = "hevitpose: POST an image to /v1/pose; /openapi.json describes it. This installation has no page.\n"
+NO_PAGE = (
+    "hevitpose: POST an image to /v1/pose; /openapi.json describes it. The page is not built: make web, in a clone.\n"
+)
 
 
 def build_app(estimator: PoseEstimator, settings: ServeSettings, page: Path | None = None) -> Starlette:
@@ -40,6 +43,7 @@ def build_app(estimator: PoseEstimator, settings: ServeSettings, page: Path | No
         Route("/readyz", service.readyz),
         Route("/metrics", service.show_metrics),
         Route("/openapi.json", service.openapi),
+        Route("/models/{name}.onnx", service.weights),
         Mount("/", StaticFiles(directory=folder, html=True)) if has_page else Route("/", service.no_page),
     ]
     return Starlette(
@@ -137,6 +141,13 @@ class Service:
     async def openapi(self, _: Request) -> Response:
         """The description of the service."""
         return JSONResponse(description(self.estimator.network.config.skeleton.keypoints, self.settings))
+
+    async def weights(self, request: Request) -> Response:
+        """Bundled weights, which the page runs."""
+        name = request.path_params["name"]
+        if name not in (*list_models(), PERSON_DETECTOR):
+            raise Refused(404, "no such weights")
+        return FileResponse(weights_folder() / f"{name}.onnx", media_type="application/octet-stream")
 
     async def no_page(self, _: Request) -> Response:
         """In place of the page, where there is none."""

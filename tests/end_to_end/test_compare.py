@@ -41,10 +41,12 @@ def test_networks_are_compared_whatever_interrupts(hevitpose, monkeypatch):
         status, _, errors = hevitpose(*COMMON, "--models", "t", "--budget", "1")
     assert (status, errors.count("epoch 1/1: 2 of 2"), Path("out/t-seed0.json").exists()) == (130, 1, False)
 
-    status, printed, errors = hevitpose(*COMMON, "--models", "t:batch_size=9,t,shufflenet_v2:sigma=1", "--budget", "1")
+    broken = Path("out/t,sigma=3-seed0/checkpoint.safetensors")
+    broken.parent.mkdir()
+    broken.write_text("cut")
+    status, printed, errors = hevitpose(*COMMON, "--models", "t:sigma=3,t,shufflenet_v2:sigma=1", "--budget", "1")
     assert status == 1
-    refused = "error: HEViTPose-T, batch_size=9, seed 0: people: 8 persons are fewer than one batch of 9"
-    assert refused in errors.splitlines()
+    assert f"error: HEViTPose-T, sigma=3, seed 0: {broken}: cannot be read as safetensors" in errors
     assert errors.count("epoch 1/1: 2 of 2") == 1  # that of the first run was done
     runs = json.loads(Path("out/compare.json").read_text())["runs"]
     assert runs == [json.loads(Path("out", f"{name}-seed0.json").read_text()) for name in NAMES]

@@ -226,7 +226,7 @@ def test_no_image_is_ever_overwritten(hevitpose, skier):
     before = Path("skier.png").read_bytes()
     status, _, errors = hevitpose("predict", "skier.png", "--draw", "--output", ".")
     assert status == 1
-    assert "is one of the images: choose another --output" in errors
+    assert "is one of the inputs: choose another output" in errors
     assert Path("skier.png").read_bytes() == before
 
 
@@ -324,7 +324,7 @@ def test_what_a_folder_lacks_or_nobody_can_read_is_counted(hevitpose, skier, tmp
     assert status == 3
     assert errors.splitlines() == [
         f"warning: skipped {folder / 'gone.jpg'}: no such file",
-        "1 of 2 images in folders were skipped",
+        "1 of 2 images in folders and lists were skipped",
         "1 images in HEIC were left out: convert them to JPEG",
     ]
 

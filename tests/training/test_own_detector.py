@@ -90,7 +90,7 @@ def test_the_run_is_then_a_model(dataset, run):
     counts = json.loads((run / "end_to_end.json").read_text())["seen"]
     assert (counts["people"], counts["joints"]) == (24, 136)
     assert (counts["boxes"], counts["strays"]) == (
-        "none given, people found by the model's own detector",
+        "end to end, found by the model's own detector",
         found["seen"].strays,
     )
     card = json.loads((run / "detector" / "card.json").read_text())

@@ -278,7 +278,7 @@ def load_detector(
 
     `max_people`: the most that one of hevitpose gives. Raises InputError where the file is none that is read.
 
-    >>> load_detector()(Sequence[Frame]())
+    >>> load_detector()([])
     []
     """
     if path is not None and path.suffix != ".safetensors":

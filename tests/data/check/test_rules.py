@@ -279,7 +279,7 @@ def test_images_in_an_archive_are_there(faults, tmp_path):
     with ZipFile(tmp_path / "all.zip", "w") as archive:
         archive.write(tmp_path / "a.png", "in/a.png")
     images = [{"id": k, "file_name": name, "archive": "all.zip"} for k, name in ((1, "in/a.png"), (2, "b.png"))]
-    fault, _ = faults(PERSON, images=images, open_images=True)
+    (fault,) = faults(PERSON, images=images, open_images=True)
     assert (fault.kind, fault.record) == ("missing image", "image 2")
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hevitpose.cli.common import need, refuse_faults, refuse_inputs
+from hevitpose.cli.options import with_options
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
 from hevitpose.io import atomic
@@ -85,7 +86,7 @@ def compare(
                 results.append(run_entry(entry, dataset, out, hardware, recipe, time, on_progress))
         except InputError as error:  # the other runs do not need it
             failed += 1
-            print(f"error: {entry.title}, seed {entry.recipe.seed}: {error}", file=sys.stderr)
+            print(f"error: {entry.title}, seed {entry.recipe.seed}: {with_options(str(error))}", file=sys.stderr)
     if results:
         write_json(out / "compare.json", {"runs": [asdict(result) for result in results]})
         atomic.write(out / "compare.md", markdown(results))

@@ -17,7 +17,7 @@ from hevitpose.data.clip_poses import CLIP_SCHEMA
 from hevitpose.inference.exports import NumpyArchive, OpenPoseFiles
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.overlap import Behind
-from hevitpose.inference.writers import PoseWriter, _OneFile
+from hevitpose.inference.writers import PoseWriter, OneFile
 from hevitpose.io.images import Image
 from hevitpose.io.video_writer import Sound, VideoWriter
 
@@ -65,7 +65,7 @@ class JsonLines:
     """A header, then a line per frame with its people (docs/video.md)."""
 
     def __init__(self, path: Path, header: ClipHeader) -> None:
-        self.output, self.header, self.begun = _OneFile(path), header, False
+        self.output, self.header, self.begun = OneFile(path), header, False
 
     def write(self, frame: Frame, poses: ImagePoses) -> None:
         self._begin()
@@ -111,7 +111,7 @@ class ClipCsv:
     """A line per keypoint of each person in each frame, x and y empty where it is absent, id until it is confirmed."""
 
     def __init__(self, path: Path) -> None:
-        self.output, self.begun = _OneFile(path), False
+        self.output, self.begun = OneFile(path), False
 
     def write(self, frame: Frame, poses: ImagePoses) -> None:
         text = StringIO()
@@ -153,7 +153,7 @@ class MotFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self.output, self.left_out = _OneFile(path), 0
+        self.output, self.left_out = OneFile(path), 0
 
     def write(self, frame: Frame, poses: ImagePoses) -> None:
         lines = []
@@ -174,7 +174,7 @@ class ClipCoco:
     """COCO results in one file: `image_id` is the frame from 0, `track_id` the identity where it is confirmed."""
 
     def __init__(self, path: Path) -> None:
-        self.output, self.separator = _OneFile(path), "["
+        self.output, self.separator = OneFile(path), "["
 
     def write(self, frame: Frame, poses: ImagePoses) -> None:
         for person in poses:

@@ -59,7 +59,7 @@ class Drawings:
         """Each file is whole already."""
 
 
-class _OneFile:
+class OneFile:
     """A text file that grows beside its final name and takes it when it is whole."""
 
     def __init__(self, path: Path) -> None:
@@ -107,7 +107,7 @@ class CocoResults:
     """
 
     def __init__(self, path: Path, image_ids: Sequence[int]) -> None:
-        self.output, self.image_ids = _OneFile(path), image_ids
+        self.output, self.image_ids = OneFile(path), image_ids
         self.begun, self.separator = False, ""
 
     def write(self, frame: Frame, poses: ImagePoses) -> None:
@@ -140,7 +140,7 @@ class CocoLabels:
     """
 
     def __init__(self, path: Path, image_ids: Sequence[int]) -> None:
-        self.output, self.image_ids = _OneFile(path), image_ids
+        self.output, self.image_ids = OneFile(path), image_ids
         self.images: list[dict[str, Any]] = []
         self.people = 0
 
@@ -192,7 +192,7 @@ class CsvFile:
     """One line per keypoint of each person, x and y empty where it is absent; people count from 1 in an image."""
 
     def __init__(self, path: Path) -> None:
-        self.output, self.begun = _OneFile(path), False
+        self.output, self.begun = OneFile(path), False
 
     def write(self, frame: Frame, poses: ImagePoses) -> None:  # noqa: ARG002 - the protocol's
         text = StringIO()

@@ -17,7 +17,7 @@ from hevitpose.data.clip_poses import CLIP_SCHEMA
 from hevitpose.inference.exports import NumpyArchive, OpenPoseFiles
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.overlap import Behind
-from hevitpose.inference.writers import PoseWriter, OneFile
+from hevitpose.inference.writers import OneFile, PoseWriter
 from hevitpose.io.images import Image
 from hevitpose.io.video_writer import Sound, VideoWriter
 

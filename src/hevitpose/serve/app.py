@@ -39,6 +39,7 @@ def build_app(estimator: PoseEstimator, settings: ServeSettings, page: Path | No
     has_page = (folder / "index.html").is_file()
     routes: list[Route | Mount] = [
         Route("/v1/pose", service.pose, methods=["POST"]),
+        Route("/v1/pose", service.only_post, methods=["GET", "PUT", "PATCH", "DELETE"]),
         Route("/healthz", service.healthz),
         Route("/readyz", service.readyz),
         Route("/metrics", service.show_metrics),
@@ -91,6 +92,10 @@ class Service:
         self.metrics.people.inc(len(poses))
         self.metrics.seconds.observe(time.monotonic() - started)
         return JSONResponse(answer(poses, options))
+
+    async def only_post(self, _: Request) -> Response:
+        """Other methods, which the page's folder would answer with 404."""
+        raise HTTPException(405, headers={"Allow": "POST"})
 
     @contextmanager
     def _slot(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 import torch
@@ -65,7 +66,8 @@ def test_twenty_runs_killed_at_any_moment_end_with_the_same_weights(start, tmp_p
             process, wait = start(folder)
             if status is None:  # in cropping, in a step, in the writing of a checkpoint, between epochs, in the report
                 time.sleep(moments.uniform(0, seconds))
-                os.kill(process, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it has ended already
+                    os.kill(process, signal.SIGKILL)
             status = wait()
             killed += status == -signal.SIGKILL
             assert status in (0, -signal.SIGKILL)

@@ -117,7 +117,7 @@ def test_ctrl_c_leaves_valid_files(hevitpose, monkeypatch, skiing, smooth):
         (["CLIP", "--verbose"], "--verbose: is for images"),
         (["CLIP", "--format", "json"], "--format json: is for images"),
         (["CLIP", "--output", "r.csv"], "r.csv: --format jsonl writes FILE.jsonl"),
-        (["CLIP", "--person", "tall"], "--person tall: must be largest, center or an id"),
+        (["CLIP", "--person", "tall"], "--person tall: must be largest, center, or in clips an id"),
         (["CLIP", "--start", "2", "--end", "1"], "--end 1: must be later than the start"),
         (["CLIP", "--start", "5"], "has no frame from 5 s"),
         (["none.mp4"], "none.mp4: no such file"),

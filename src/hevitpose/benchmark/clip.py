@@ -76,7 +76,7 @@ class _People:
 
     count = 0
 
-    def write(self, frame: Frame, poses: ImagePoses) -> None:  # noqa: ARG002 - the protocol's
+    def write(self, _: Frame, poses: ImagePoses) -> None:
         self.count += len(poses)
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,6 +157,7 @@ class Worker:
     def __enter__(self) -> "Worker":
         command = [sys.executable, "-m", "hevitpose.benchmark.timing", json.dumps(asdict(self.case))]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.requests, self.answers = cast("IO[str]", self.process.stdin), cast("IO[str]", self.process.stdout)
         try:
             self._answer()
         except InputError:
@@ -169,17 +170,15 @@ class Worker:
 
     def sample(self) -> Sample:
         """Sample the case and update `memory`."""
-        assert self.process.stdin is not None  # noqa: S101 - it was opened with a pipe
         with suppress(BrokenPipeError):  # the missing answer is reported below
-            self.process.stdin.write("sample\n")
-            self.process.stdin.flush()
+            self.requests.write("sample\n")
+            self.requests.flush()
         answer = self._answer()
         self.memory = answer["memory"]
         return Sample(answer["seconds"], answer["processor_s"])
 
     def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None  # noqa: S101 - it was opened with a pipe
-        line = self.process.stdout.readline()
+        line = self.answers.readline()
         if not line:
             raise InputError(self.case.path, f"its process in {self.case.runtime} ended early, perhaps out of memory")
         answer: dict[str, Any] = json.loads(line)

@@ -5,14 +5,15 @@ import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 
+from hevitpose.cli.clip_options import AnyFormat, ClipOptions
 from hevitpose.cli.keypoints import written_skeleton
+from hevitpose.cli.options import note
 from hevitpose.cli.progress import show_progress
-from hevitpose.cli.video import DAMAGED, AnyFormat, ClipOptions, chosen_person, note
+from hevitpose.cli.video import DAMAGED
 from hevitpose.core.errors import InputError
 from hevitpose.core.results import ImagePoses
 from hevitpose.inference.clip_writers import CLIP_SUFFIXES, ClipDrawing, ClipFormat, ClipHeader, clip_writer
@@ -26,13 +27,6 @@ from hevitpose.io.images import Image
 from hevitpose.io.video import pyav
 from hevitpose.view.draw_clip import ClipPainter, draw_text
 
-CameraOption = Annotated[
-    int | None, typer.Option(min=0, help="Read this camera, in a window or with --draw into a file (q or Ctrl-C ends).")
-]
-Mirror = Annotated[
-    bool | None,
-    typer.Option("--mirror/--no-mirror", help="Cameras: mirror the drawing (default: in the window only)."),
-]
 DETECT_EVERY = 5
 """Of cameras by default: with the detector in every frame, twice as many frames would be dropped."""
 WAIT_S = 0.05
@@ -130,12 +124,11 @@ def predict_camera(
     if draw:
         pyav()
         atomic.refuse_unwritable_file(drawn)
-    person = chosen_person(options.person)
     with ExitStack() as stack:
         camera = stack.enter_context(open_camera(number))
         window = None if draw else Window()
         estimator = PoseEstimator.from_pretrained(model, **estimator_options)
-        tracker = PoseTracker(estimator, options.detect_every or DETECT_EVERY, options.smooth or "none", person)
+        tracker = PoseTracker(estimator, options.detect_every or DETECT_EVERY, options.smooth or "none", options.person)
         look: Callable[[], bool] = window.look if window else lambda: False
         frames = camera_frames(camera, options.end, look)
         first = next(frames, None)

@@ -25,8 +25,9 @@ def with_todays_names(arguments: list[str]) -> list[str]:
         is_name = name.startswith("--") or position == 0
         if is_name and name in RENAMED:
             print(f"note: {name} is now called {RENAMED[name]}", file=sys.stderr)
-            argument = RENAMED[name] + equals + value  # noqa: PLW2901 - the same argument under its new name
-        named.append(argument)
+            named.append(RENAMED[name] + equals + value)
+        else:
+            named.append(argument)
     return named
 
 
@@ -42,3 +43,8 @@ def with_options(message: str) -> str:
         return f"--{name}" if match[2] in (None, "True") else f"--{name} {match[2]}"
 
     return re.sub(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`", option, message)
+
+
+def note(text: str) -> None:
+    """Print a note on standard error."""
+    print(f"note: {text}", file=sys.stderr)

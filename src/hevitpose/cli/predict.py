@@ -9,29 +9,30 @@ from typing import Annotated, Any, get_args
 import numpy as np
 import typer
 
-from hevitpose.cli.camera import CameraOption, Mirror, predict_camera
-from hevitpose.cli.keypoints import KeypointSet, written_skeleton
-from hevitpose.cli.options import with_options
-from hevitpose.cli.progress import show_progress
-from hevitpose.cli.video import (
+from hevitpose.cli.clip_options import (
     AnyFormat,
+    CameraOption,
     ClipOptions,
     ColorByOption,
     DetectEvery,
     End,
     Every,
+    Mirror,
     Smooth,
     Start,
     is_clip,
-    predict_clips,
+    parse_person,
 )
+from hevitpose.cli.keypoints import KeypointSet, written_skeleton
+from hevitpose.cli.options import note, with_options
+from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import xyxy_from_xywh
 from hevitpose.core.results import Detections, ImagePoses
 from hevitpose.core.skeleton import NOT_FLIPPED
 from hevitpose.data.detections import read_detections
 from hevitpose.inference.backends import Runtime
-from hevitpose.inference.estimator import MIN_PERSON_SCORE, MIN_SCORE, Choice, PoseEstimator
+from hevitpose.inference.estimator import MIN_PERSON_SCORE, MIN_SCORE, PoseEstimator
 from hevitpose.inference.inputs import ImageInputs, Inputs, Skipped, image_ids, refuse_overwriting
 from hevitpose.inference.lists import ImageList, Selection, Shard, expand, gather_inputs, record_options
 from hevitpose.inference.network import DEFAULT, weights_id
@@ -147,15 +148,22 @@ def predict(
         "flip_test": flip_test,
         "batch_size": batch_size,
     }
-    for_clips = ClipOptions(start, end, every, detect_every, smooth, person, color_by, keypoints)
+    kept = parse_person(person)
+    for_clips = ClipOptions(start, end, every, detect_every, smooth, kept, color_by, keypoints)
     for_images = {"--box": box, "--boxes": boxes, "--verbose": verbose, "--resume": resume, "--shard": shard}
     if camera is not None:
+        from hevitpose.cli.camera import predict_camera
+
         sys.exit(predict_camera(camera, output, draw, mirror, format, model, options, for_clips, for_images))
     if mirror is not None:
         raise InputError("--mirror", "is for cameras")
     if any(is_clip(path) for path in sources):
+        from hevitpose.cli.video import predict_clips
+
         sys.exit(predict_clips(sources, output, draw, format, model, options, for_clips, for_images))
     for_clips.refuse()
+    if isinstance(kept, int):
+        raise InputError(f"--person {person}", "is for clips: people in images have no ids")
     form = IMAGE_FORMATS.get(format or "json")
     if form is None:
         raise InputError(f"--format {format}", "is for clips")
@@ -186,7 +194,7 @@ def predict(
             selected = Selection(found.inputs, part, folder, (".json", ".png") if draw else (".json",))
             note(f"{len(Selection(found.inputs, part)) - len(selected)} images have their results already")
     optimize = len(selected) > UNOPTIMIZED_UP_TO
-    estimator = PoseEstimator.from_pretrained(model, optimize_graph=optimize, person=one_person(person), **options)
+    estimator = PoseEstimator.from_pretrained(model, optimize_graph=optimize, person=kept, **options)
     if flip_test and not estimator.network.config.skeleton.flips:
         note(NOT_FLIPPED)
     skeleton = written_skeleton(keypoints, form, estimator.network)
@@ -245,14 +253,6 @@ def known_people(
     return detections, ids
 
 
-def one_person(person: str | None) -> Choice | None:
-    """Which person of an image is kept. Raises InputError."""
-    choices: dict[str | None, Choice | None] = {None: None, "largest": "largest", "center": "center"}
-    if person in choices:
-        return choices[person]
-    raise InputError(f"--person {person}", "must be largest or center; ids are for clips")
-
-
 def parse_box(text: str) -> list[float]:
     """x1, y1, x2, y2 of "x,y,w,h". Raises InputError."""
     try:
@@ -302,8 +302,3 @@ def report_skipped(found: ImageInputs, skipped: Skipped, folder: Path) -> int:
     if in_folders < len(skipped.inputs):
         return 1
     return SOME_SKIPPED if skipped.inputs or found.heic else 0
-
-
-def note(text: str) -> None:
-    """A note on standard error."""
-    print(f"note: {text}", file=sys.stderr)

@@ -5,65 +5,26 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any
 
-import typer
-
-from hevitpose.cli.keypoints import KeypointSet, written_skeleton
-from hevitpose.cli.options import with_options
+from hevitpose.cli.clip_options import AnyFormat, ClipOptions, is_clip
+from hevitpose.cli.keypoints import written_skeleton
+from hevitpose.cli.options import note, with_options
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
 from hevitpose.core.skeleton import NOT_FLIPPED
 from hevitpose.inference.clip_writers import CLIP_SUFFIXES, ClipDrawing, ClipFormat, ClipHeader, MotFile, clip_writer
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.predict_clip import ClipSummary, predict_clip
-from hevitpose.inference.video import PersonChoice, PoseTracker, Smoothing
+from hevitpose.inference.video import PoseTracker
 from hevitpose.io import atomic
-from hevitpose.io.video import SUFFIXES, VideoReader, check_range, pyav
+from hevitpose.io.video import VideoReader, check_range, pyav
 from hevitpose.io.video_writer import Sound
-from hevitpose.view.draw_clip import ClipPainter, ColorBy
-
-AnyFormat = Literal["json", "jsonl", "csv", "coco", "coco-labels", "mot", "openpose", "npz"]
-Start = Annotated[float | None, typer.Option("--start", help="Clips: begin at this time.", metavar="SECONDS")]
-End = Annotated[float | None, typer.Option("--end", help="Clips and cameras: stop at this time.", metavar="SECONDS")]
-Every = Annotated[
-    float | None, typer.Option("--every", help="Clips: take a frame every so many seconds.", metavar="SECONDS")
-]
-DetectEvery = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="Clips: detect people in every n-th frame, and follow them in between (default: 1; cameras: 5)."
-    ),
-]
-Smooth = Annotated[
-    Smoothing | None,
-    typer.Option(help="Clips: online smooths by the frames before; offline by the whole clip, and fills gaps."),
-]
-ColorByOption = Annotated[ColorBy | None, typer.Option(help="Clips: colours of the drawing (default: person).")]
+from hevitpose.view.draw_clip import ClipPainter
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
 DAMAGED = 3
-
-
-@dataclass(frozen=True)
-class ClipOptions:
-    """The options of the command line that are for clips, and for cameras; None where they were not given."""
-
-    start: float | None = None
-    end: float | None = None
-    every: float | None = None
-    detect_every: int | None = None
-    smooth: Smoothing | None = None
-    person: str | None = None
-    color_by: ColorBy | None = None
-    keypoints: KeypointSet | None = None
-
-    def refuse(self) -> None:
-        """Raise InputError where one was given that images do not have."""
-        for name, value in vars(self).items():
-            if value is not None and name not in ("person", "keypoints"):
-                raise InputError(f"--{name.replace('_', '-')}", "is for clips")
 
 
 @dataclass(frozen=True)
@@ -73,11 +34,6 @@ class ClipTask:
     path: Path
     results: Path
     drawing: Path | None
-
-
-def is_clip(path: Path) -> bool:
-    """Whether a path of the command line is taken for a clip."""
-    return path.suffix.lower() in SUFFIXES and not path.is_dir()
 
 
 def predict_clips(
@@ -112,12 +68,11 @@ def predict_clips(
     clip_format: ClipFormat = format or "jsonl"
     pyav()
     check_range(options.start or 0.0, options.end, options.every)
-    person = chosen_person(options.person)
     tasks = clip_tasks(paths, output, draw, clip_format)
     estimator = PoseEstimator.from_pretrained(model, **estimator_options)
     if estimator_options.get("flip_test") and not estimator.network.config.skeleton.flips:
         note(NOT_FLIPPED)
-    tracker = PoseTracker(estimator, options.detect_every or 1, options.smooth or "none", person)
+    tracker = PoseTracker(estimator, options.detect_every or 1, options.smooth or "none", options.person)
     statuses = [0]
     for task in tasks:
         try:
@@ -152,7 +107,7 @@ def predict_one(task: ClipTask, format: ClipFormat, tracker: PoseTracker, option
         note(f"{writer.left_out} boxes of people without an id were left out")
     if reader.note:
         note(f"{task.path}: {reader.note}")
-    wanted = chosen_person(options.person)
+    wanted = options.person
     if isinstance(wanted, int) and not summary.frames_with_people:
         note(f"{task.path}: no person has the id {wanted}")
     if summary.interrupted:
@@ -206,17 +161,3 @@ def clip_tasks(paths: Sequence[Path], output: Path, draw: bool, format: ClipForm
         atomic.refuse_input(file, unique)
         (atomic.refuse_unwritable_file if file.suffix else atomic.refuse_unwritable)(file)
     return tasks
-
-
-def chosen_person(text: str | None) -> PersonChoice | int | None:
-    """Of --person. Raises InputError."""
-    if text is None or text in get_args(PersonChoice):
-        return text  # type: ignore[return-value]  # checked
-    if text.isdecimal() and int(text):
-        return int(text)
-    raise InputError(f"--person {text}", "must be largest, center or an id from 1 on")
-
-
-def note(text: str) -> None:
-    """A note on standard error."""
-    print(f"note: {text}", file=sys.stderr)

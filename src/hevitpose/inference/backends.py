@@ -6,10 +6,11 @@ The objects here can be pickled (they open their file again), used after a fork,
 import json
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +67,7 @@ class RuntimeOptions:
 DEFAULT_OPTIONS = RuntimeOptions()
 
 
-class Graph:
+class Graph(ABC):
     """A file in a runtime: called with RGB crops (N, H, W, 3) and names of outputs, it gives these outputs.
 
     Subclasses open the file. The runtime's objects are opened again after pickling and in a forked process, whose
@@ -84,19 +85,16 @@ class Graph:
             self.open()
         return self.run(np.ascontiguousarray(crops), names)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "options": self.options}
+    def __reduce__(self) -> tuple[type, tuple[Path, RuntimeOptions]]:
+        return type(self), (self.path, self.options)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]  # the constructor opens the file
-
+    @abstractmethod
     def open(self) -> Mapping[str, str]:
         """Load the file and return its metadata. Raises InputError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, crops: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[np.float32]]:
         """The named outputs."""
-        raise NotImplementedError
 
 
 class OnnxGraph(Graph):

@@ -95,8 +95,8 @@ class JsonLines:
 def clip_people(poses: ImagePoses) -> list[dict[str, Any]]:
     """The people of a frame as JSON: as those of images, with `id`, None until it is confirmed."""
     people = []
-    for entry, person, number in zip(poses.to_json()["people"], poses, range(len(poses)), strict=True):
-        entry = {"id": person.track_id or None} | entry  # noqa: PLW2901 - the same entry, its id first
+    for number, (of_image, person) in enumerate(zip(poses.to_json()["people"], poses, strict=True)):
+        entry = {"id": person.track_id or None} | of_image
         if poses.filled is not None:
             for name in np.array(poses.skeleton.keypoints)[poses.filled[number]].tolist():
                 entry["keypoints"][name]["filled"] = True

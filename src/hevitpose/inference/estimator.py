@@ -5,12 +5,13 @@ from copy import copy
 from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, get_args, overload
+from typing import Any, get_args, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hevitpose.core import geometry
+from hevitpose.core.choices import PersonChoice
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.results import Detections, ImagePoses, person_scores
@@ -34,8 +35,6 @@ from hevitpose.inference.model_folder import Calibration
 from hevitpose.inference.network import DEFAULT, Network, load_network
 from hevitpose.metrics.oks import oks_nms
 
-Choice = Literal["largest", "center"]
-"""Which person of an image is kept where one is wanted."""
 FRAMES_AT_A_TIME = 8
 """Frames in memory; the crops of their people share the batches."""
 DETECTORS = ("auto", "person", "whole", "search")
@@ -85,7 +84,7 @@ class PoseEstimator:
         min_score: float = MIN_SCORE,
         min_person_score: float = MIN_PERSON_SCORE,
         max_people: int | None = None,
-        person: Choice | None = None,
+        person: PersonChoice | None = None,
         tiles: int = 1,
         box_sizes: Sequence[float] | None = None,
         padding: float | None = None,
@@ -95,8 +94,8 @@ class PoseEstimator:
     ) -> None:
         if max_people is not None and max_people < 1:
             raise InputError(f"`max_people={max_people}`", "must be 1 or more")
-        if person not in (None, *get_args(Choice)):
-            raise InputError(f"`person={person}`", f"must be {' or '.join(get_args(Choice))}")
+        if person not in (None, *get_args(PersonChoice)):
+            raise InputError(f"`person={person}`", f"must be {' or '.join(get_args(PersonChoice))}")
         for name, value in (("min_score", min_score), ("min_person_score", min_person_score)):
             if not 0 <= value <= 1:
                 raise InputError(f"`{name}={value}`", "must lie between 0 and 1")
@@ -266,7 +265,7 @@ class PoseEstimator:
         return chosen_people(poses, self.max_people, self.person)
 
 
-def chosen_people(poses: ImagePoses, max_people: int | None = None, person: Choice | None = None) -> ImagePoses:
+def chosen_people(poses: ImagePoses, max_people: int | None = None, person: PersonChoice | None = None) -> ImagePoses:
     """The best `max_people`, in their order, and of them the one that is wanted.
 
     >>> from hevitpose import COCO17
@@ -277,13 +276,17 @@ def chosen_people(poses: ImagePoses, max_people: int | None = None, person: Choi
         poses = poses.subset(np.sort(np.argsort(-poses.person_scores, kind="stable")[:max_people]))
     if person is None or not len(poses):
         return poses
-    low, high = poses.boxes[:, :2], poses.boxes[:, 2:]
-    if person == "largest":
-        losses = -(high - low).prod(axis=1)
-    else:
-        losses = np.linalg.norm((low + high) / 2 - np.array(poses.size_wh) / 2, axis=1)
-    best = int(losses.argmin())
+    best = best_person(poses, person)
     return poses.subset(slice(best, best + 1))
+
+
+def best_person(poses: ImagePoses, choice: PersonChoice) -> int:
+    """The index of the person with the largest box, or with the box nearest to the centre of the image."""
+    sides = poses.boxes[:, 2:] - poses.boxes[:, :2]
+    if choice == "largest":
+        return int(sides.prod(axis=1).argmax())
+    centers = (poses.boxes[:, :2] + poses.boxes[:, 2:]) / 2
+    return int(np.linalg.norm(centers - np.array(poses.size_wh) / 2, axis=1).argmin())
 
 
 def without_duplicates(poses: ImagePoses) -> ImagePoses:

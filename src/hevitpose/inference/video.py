@@ -7,17 +7,18 @@ from copy import copy
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hevitpose.core.choices import PersonChoice, Smoothing
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.core.results import Detections, ImagePoses
 from hevitpose.inference.detectors import is_person
-from hevitpose.inference.estimator import MIN_MEAN_SCORE, PoseEstimator
+from hevitpose.inference.estimator import MIN_MEAN_SCORE, PoseEstimator, best_person
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.network import DEFAULT
 from hevitpose.inference.overlap import ahead
@@ -25,8 +26,6 @@ from hevitpose.inference.smoothing import OnlineSmoother, smooth_offline
 from hevitpose.inference.tracking import Tracker, TrackerOptions
 from hevitpose.io.video import VideoReader
 
-Smoothing = Literal["none", "online", "offline"]
-PersonChoice = Literal["largest", "center"]
 Found = Generator[tuple[Frame, ImagePoses], None, None]
 """Each frame with its people; closing it ends the work."""
 MIN_CANDIDATE_SCORE = 0.1
@@ -228,15 +227,6 @@ class _Choice:
             self.id = int(ids_of(poses)[here[0]])
         self.seen_s = time_s
         return poses.subset(here)
-
-
-def best_person(poses: ImagePoses, choice: PersonChoice) -> int:
-    """The index of the person with the largest box, or with the box nearest to the centre of the image."""
-    sides = poses.boxes[:, 2:] - poses.boxes[:, :2]
-    if choice == "largest":
-        return int(sides.prod(axis=1).argmax())
-    centers = (poses.boxes[:, :2] + poses.boxes[:, 2:]) / 2
-    return int(np.linalg.norm(centers - np.array(poses.size_wh) / 2, axis=1).argmin())
 
 
 def clip_frames(reader: VideoReader) -> Generator[Frame, None, None]:

@@ -28,7 +28,7 @@ CSV_COLUMNS = ("file", "person", "keypoint", "x", "y", "score")
 class PoseWriter(Protocol):
     """Writes the poses of one frame after the other; `close` finishes the file, also after an interruption."""
 
-    def write(self, frame: Frame, poses: ImagePoses) -> None: ...
+    def write(self, frame: Frame, poses: ImagePoses, /) -> None: ...
 
     def close(self) -> None: ...
 
@@ -194,7 +194,7 @@ class CsvFile:
     def __init__(self, path: Path) -> None:
         self.output, self.begun = OneFile(path), False
 
-    def write(self, frame: Frame, poses: ImagePoses) -> None:  # noqa: ARG002 - the protocol's
+    def write(self, _: Frame, poses: ImagePoses) -> None:
         text = StringIO()
         lines = csv.writer(text, lineterminator="\n")
         if not self.begun:

@@ -3,6 +3,7 @@
 import csv
 import json
 import tomllib
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -33,20 +34,21 @@ def read_text(path: Path) -> str:
 
 def read_json(path: Path) -> Any:
     """The content of a JSON file. Raises InputError."""
-    text = read_text(path)
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(path, f"not valid JSON ({error})") from error
+    return _parsed(path, "JSON", json.loads)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The table in a TOML file. Raises InputError."""
+    table: dict[str, Any] = _parsed(path, "TOML", tomllib.loads)
+    return table
+
+
+def _parsed(path: Path, format: str, parse: Callable[[str], Any]) -> Any:
     text = read_text(path)
     try:
-        return tomllib.loads(text)
+        return parse(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(path, f"not valid TOML ({error})") from error
+        raise InputError(path, f"not valid {format} ({error})") from error
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

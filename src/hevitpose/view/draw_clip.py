@@ -2,12 +2,13 @@
 
 from collections import deque
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from PIL import Image as PILImage
 from PIL import ImageDraw, ImageFont
 
+from hevitpose.core.choices import ColorBy
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.keypoint_names import normalize_name
@@ -16,7 +17,6 @@ from hevitpose.core.skeleton import Skeleton
 from hevitpose.io.images import Image
 from hevitpose.view.draw import Color, Fill, draw_person, paint_smoothly
 
-ColorBy = Literal["person", "side"]
 PERSON_COLORS: tuple[Color, ...] = (
     *((255, 176, 0), (60, 160, 255), (96, 214, 96), (255, 92, 138), (178, 132, 255), (0, 206, 201)),
     *((255, 122, 60), (200, 220, 60), (240, 130, 230), (150, 190, 220)),

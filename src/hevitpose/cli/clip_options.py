@@ -1,0 +1,72 @@
+"""The options of `hevitpose predict` that are for clips and cameras. What predicts them is loaded when it is needed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from hevitpose.cli.keypoints import KeypointSet
+from hevitpose.core.choices import ColorBy, PersonChoice, Smoothing
+from hevitpose.core.errors import InputError
+from hevitpose.io.video import SUFFIXES
+
+AnyFormat = Literal["json", "jsonl", "csv", "coco", "coco-labels", "mot", "openpose", "npz"]
+Start = Annotated[float | None, typer.Option("--start", help="Clips: begin at this time.", metavar="SECONDS")]
+End = Annotated[float | None, typer.Option("--end", help="Clips and cameras: stop at this time.", metavar="SECONDS")]
+Every = Annotated[
+    float | None, typer.Option("--every", help="Clips: take a frame every so many seconds.", metavar="SECONDS")
+]
+DetectEvery = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Clips: detect people in every n-th frame, and follow them in between (default: 1; cameras: 5)."
+    ),
+]
+Smooth = Annotated[
+    Smoothing | None,
+    typer.Option(help="Clips: online smooths by the frames before; offline by the whole clip, and fills gaps."),
+]
+ColorByOption = Annotated[ColorBy | None, typer.Option(help="Clips: colours of the drawing (default: person).")]
+CameraOption = Annotated[
+    int | None, typer.Option(min=0, help="Read this camera, in a window or with --draw into a file (q or Ctrl-C ends).")
+]
+Mirror = Annotated[
+    bool | None,
+    typer.Option("--mirror/--no-mirror", help="Cameras: mirror the drawing (default: in the window only)."),
+]
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """The options of the command line that are for clips, and for cameras; None where they were not given."""
+
+    start: float | None = None
+    end: float | None = None
+    every: float | None = None
+    detect_every: int | None = None
+    smooth: Smoothing | None = None
+    person: PersonChoice | int | None = None
+    color_by: ColorBy | None = None
+    keypoints: KeypointSet | None = None
+
+    def refuse(self) -> None:
+        """Raise InputError where one was given that images do not have."""
+        for name, value in vars(self).items():
+            if value is not None and name not in ("person", "keypoints"):
+                raise InputError(f"--{name.replace('_', '-')}", "is for clips")
+
+
+def is_clip(path: Path) -> bool:
+    """Whether a path of the command line is taken for a clip."""
+    return path.suffix.lower() in SUFFIXES and not path.is_dir()
+
+
+def parse_person(text: str | None) -> PersonChoice | int | None:
+    """What --person says: a name, an id, or None. Raises InputError."""
+    choices: dict[str | None, PersonChoice | None] = {None: None, "largest": "largest", "center": "center"}
+    if text in choices:
+        return choices[text]
+    if text and text.isdecimal() and int(text):
+        return int(text)
+    raise InputError(f"--person {text}", "must be largest, center, or in clips an id from 1 on")

@@ -6,6 +6,7 @@ import pytest
 
 from hevitpose.core.skeleton import COCO17
 from hevitpose.data.find import ROOT_VARIABLE, find_dataset, find_split, find_splits
+from hevitpose.evaluation.evaluate import labelled_set
 
 MICE = """
 terms = "free"
@@ -267,9 +268,22 @@ def test_the_exports_of_annotation_tools_are_found_in_a_folder(tmp_path, train, 
     ],
 )
 def test_sets_found_by_name_are_scored_by_oks_where_that_can_be(tmp_path, category, area, metric):
-    content = {"images": [], "annotations": [{"area": area}], "categories": [{"id": 1, "name": "x"} | category]}
+    keypoints = [9, 9, 2] * len(category.get("keypoints", ()))
+    person = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9], "keypoints": keypoints, "area": area}
+    images, categories = [{"id": 1, "file_name": "a.png"}], [{"id": 1, "name": "x"} | category]
+    content = {"images": images, "annotations": [person], "categories": categories}
     (tmp_path / "val.json").write_text(json.dumps(content))
     assert find_split(str(tmp_path)).metric == metric
+
+
+def test_the_labels_of_a_folder_are_parsed_once(tmp_path, monkeypatch):
+    for name in ("train.json", "val.json"):
+        (tmp_path / name).write_text(json.dumps(coco()))
+    parsed, parse = [], json.loads
+    monkeypatch.setattr(json, "loads", lambda text: parsed.append(1) or parse(text))
+    dataset = find_dataset(str(tmp_path))
+    assert (len(dataset.train.people), len(labelled_set(dataset.validation[0]).people)) == (1, 1)
+    assert len(parsed) == 2
 
 
 def test_the_only_data_set_inside_a_folder_is_found(tmp_path, refused):
@@ -330,6 +344,8 @@ def test_an_annotation_file_is_a_split_of_its_own(root, folder):
     [
         ("a.json", "{}", "coco"),
         ("a.json", " [{}]", "hrnet"),
+        ("a.json", "\ufeff\n[{}]", "hrnet"),
+        ("a.json", '[{"annotations": [], "data": {}}]', "label_studio"),
         ("a.mat", "", "mpii"),
         ("a.csv", "", "deeplabcut"),
     ],

@@ -42,6 +42,15 @@ def test_points_of_a_group_are_a_person(tmp_path, write):
     assert {fault.level for fault in check_sets([split], open_images=True)} == {"warning"}
 
 
+def test_a_damaged_file_among_them_is_named_and_other_tools_files_are_passed_over(tmp_path, write, refused):
+    write("a", shape("snout", [1, 2]))
+    (tmp_path / "b.json").write_text(json.dumps({"project": {"shapes": [], "imagePath": "x"}}))
+    assert len(read_labelme(tmp_path, "mice").images) == 1
+    (tmp_path / "c.json").write_text((tmp_path / "a.json").read_text()[:-1])
+    with refused(tmp_path / "c.json", "not valid JSON"):
+        read_labelme(tmp_path, "mice")
+
+
 def test_other_shapes_are_counted(tmp_path, write):
     write("a", shape("snout", [1, 2]), shape("fur", [1, 2], [3, 4], kind="polygon"))
     (finding,) = read_labelme(tmp_path, "mice").findings

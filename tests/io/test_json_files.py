@@ -1,6 +1,6 @@
 import pytest
 
-from hevitpose.io.json_files import read_csv, read_json, read_text, read_toml, read_yaml
+from hevitpose.io.json_files import first_character, read_csv, read_json, read_text, read_toml, read_yaml
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -17,6 +17,14 @@ from hevitpose.io.json_files import read_csv, read_json, read_text, read_toml, r
 def test_a_byte_order_mark_is_passed_over(tmp_path, encoding, read, text, content):
     (tmp_path / "file").write_bytes(text.encode(encoding))
     assert read(tmp_path / "file") == content
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(("text", "first"), [("\n [1]", "["), ("{", "{"), ("é", "é"), ("", ""), ("é" * 999, "é")])
+def test_the_first_character_is_found_behind_mark_and_spaces(tmp_path, encoding, text, first):
+    (tmp_path / "file").write_bytes(text.encode(encoding))
+    assert first_character(tmp_path / "file") == first
+    assert first_character(tmp_path / "none") == first_character(tmp_path) == ""
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,12 @@ class Split:
         """Its people, read once. Raises InputError."""
         return self.read()
 
+    def with_metric(self, metric: Metric) -> "Split":
+        """The same set measured by another metric; people that were read are not read again."""
+        split = replace(self, metric=metric)
+        vars(split).update({key: value for key, value in vars(self).items() if key == "people"})
+        return split
+
     def files(self) -> Iterator[Path]:
         """All files that it is read from, where it can be read."""
         yield from filter(None, (self.annotations, self.subset, self.ground_truth))

@@ -3,13 +3,13 @@
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
 from hevitpose.core.errors import InputError
-from hevitpose.data.coco import keypoint_category, read_coco_json
 from hevitpose.data.datasets import Dataset, Format, Split
 from hevitpose.data.deeplabcut import LABELS, sheets_in
 from hevitpose.data.label_studio import is_label_studio
@@ -17,8 +17,8 @@ from hevitpose.data.labelme import is_labelme
 from hevitpose.data.skeletons import skeleton_table
 from hevitpose.data.yolo import yolo_images
 from hevitpose.io.folders import is_clutter
-from hevitpose.io.json_files import read_text, read_toml
-from hevitpose.metrics.names import Metric
+from hevitpose.io.json_files import first_character, read_text, read_toml
+from hevitpose.metrics.names import Metric, suitable_metric
 
 FILES = (".json", ".csv", ".mat")
 """Files that are one set of people."""
@@ -101,7 +101,7 @@ def dataset_in(folder: Path, root: Path | None = None) -> Dataset:
     return Dataset(
         name,
         _split_found(folder, train[0], name) if train else None,
-        tuple(replace(_split_found(folder, file, _split_name(file)), metric=_metric(file)) for file in validation),
+        tuple(_by_suitable_metric(_split_found(folder, file, _split_name(file))) for file in validation),
     )
 
 
@@ -143,15 +143,11 @@ def _deeplabcut(folder: Path, name: str) -> Dataset | None:
     return None
 
 
-def _metric(file: Path) -> Metric:
-    """What suits the people of a COCO file."""
-    try:
-        content = read_coco_json(file)
-        skeleton, _ = keypoint_category(content, file)
-    except InputError:  # Reading the set will raise it again.
-        return "pck_box"
-    has_areas = any(isinstance(one, Mapping) and one.get("area") for one in content["annotations"])
-    return "oks" if skeleton.sigmas and has_areas else "pck_box"
+def _by_suitable_metric(split: Split) -> Split:
+    """The set by the metric that suits its people, if they can be read: what is wrong is said when they are used."""
+    with suppress(InputError):
+        return split.with_metric(suitable_metric(split.people))
+    return split
 
 
 def _yolo(path: Path) -> Dataset:
@@ -194,7 +190,7 @@ def find_split(name: str, root: Path | None = None) -> Split:
     path = Path(name)
     if path.suffix in FILES:
         by_suffix: dict[str, Format] = {".mat": "mpii", ".csv": "deeplabcut"}
-        form = by_suffix.get(path.suffix) or ("hrnet" if _is_list(path) else "coco")
+        form = by_suffix.get(path.suffix) or ("hrnet" if first_character(path) == "[" else "coco")
         form = "label_studio" if form == "hrnet" and is_label_studio(path) else form
         return Split(path.stem, path, root or path.parent, format=form)
     if (name and path.is_dir()) or path.suffix in (".yaml", ".yml"):
@@ -231,15 +227,6 @@ def find_splits(name: str, root: Path | None = None) -> tuple[Split, ...]:
 
 def _is_shipped(name: str) -> bool:
     return (resources.files("hevitpose") / "datasets" / f"{name.removesuffix('.toml')}.toml").is_file()
-
-
-def _is_list(path: Path) -> bool:
-    """Whether a JSON file begins as HRNet's lists of people do."""
-    try:
-        with path.open("rb") as file:
-            return file.read(64).lstrip().startswith(b"[")
-    except OSError:
-        return False
 
 
 def _read(name: str, table: Mapping[str, Any], folder: Path, source: Path) -> Dataset:

@@ -14,7 +14,7 @@ from hevitpose.core.labels import Finding, ImageFile, LabelledPeople, labelled_p
 from hevitpose.data.coco import boxes_around_joints, image_file, read_numbers, short, some
 from hevitpose.data.rectangles import area_of, holds
 from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
-from hevitpose.io.json_files import read_json
+from hevitpose.io.json_files import first_character, read_json, read_text
 
 
 @dataclass
@@ -26,13 +26,17 @@ class _Group:
 
 
 def is_label_studio(path: Path) -> bool:
-    """Whether this is a JSON export of Label Studio; of "JSON-MIN", too, which is refused when it is read."""
+    """Whether this is a JSON export of Label Studio, by its words: other lists are too large to be parsed for this.
+
+    "JSON-MIN" is one, too, which is refused when it is read.
+    """
+    if first_character(path) != "[":
+        return False
     try:
-        content = read_json(path)
+        text = read_text(path)
     except InputError:
         return False
-    first = content[0] if isinstance(content, list) and content else None
-    return isinstance(first, Mapping) and ("annotation_id" in first or {"annotations", "data"} <= set(first))
+    return '"annotation_id"' in text or ('"annotations"' in text and '"data"' in text)
 
 
 def read_label_studio(path: Path, folder: Path, name: str, table: SkeletonTable | None = None) -> LabelledPeople:

@@ -14,19 +14,19 @@ from hevitpose.data.coco import boxes_around_joints, read_numbers, some
 from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
 from hevitpose.io.folders import files_below, find_file
 from hevitpose.io.images import SUFFIXES
-from hevitpose.io.json_files import read_json
+from hevitpose.io.json_files import first_character, read_json, read_text
 
 Points = dict[str, Floats]
 """The places (2,) of a person's keypoints by name."""
 
 
 def is_labelme(path: Path) -> bool:
-    """Whether this is a JSON file of LabelMe."""
+    """Whether this is a JSON file of LabelMe, by its words: other tools' files are too large to be parsed for this."""
     try:
-        content = read_json(path)
+        text = read_text(path) if first_character(path) == "{" else ""
     except InputError:
         return False
-    return isinstance(content, Mapping) and isinstance(content.get("shapes"), list) and "imagePath" in content
+    return '"shapes"' in text and '"imagePath"' in text
 
 
 def read_labelme(folder: Path, name: str, table: SkeletonTable | None = None) -> LabelledPeople:
@@ -40,6 +40,8 @@ def read_labelme(folder: Path, name: str, table: SkeletonTable | None = None) ->
     others: dict[str, int] = defaultdict(int)
     for file in filter(is_labelme, files_below(folder, {".json"})):
         content = read_json(file)
+        if not isinstance(content.get("shapes"), list) or "imagePath" not in content:
+            continue
         files.append(_image(content, file))
         people += [(len(files) - 1, *person) for person in _people(content["shapes"], file, others)]
     if not people:

@@ -32,6 +32,17 @@ def read_text(path: Path) -> str:
         raise InputError(path, f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
+def first_character(path: Path) -> str:
+    """The first character of a text file that is no space or byte order mark; "" where there is none, or no file."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(256)
+    except OSError:
+        return ""
+    text = start.decode("utf-16" if start.startswith(_UTF16) else "utf-8-sig", errors="ignore")
+    return text.lstrip()[:1]
+
+
 def read_json(path: Path) -> Any:
     """The content of a JSON file. Raises InputError."""
     return _parsed(path, "JSON", json.loads)

@@ -1,10 +1,11 @@
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hevitpose.core.errors import InputError
+from hevitpose.core.errors import InputError, MissingExtraError
 from hevitpose.core.heatmap import UDP, Codec, mirror
 from hevitpose.core.labels import Ignored, ImageFile
 from hevitpose.core.model_config import ModelConfig
@@ -13,10 +14,11 @@ from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
 from hevitpose.data.crops import Crops
 from hevitpose.data.detections import DetectionFile
 from hevitpose.evaluation import score as score_module
+from hevitpose.evaluation.evaluate import score_predictions
 from hevitpose.evaluation.predict import predict_in_detections, predict_in_label_boxes, predictions_in_labels
 from hevitpose.evaluation.score import apply_oks_nms
 from hevitpose.inference.network import Network
-from hevitpose.metrics.oks import FIGURES
+from hevitpose.metrics.oks import FIGURES, best_matches
 
 PLACE = {name: k for k, name in enumerate(MPII16.keypoints)}
 
@@ -142,6 +144,12 @@ def test_a_set_with_half_a_pair_is_flipped_as_the_network_is(people):
     assert found.joints[:, 0] == pytest.approx(np.tile(places[1], (4, 1)), abs=0.1)
 
 
+def test_a_person_scores_as_the_sure_keypoints_times_the_box(make_people):
+    scores = np.array([[0.2, 0.4, 0.6], [0.1, 0.0, 0.2]])
+    three = make_people(2, Skeleton("three", ("a", "b", "c"), (0, 1, 2)))
+    assert predictions_in_labels(three, three.keypoints, scores).scores == pytest.approx([0.5, 0])
+
+
 @pytest.fixture
 def two_images(tmp_path, make_people):
     """A person with 17 joints in each of two images, and an ignored region in the second."""
@@ -220,6 +228,24 @@ def test_people_are_looked_for_in_detected_boxes(two_images):
     assert soft.scores[2] == pytest.approx(found.scores[2] * np.exp(-1 / 0.9))
     with pytest.raises(InputError, match=r"two: pck_box needs to know which labelled person each .*d\.json"):
         score_module.score(two_images, found, "pck_box")
+
+
+def test_detections_are_matched_with_labels_once(two_images, monkeypatch):
+    found = predictions_in_labels(two_images, two_images.keypoints, np.ones((2, 17)))
+    calls = []
+    monkeypatch.setattr(score_module, "best_matches", lambda *given: calls.append(1) or best_matches(*given))
+    evaluation = score_predictions(two_images, dataclasses.replace(found, person_of=None), "oks")
+    assert (len(calls), evaluation.main, evaluation.scores["OKS"].mean) == (1, 100, 100)
+    assert evaluation.errors.persons == 2
+
+
+def test_oks_without_sigmas_is_refused_before_anything_is_predicted(people, two_images, monkeypatch):
+    letters = dataclasses.replace(people, skeleton=Skeleton("letters", tuple("abcdefghijklmnop"), tuple(range(16))))
+    with pytest.raises(InputError, match="four: its keypoints have no sigmas"):
+        score_module.refuse_unmeasurable(letters, "oks")
+    monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
+    with pytest.raises(MissingExtraError, match="OKS"):
+        score_module.refuse_unmeasurable(two_images, "oks")
 
 
 def test_images_without_a_box_are_counted_and_none_at_all_is_refused(two_images):

@@ -21,7 +21,6 @@ from hevitpose.metrics.oks import (
     best_matches,
     keypoint_similarities,
     oks_nms,
-    person_scores,
     sigmas_of,
     similarity,
 )
@@ -220,12 +219,6 @@ def test_duplicates_are_suppressed():
     double = similarity(joints[1], joints[:1], 1e4, [1e4], SIGMAS)[0]
     expected = [0.9, 0.8, 0.7 * np.exp(-(near**2) / 0.9), 0.5 * np.exp(-(double**2) / 0.9)]
     assert kept_scores == pytest.approx(expected)
-
-
-def test_a_person_scores_as_the_sure_keypoints_times_the_box():
-    keypoints = np.array([[0.2, 0.4, 0.6], [0.1, 0.0, 0.2]])
-    assert person_scores(keypoints, [0.5, 1]) == pytest.approx([0.25, 0])
-    assert person_scores(keypoints) == pytest.approx([0.5, 0])
 
 
 def test_whom_a_prediction_is_of():

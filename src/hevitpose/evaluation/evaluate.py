@@ -25,12 +25,12 @@ from hevitpose.evaluation.detection import Figures, detection_figures, percent
 from hevitpose.evaluation.end_to_end import TOLERANCE, match_end_to_end, predict_end_to_end
 from hevitpose.evaluation.limbs import limb_rows, with_keypoints
 from hevitpose.evaluation.predict import predict_in_detections, predict_in_label_boxes
-from hevitpose.evaluation.score import Evaluation, Nms, apply_oks_nms, refuse_unmeasurable, score
+from hevitpose.evaluation.score import Evaluation, Nms, apply_oks_nms, match_with_labels, refuse_unmeasurable, score
 from hevitpose.inference.backends import Runtime, RuntimeOptions
 from hevitpose.inference.detectors import is_human
 from hevitpose.inference.estimator import MIN_PERSON_SCORE, PoseEstimator
 from hevitpose.inference.network import Network, keypoints_of, load_network
-from hevitpose.metrics.names import Metric
+from hevitpose.metrics.names import Metric, suitable_metric
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def evaluate(
     >>> evaluation = evaluate("hevitpose_t_fast_people16", "people.json", metric="pck_box")  # doctest: +SKIP
     >>> print(evaluation.title, evaluation.main, evaluation.scores["PCKbox@0.1"].per_keypoint)  # doctest: +SKIP
     """
-    if save_predictions and save_predictions.suffix == ".mat" and boxes:
+    if save_predictions and save_predictions.suffix == ".mat" and (boxes or end_to_end):
         raise InputError(save_predictions, "pred.mat needs the boxes of the labels: write a .json file")
     if boxes and end_to_end:
         raise InputError("`boxes`", "cannot be combined with `end_to_end`, which uses none")
@@ -115,8 +115,7 @@ def evaluate(
     by_oks = labelled.metric == "oks"
     if by_oks and nms != "none" and not end_to_end:  # the estimator has its own
         found = apply_oks_nms(people, found, config, nms == "soft")
-    _save(save_predictions, people, found)
-    return replace(
+    evaluation = replace(
         score_predictions(people, found, labelled.metric, notes),
         model=network.name,
         architecture=network_spec(config.architecture, config.variant),
@@ -125,6 +124,8 @@ def evaluate(
         nms=nms if by_oks and not end_to_end else None,
         found=figures,
     )
+    _save(save_predictions, people, found)
+    return evaluation
 
 
 def known_keypoints(network: Network, labelled: LabelledSet) -> tuple[LabelledPeople, list[str]]:
@@ -157,7 +158,7 @@ def find_everybody(
     figures[f"keypoints within {TOLERANCE}"] = 100 * matched.joints_found / max(1, matched.joints)
     if labelled.metric == "oks":
         if (rows := limb_rows(people.skeleton)) and len(rows) < people.skeleton.num_keypoints:
-            limbs = score(with_keypoints(people, rows), replace(found, joints=found.joints[:, rows]), "oks")
+            limbs = score(with_keypoints(people, rows), found.with_keypoints(rows), "oks")
             figures |= {f"limbs, {name}": limbs.scores[name].mean for name in ("AP", "AP50")}
     else:
         of_people = np.flatnonzero(matched.person_of >= 0)
@@ -182,8 +183,8 @@ def evaluate_predictions(
     labelled = labelled_set(data, metric, root)
     read = read_pred_mat if predictions.suffix == ".mat" else read_predictions
     found, notes = read(predictions, labelled.people)
-    _save(save_predictions, labelled.people, found)
     evaluation = score_predictions(labelled.people, found, labelled.metric, notes)
+    _save(save_predictions, labelled.people, found)
     return replace(evaluation, predictions=str(predictions))
 
 
@@ -197,6 +198,8 @@ def score_predictions(
     people: LabelledPeople, found: Predictions, metric: Metric, notes: list[str] | None = None
 ) -> Evaluation:
     """Scores and error analysis of predictions; `notes` come before those of the metric. Raises InputError."""
+    if metric == "oks":  # matched once for both
+        found = replace(found, person_of=match_with_labels(people, found))
     evaluation = score(people, found, metric)
     errors = analyze_errors(people, found, metric)
     return replace(evaluation, notes=(*(notes or ()), *evaluation.notes), errors=errors)
@@ -212,7 +215,7 @@ def labelled_set(
     split = data if isinstance(data, Split) else find_split(data, root)
     chosen = metric or split.metric
     if chosen is None and any_metric:
-        chosen = "oks" if split.people.skeleton.sigmas and (split.people.areas > 0).any() else "pck_box"
+        chosen = suitable_metric(split.people)
     if chosen is None:
         raise InputError(
             split.annotations, f"its metric is unknown: choose `metric` from {', '.join(get_args(Metric))}"

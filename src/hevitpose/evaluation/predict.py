@@ -11,12 +11,12 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
-from hevitpose.core.results import Detections, Predictions
+from hevitpose.core.results import Detections, Predictions, person_scores
 from hevitpose.data.crops import Crops, cut_people
 from hevitpose.data.detections import NO_PEOPLE, DetectionFile
 from hevitpose.inference.keypoints import KeypointPredictor
 from hevitpose.inference.network import Network, keypoints_of
-from hevitpose.metrics.oks import person_scores
+from hevitpose.metrics.oks import MIN_KEYPOINT_SCORE
 
 LABELS = "labels"
 """Where the boxes are from, in results."""
@@ -26,7 +26,7 @@ PERSONS_AT_A_TIME = 2048
 
 def predictions_in_labels(people: LabelledPeople, joints: Floats, keypoint_scores: Floats) -> Predictions:
     """Predictions from joints (N, K, 2) and scores (N, K) in the boxes of the N labelled people."""
-    scores = person_scores(keypoint_scores)
+    scores = person_scores(keypoint_scores, keypoint_scores > MIN_KEYPOINT_SCORE)
     return Predictions(
         people.image_index, people.boxes, joints, keypoint_scores, scores, np.arange(len(people)), LABELS
     )
@@ -89,7 +89,7 @@ def predict_in_detections(
     boxes = in_boxes(people, np.repeat(np.arange(len(counts)), counts), [one for one in of_images if len(one.scores)])
     found = predict_piecewise(network, boxes, flip_test, batch_size, on_progress)
     box_scores = np.concatenate([one.scores for one in of_images])
-    scores = person_scores(found.keypoint_scores, box_scores)
+    scores = person_scores(found.keypoint_scores, found.keypoint_scores > MIN_KEYPOINT_SCORE, box_scores)
     return replace(found, scores=scores, person_of=None, source=f"detections {source}, {len(scores)} boxes"), notes
 
 

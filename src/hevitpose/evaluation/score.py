@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
@@ -12,10 +13,16 @@ from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.model_config import ModelConfig
 from hevitpose.core.results import Predictions
-from hevitpose.evaluation.predict import predictions_in_labels
 from hevitpose.metrics.error_types import ErrorAnalysis
 from hevitpose.metrics.names import Metric
-from hevitpose.metrics.oks import average_precision, best_matches, keypoint_similarities, oks_nms, sigmas_of
+from hevitpose.metrics.oks import (
+    average_precision,
+    best_matches,
+    keypoint_similarities,
+    load_evaluator,
+    oks_nms,
+    sigmas_of,
+)
 from hevitpose.metrics.pck import pck, pckh, torso_size
 
 Nms = Literal["hard", "soft", "none"]
@@ -119,8 +126,15 @@ def _score_by_pck(people: LabelledPeople, found: Predictions, metric: Metric) ->
 
 
 def refuse_unmeasurable(people: LabelledPeople, metric: Metric) -> None:
-    """Raise InputError if the labels lack what the metric needs, before anything is predicted."""
-    score(people, predictions_in_labels(people, people.keypoints, np.ones(people.visibility.shape)), metric)
+    """Raise InputError if the labels lack what the metric needs, before anything is predicted.
+
+    Raises MissingExtraError where the evaluator of OKS is not installed.
+    """
+    if metric == "oks":
+        sigmas_of(people.skeleton, people.name)
+        load_evaluator()
+    else:
+        reference_lengths(people, metric)
 
 
 def reference_lengths(people: LabelledPeople, metric: Metric) -> Floats:
@@ -147,30 +161,23 @@ def apply_oks_nms(people: LabelledPeople, found: Predictions, config: ModelConfi
         order, of_order = oks_nms(found.joints[here], found.scores[here], areas[here], sigmas, soft=soft)
         kept.append(here[order])
         scores.append(of_order)
-    chosen = np.concatenate(kept)
-    return replace(
-        found,
-        image_index=found.image_index[chosen],
-        boxes=found.boxes[chosen],
-        joints=found.joints[chosen],
-        keypoint_scores=found.keypoint_scores[chosen],
-        scores=np.concatenate(scores),
-        person_of=None if found.person_of is None else found.person_of[chosen],
-    )
+    return replace(found.select(np.concatenate(kept)), scores=np.concatenate(scores))
 
 
 def by_person(people: LabelledPeople, found: Predictions) -> tuple[Floats, Floats]:
-    """Joints (N, K, 2) and scores (N, K) of the labelled people, NaN for those who were not found.
-
-    Detections are matched with labels by their best OKS.
-    """
-    person_of = found.person_of
-    if person_of is None:
-        person_of = best_matches(people, found, sigmas_of(people.skeleton, people.name))
+    """Joints (N, K, 2) and scores (N, K) of the labelled people, NaN for those who were not found."""
+    person_of = match_with_labels(people, found)
     known = np.flatnonzero(person_of >= 0)
     joints, scores = np.full_like(people.keypoints, np.nan), np.full(people.visibility.shape, np.nan)
     joints[person_of[known]], scores[person_of[known]] = found.joints[known], found.keypoint_scores[known]
     return joints, scores
+
+
+def match_with_labels(people: LabelledPeople, found: Predictions) -> NDArray[np.int64]:
+    """The labelled person (M,) that each prediction is of: where that is unknown by their best OKS, -1 for none."""
+    if found.person_of is not None:
+        return found.person_of
+    return best_matches(people, found, sigmas_of(people.skeleton, people.name))
 
 
 def _by_name(keypoints: Sequence[str], values: Floats) -> dict[str, float | None]:

@@ -83,13 +83,6 @@ def oks_nms(
     return chosen, scores[chosen]
 
 
-def person_scores(keypoint_scores: Floats, box_scores: ArrayLike = 1.0) -> Floats:
-    """Scores (N,) of persons: the mean of their confident keypoint scores (N, K), times the box score."""
-    confident = keypoint_scores > MIN_KEYPOINT_SCORE
-    means = (keypoint_scores * confident).sum(axis=1) / np.maximum(confident.sum(axis=1), 1)
-    return np.asarray(means * np.asarray(box_scores), dtype=np.float64)
-
-
 def average_precision(
     people: LabelledPeople, image_index: NDArray[np.int64], joints: Floats, scores: Floats, sigmas: Floats
 ) -> OKS:
@@ -98,13 +91,10 @@ def average_precision(
     A missing area is estimated from the box; predictions on `people.ignored` count neither way. Raises
     MissingExtraError if the evaluator is not installed.
     """
-    try:
-        from faster_coco_eval import COCO, COCOeval_faster
-    except ImportError as error:
-        raise MissingExtraError("train", "OKS") from error
-    truth = COCO(_truth(people))
+    coco, coco_eval = load_evaluator()
+    truth = coco(_truth(people))
     found = truth.loadRes(_results(image_index, joints, scores))
-    evaluator = COCOeval_faster(truth, found, "keypoints", print_function=_silent, kpt_oks_sigmas=sigmas.tolist())
+    evaluator = coco_eval(truth, found, "keypoints", print_function=_silent, kpt_oks_sigmas=sigmas.tolist())
     evaluator.evaluate()
     evaluator.accumulate()
     evaluator.summarize()
@@ -113,6 +103,15 @@ def average_precision(
     if estimated := int((~(people.areas > 0)).sum()):
         notes.append(f"{estimated} of {len(people)} persons have no area: {AREA_OF_BOX} of the box area is used")
     return OKS({name: None if value < 0 else 100 * value for name, value in figures.items()}, tuple(notes))
+
+
+def load_evaluator() -> tuple[Any, Any]:
+    """The classes COCO and COCOeval_faster. Raises MissingExtraError if the evaluator is not installed."""
+    try:
+        from faster_coco_eval import COCO, COCOeval_faster
+    except ImportError as error:
+        raise MissingExtraError("train", "OKS") from error
+    return COCO, COCOeval_faster
 
 
 def areas_of(people: LabelledPeople) -> Floats:

@@ -95,6 +95,7 @@ def test_each_fault_of_an_annotation_is_named_with_its_repair(faults, tmp_path, 
         ({"images": [{"id": "1", "file_name": "a.png"}]}, "id as text", "the text '1'"),
         ({"images": [{"id": 1, "file_name": "a.png"}, {"id": 2}]}, "image", "needs id and file_name"),
         ({"images": [{"id": 1, "file_name": "b.png"}]}, "missing image", "b.png"),
+        ({"images": [{"id": 1, "file_name": "b" * 5000}]}, "missing image", "bbb"),
         ({"images": [{"id": 1, "file_name": "a.png", "archive": "a.zip"}]}, "missing image", "a.zip"),
         ({"categories": [MOUSE | {"flip_pairs": []}]}, "mirror partner", "is itself, not rightear"),
         ({"categories": [MOUSE | {"flip_pairs": [[0, 1]]}]}, "mirror partner", "is snout, not rightear"),
@@ -325,7 +326,23 @@ def test_corners_in_place_of_width_and_height_are_noticed(faults):
     assert [fault.kind for fault in faults(*people[:4], corners[4], **images)] == []
 
 
+@pytest.mark.parametrize(
+    ("x1", "joint_x", "noticed"),
+    [(15, 20, False), (15.1, 20, True), (16, 14.5, True), (16, 14.4, False)],
+    ids=["just inside the image", "just beyond", "joint in the margin", "joint outside the corners"],
+)
+def test_corners_are_noticed_where_a_box_leaves_the_image_and_they_hold_the_joints(faults, x1, joint_x, noticed):
+    people, images = apart(*(PERSON | {"id": n} for n in range(5)))
+    wide = people[0] | {"bbox": [x1, 4, 26, 9], "keypoints": [joint_x, 7, 2, 0, 0, 0, 0, 0, 0]}
+    others = [person | {"bbox": [4, 5, 16, 11]} for person in people[1:]]
+    assert ("corner boxes" in {fault.kind for fault in faults(wide, *others, **images)}) == noticed
+
+
 def test_a_box_that_lies_mostly_outside_is_named(faults):
+    for x, outside in ((30, False), (30.1, True), (-10, False), (-10.1, True)):
+        person = PERSON | {"bbox": [x, 0, 20, 20], "keypoints": [35 if x > 0 else 5, 7, 2, 0, 0, 0, 0, 0, 0]}
+        kinds = {fault.kind for fault in faults(person, OTHER)}
+        assert ("box outside image" in kinds) == outside, x
     (fault,) = faults(PERSON | {"bbox": [5, 5, 80, 40]}, OTHER)
     assert (fault.kind, fault.problem) == ("box outside image", "84% of its box lies outside its image")
 

@@ -91,11 +91,12 @@ def _box_faults(people: Sequence[Labelled], places: Floats, size_wh: Floats) -> 
     where a box of this width and height would reach beyond the image.
     """
     boxes = np.stack([person.box for person in people])
-    image = np.concatenate([np.full_like(size_wh, -0.5), size_wh - 0.5], axis=1)
+    image = np.concatenate([np.zeros_like(size_wh), size_wh], axis=1)
     sides = boxes[:, 2:] - boxes[:, :2]
-    corners = np.concatenate([boxes[:, :2], sides - 0.5], axis=1)
+    corners = np.concatenate([boxes[:, :2], sides], axis=1)
     fits = (corners[:, 2:] > corners[:, :2]).all(axis=1) & _within(corners, image, OUTSIDE)
-    fits &= ~_outside(places, corners[:, None, :2] - OUTSIDE, corners[:, None, 2:] + OUTSIDE).any(axis=1)
+    low, high = corners[:, None, :2] - OUTSIDE, corners[:, None, 2:] + OUTSIDE
+    fits &= ~_outside(geometry.corner_frame(places), low, high).any(axis=1)
     beyond = (boxes[:, 2:] > image[:, 2:] + OUTSIDE).any(axis=1)
     if beyond.any() and fits.mean() >= 1 - STRAYS:
         example = people[int(beyond.argmax())].record

@@ -380,8 +380,12 @@ def test_a_data_set_without_sets_is_one_line(toml, refused):
         ("train", ("no such validation set",)),
         ("people16/train", ("no such validation set", "lsp_val, mpii_val")),
         ("people17/val", ()),
+        ("a" * 5000, ("no such validation set",)),
+        ("a" * 5000 + ".mat", ("no such file",)),
     ],
 )
 def test_a_split_that_is_nowhere_is_one_line(tmp_path, refused, name, words):
     with refused("people17" if name == "people17/val" else name, *words):
-        find_split(name, tmp_path)
+        _ = find_split(name, tmp_path).people
+    with refused("people17" if name == "people17/val" else name):
+        _ = find_splits(name, tmp_path)[0].people

@@ -51,6 +51,12 @@ def test_one_animal_a_image(project, of):
     assert mouse.boxes == pytest.approx(np.array([[20.5 - 13.5, 30.75 - 13.1625, 20.5 + 13.5, 30.75 + 13.1625]]))
 
 
+def test_a_folder_with_a_name_longer_than_any_is_not_there(tmp_path):
+    name = f"{'m' * 5000}/a.png"
+    (tmp_path / "alone.csv").write_text(ONE.replace("labeled-data\\m1\\img0.png", name))
+    assert [image.name for image in read_deeplabcut(tmp_path / "alone.csv", "mice").images] == [name]
+
+
 def test_several_animals_a_image(project):
     mice = read_deeplabcut(project(SEVERAL), "mice")
     assert mice.skeleton.keypoints == ("snout", "tail")

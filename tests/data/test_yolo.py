@@ -100,6 +100,12 @@ def test_the_first_class_names_the_keypoints(tmp_path, yolo, names, name):
     assert read_yolo(yolo(text), [tmp_path / "train" / "images"], "x").skeleton.name == name
 
 
+def test_a_name_longer_than_any_folder_is_one_line(tmp_path, yolo, refused):
+    yolo(YAML.replace("../train/images", "a" * 5000))
+    with refused(tmp_path / "elsewhere" / ("a" * 5000), "no such folder"):
+        find_dataset(str(tmp_path)).train.read()
+
+
 def test_a_text_file_can_list_the_images(tmp_path, yolo):
     yolo(YAML.replace("../train/images", "list.txt"))
     (tmp_path / "list.txt").write_text("train/images/a.jpg\n")

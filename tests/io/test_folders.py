@@ -1,6 +1,8 @@
+import os
+
 import pytest
 
-from hevitpose.io.folders import files_below, find_file, normalize_path
+from hevitpose.io.folders import files_below, find_file, is_file, is_folder, normalize_path
 
 
 def test_folders_are_walked_in_order_without_clutter(tmp_path):
@@ -38,3 +40,22 @@ def test_a_file_is_found_under_every_spelling_of_its_name(tmp_path, there, name)
 @pytest.mark.parametrize("name", ["none.png", "a" * 5000, "a\0b", ""])
 def test_what_is_not_there_is_not_found(tmp_path, name):
     assert find_file(tmp_path, name) is None
+    assert not is_file(tmp_path / name)
+    assert is_folder(tmp_path / name) == (name == "")
+
+
+def test_a_link_to_a_place_that_may_not_be_entered_is_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "a.png").touch()
+
+    def entries(folder):
+        class Entry:
+            name = "secret"
+
+            def is_dir(self):
+                raise PermissionError
+
+        return [Entry(), *scandir(folder)]
+
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", entries)
+    assert files_below(tmp_path, {".png"}) == [tmp_path / "a.png"]

@@ -16,7 +16,7 @@ from hevitpose.data.labelme import read_labelme
 from hevitpose.data.mpii import read_mpii, read_mpii_hrnet
 from hevitpose.data.skeletons import SkeletonTable, category_of, category_with, skeleton_from_coco
 from hevitpose.data.yolo import read_yolo
-from hevitpose.io.folders import files_below
+from hevitpose.io.folders import files_below, is_folder
 from hevitpose.metrics.names import Metric
 
 Format = Literal["coco", "mpii", "hrnet", "yolo", "deeplabcut", "labelme", "label_studio"]
@@ -64,8 +64,8 @@ class Split:
     def files(self) -> Iterator[Path]:
         """All files that it is read from, where it can be read."""
         yield from filter(None, (self.annotations, self.subset, self.ground_truth))
-        if self.annotations.is_dir() or self.format == "yolo":
-            folder = self.annotations if self.annotations.is_dir() else self.annotations.parent
+        if is_folder(self.annotations) or self.format == "yolo":
+            folder = self.annotations if is_folder(self.annotations) else self.annotations.parent
             yield from files_below(folder, LABEL_SUFFIXES)
         with suppress(InputError):
             yield from (file.folder / (file.archive or file.name) for file in self.people.images)

@@ -11,7 +11,7 @@ from hevitpose.core.errors import InputError, MissingExtraError
 from hevitpose.core.labels import Finding, ImageFile, LabelledPeople, labelled_people
 from hevitpose.data.coco import FARTHEST_PIXEL, boxes_around_joints, short, some
 from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
-from hevitpose.io.folders import find_file, is_clutter
+from hevitpose.io.folders import find_file, is_clutter, is_file, is_folder
 from hevitpose.io.images import SUFFIXES
 from hevitpose.io.json_files import read_csv, read_text, read_yaml
 
@@ -47,7 +47,7 @@ def read_deeplabcut(path: Path, name: str, table: SkeletonTable | None = None) -
     parts are left out. Pixels are DeepLabCut's own, counted from the centre of the first one. Boxes are those round the
     labelled joints; limbs are the `skeleton` of config.yaml, which needs PyYAML. Raises InputError.
     """
-    is_project = path.is_dir()
+    is_project = is_folder(path)
     config = (path if is_project else path.parent.parent.parent) / "config.yaml"
     chosen, findings = _chosen(sheets_in(path), _scorer(config)) if is_project else ([path], [])
     if not chosen:
@@ -102,7 +102,7 @@ def _scorer_of(sheet: Path) -> str:
 
 def _scorer(config: Path) -> str | None:
     """The project's scorer. A plain line in what DeepLabCut writes, so that PyYAML is not needed."""
-    if not config.is_file():
+    if not is_file(config):
         return None
     found = re.search(r"^scorer:[ \t]*([^#\r\n]*)", read_text(config), re.MULTILINE)
     return found[1].strip().strip("'\"") or None if found else None
@@ -121,7 +121,7 @@ def _unlabelled(sheets: list[_Sheet], labelled: set[ImageFile]) -> list[Finding]
 
 
 def _images_in(folder: Path) -> list[Path]:
-    inside = folder.iterdir() if folder.is_dir() else ()
+    inside = folder.iterdir() if is_folder(folder) else ()
     return [p for p in inside if p.suffix.lower() in SUFFIXES and not is_clutter(p.name)]
 
 
@@ -184,7 +184,7 @@ def _image(name: str, sheet: Path) -> ImageFile:
 def _limbs(config: Path, names: list[str]) -> tuple[list[list[int]], list[Finding]]:
     """The project's limbs between these body parts, counted from 1."""
     try:
-        links = read_yaml(config).get("skeleton") if config.is_file() else None
+        links = read_yaml(config).get("skeleton") if is_file(config) else None
     except MissingExtraError:
         problem = "its limbs are not drawn without PyYAML (pip install pyyaml)"
         return [], [Finding("no limbs", config.name, problem)]

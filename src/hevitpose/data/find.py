@@ -16,7 +16,7 @@ from hevitpose.data.label_studio import is_label_studio
 from hevitpose.data.labelme import is_labelme
 from hevitpose.data.skeletons import skeleton_table
 from hevitpose.data.yolo import yolo_images
-from hevitpose.io.folders import is_clutter
+from hevitpose.io.folders import is_clutter, is_file, is_folder
 from hevitpose.io.json_files import first_character, read_text, read_toml
 from hevitpose.metrics.names import Metric, suitable_metric
 
@@ -45,14 +45,14 @@ def find_dataset(name: str, root: Path | None = None) -> Dataset:
     A folder is searched as `dataset_in` does. Raises InputError.
     """
     path = Path(name)
-    if path.suffix == ".toml" and path.is_file():
+    if path.suffix == ".toml" and is_file(path):
         return _read(path.stem, read_toml(path), root or path.parent, path)
     if path.suffix in (".yaml", ".yml"):
         return _yolo(path)
     stem = name.removesuffix(".toml")
     bundled = {entry.name: entry for entry in (resources.files("hevitpose") / "datasets").iterdir()}
     entry = bundled.get(f"{stem}.toml")
-    if entry is None and name and path.is_dir():
+    if entry is None and name and is_folder(path):
         return dataset_in(path, root)
     if entry is None:
         known = ", ".join(sorted(Path(n).stem for n in bundled if n.endswith(".toml")))
@@ -193,7 +193,7 @@ def find_split(name: str, root: Path | None = None) -> Split:
         form = by_suffix.get(path.suffix) or ("hrnet" if first_character(path) == "[" else "coco")
         form = "label_studio" if form == "hrnet" and is_label_studio(path) else form
         return Split(path.stem, path, root or path.parent, format=form)
-    if (name and path.is_dir()) or path.suffix in (".yaml", ".yml"):
+    if (name and is_folder(path)) or path.suffix in (".yaml", ".yml"):
         validation = find_dataset(name, root).validation
         if len(validation) != 1:
             names = ", ".join(split.name for split in validation) or "none"
@@ -217,7 +217,7 @@ def find_split(name: str, root: Path | None = None) -> Split:
 def find_splits(name: str, root: Path | None = None) -> tuple[Split, ...]:
     """The sets of a data set, that for training first; else the one that `find_split` finds. Raises InputError."""
     path = Path(name)
-    if path.suffix in FILES or not (path.exists() or _is_shipped(name)):
+    if path.suffix in FILES or not (is_folder(path) or is_file(path) or _is_shipped(name)):
         return (find_split(name, root),)
     dataset = find_dataset(name, root)
     if not (dataset.train or dataset.validation):
@@ -226,7 +226,8 @@ def find_splits(name: str, root: Path | None = None) -> tuple[Split, ...]:
 
 
 def _is_shipped(name: str) -> bool:
-    return (resources.files("hevitpose") / "datasets" / f"{name.removesuffix('.toml')}.toml").is_file()
+    own = {entry.name for entry in (resources.files("hevitpose") / "datasets").iterdir()}
+    return f"{name.removesuffix('.toml')}.toml" in own
 
 
 def _read(name: str, table: Mapping[str, Any], folder: Path, source: Path) -> Dataset:

@@ -17,6 +17,7 @@ from hevitpose.core.results import Predictions
 from hevitpose.core.skeleton import MPII16
 from hevitpose.data.coco import FARTHEST_PIXEL, mpii_boxes, read_numbers
 from hevitpose.io import atomic
+from hevitpose.io.folders import is_file
 from hevitpose.io.json_files import read_json, read_text
 from hevitpose.metrics.pck import head_size
 
@@ -186,7 +187,7 @@ def _load_mat(path: Path, as_objects: bool) -> dict[str, Any]:
         from scipy.io import loadmat
     except ImportError as error:
         raise MissingExtraError("train", f"{path}: a MATLAB file") from error
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(path, "no such file")
     try:
         content: dict[str, Any] = loadmat(path, squeeze_me=as_objects, struct_as_record=not as_objects)

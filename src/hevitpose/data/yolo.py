@@ -20,7 +20,7 @@ from hevitpose.core.skeleton import COCO17, Skeleton
 from hevitpose.data.coco import read_keypoints, short, some, with_area
 from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
 from hevitpose.io import images
-from hevitpose.io.folders import files_below, find_file
+from hevitpose.io.folders import files_below, find_file, is_file, is_folder
 from hevitpose.io.json_files import read_text, read_yaml
 
 LARGEST_SHARE = 2.0
@@ -52,7 +52,7 @@ def yolo_images(path: Path) -> dict[str, tuple[Path, ...]]:
 def _place(name: str, base: Path, beside: Path) -> Path:
     # Roboflow writes ../train/images for what lies in train/images.
     places = (base / name, beside / name, beside / name.removeprefix("../"))
-    return next((place for place in places if place.exists()), places[0])
+    return next((place for place in places if is_folder(place) or is_file(place)), places[0])
 
 
 def read_yolo(path: Path, sources: Sequence[Path], name: str, table: SkeletonTable | None = None) -> LabelledPeople:
@@ -96,11 +96,11 @@ def _unmatched(sources: Sequence[Path], labels_of: Mapping[Path, Path | None]) -
         problem = f"{len(without)} of {len(labels_of)} images have no labels ({some(image.name for image in without)})"
         findings.append(Finding("unlabelled images", "", problem))
     used = Counter(labels for labels in labels_of.values() if labels)
-    folders = {_counterpart(source) for source in sources if source.is_dir()} | {labels.parent for labels in used}
-    every = {file for folder in folders if folder.is_dir() for file in files_below(folder, {".txt"})}
+    folders = {_counterpart(source) for source in sources if is_folder(source)} | {labels.parent for labels in used}
+    every = {file for folder in folders if is_folder(folder) for file in files_below(folder, {".txt"})}
     places = {labels.resolve() for labels in used}
     lost = [file for file in sorted(every) if file.name not in NOT_LABELS and file.resolve() not in places]
-    if lost and all(source.is_dir() for source in sources):  # a list of images may leave out some
+    if lost and all(is_folder(source) for source in sources):  # a list of images may leave out some
         findings.append(
             Finding("labels without image", "", f"labels without an image: {len(lost)} ({some(map(str, lost))})")
         )
@@ -160,7 +160,7 @@ def _skeleton(content: Mapping[str, Any], path: Path, table: SkeletonTable | Non
 
 
 def _images(source: Path, beside: Path) -> list[Path]:
-    if source.is_dir():
+    if is_folder(source):
         return files_below(source, images.SUFFIXES)
     if source.suffix != ".txt":
         raise InputError(source, "no such folder")

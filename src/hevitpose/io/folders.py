@@ -1,7 +1,7 @@
 """Finding files: in folders and the folders linked there, and under the other spellings of a name."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from unicodedata import normalize
 from urllib.parse import unquote
@@ -38,10 +38,17 @@ def _walk(folder: Path, suffixes: Collection[str], above: frozenset[str]) -> Ite
     for entry in entries:
         if is_clutter(entry.name):
             continue
-        if entry.is_dir():
+        if _is_dir(entry):
             yield from _walk(folder / entry.name, suffixes, above | {place})
         elif Path(entry.name).suffix.lower() in suffixes:
             yield folder / entry.name
+
+
+def _is_dir(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to a place that may not be entered
+        return False
 
 
 def normalize_path(name: str) -> str:
@@ -65,7 +72,16 @@ def find_file(folder: Path, name: str) -> str | None:
 
 def is_file(path: Path) -> bool:
     """Whether there is a file, also for a name that no file can have."""
+    return _is_one(path, Path.is_file)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder, also for a name that none can have."""
+    return _is_one(path, Path.is_dir)
+
+
+def _is_one(path: Path, kind: Callable[[Path], bool]) -> bool:
     try:
-        return path.is_file()
+        return kind(path)
     except (OSError, ValueError):  # longer than a name can be, or with a null byte
         return False

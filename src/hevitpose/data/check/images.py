@@ -15,6 +15,7 @@ from hevitpose.core.labels import Finding, ImageFile
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.data.coco import image_file, is_image, short, whole
 from hevitpose.io import images
+from hevitpose.io.folders import is_file
 
 Size = tuple[float, float]
 
@@ -86,7 +87,7 @@ def _size_of(image: Mapping[str, Any]) -> Size:
 def _is_there(file: ImageFile, inside: dict[Path, set[str]]) -> bool:
     """Whether there is such a file; `inside` remembers what is in archives."""
     if file.archive is None:
-        return (file.folder / file.name).is_file()
+        return is_file(file.folder / file.name)
     path = file.folder / file.archive
     if path not in inside:
         try:

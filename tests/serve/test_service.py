@@ -30,7 +30,7 @@ def large():
         ("", None, None),
         ("keypoints=right%20dot,nose", None, ["right dot", "nose"]),
         ("boxes=5,6,20,30&boxes=1,1,30,20", [[5, 6, 25, 36], [1, 1, 31, 21]], None),
-        ("max_people=1&min_person_score=0", None, None),
+        ("min_person_score=0", None, None),
     ],
 )
 def test_an_answer_is_what_predict_writes(serving, estimator, photos, query, boxes, names):
@@ -50,6 +50,34 @@ def test_limits_of_a_request_leave_people_out(serving, photos):
     with serving() as client:
         assert json.loads(client.pose(photos[0], "min_person_score=1")[1])["people"] == []
         assert len(json.loads(client.pose(photos[0])[1])["people"]) == 1
+
+
+def test_of_given_boxes_only_the_best_people_are_kept(serving, estimator, photos):
+    boxes = [[5, 6, 25, 36], [1, 1, 31, 21]]
+    query = "boxes=5,6,20,30&boxes=1,1,30,20"
+    both = estimator(photos[0], boxes).to_json()["people"]
+    best = max(both, key=lambda person: person["score"])
+    with serving() as client:
+        assert json.loads(client.pose(photos[0], query)[1])["people"] == both
+        assert json.loads(client.pose(photos[0], f"{query}&max_people=1")[1])["people"] == [best]
+        assert json.loads(client.pose(photos[0], f"{query}&max_people=2")[1])["people"] == both
+
+
+def test_requests_with_other_limits_in_one_batch_get_their_own(serving, network, photos, until):
+    boxes = "boxes=5,6,20,30&boxes=1,1,30,20"
+    queries = {boxes: 2, f"{boxes}&max_people=1": 1, "min_person_score=1": 0, "max_people=1": 1}
+    network.gate.clear()
+    with serving() as client, ThreadPoolExecutor(5) as pool:
+        first = pool.submit(client.pose, photos[1])
+        until(lambda: b"hevitpose_batch_images_count 1.0" in client("GET", "/metrics")[1])
+        waiting = [pool.submit(client.pose, photos[0], query) for query in queries]
+        until(lambda: b"hevitpose_requests 5.0" in client("GET", "/metrics")[1])
+        time.sleep(0.1)  # the last body may be on its way still
+        network.gate.set()
+        assert [len(json.loads(each.result()[1])["people"]) for each in waiting] == list(queries.values())
+        assert first.result()[0] == 200
+        assert b"hevitpose_batch_images_sum 5.0" in (shown := client("GET", "/metrics")[1])
+        assert b"hevitpose_batch_images_count 2.0" in shown
 
 
 def test_bad_requests_are_refused_with_a_reason_and_nothing_of_this_machine(serving, photos, large):
@@ -88,6 +116,7 @@ def test_bad_requests_are_refused_with_a_reason_and_nothing_of_this_machine(serv
         [("min_person_score", "nan")],
         [("min_person_score", "1.1")],
         [("boxes", "1,2,0,4")],
+        [("boxes", "1,2,3,4"), ("min_person_score", "0.5")],
         [("boxes", "1,2,inf,4")],
         [("boxes", "")],
         [("boxes", "1,2,3,4")] * 101,

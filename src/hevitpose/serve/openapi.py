@@ -37,7 +37,7 @@ def description(keypoints: Sequence[str], settings: ServeSettings) -> dict[str, 
 
 def _pose(keypoints: Sequence[str], settings: ServeSettings) -> dict[str, Any]:
     errors = {
-        400: "An option that is unknown or malformed, or an empty body.",
+        400: "An option that is unknown, malformed, or not to be combined with another; an empty body.",
         401: "No token, or another one, where the service demands one.",
         403: "Another host or origin.",
         408: f"The body took more than {settings.read_seconds:g} seconds to arrive.",
@@ -58,7 +58,7 @@ def _pose(keypoints: Sequence[str], settings: ServeSettings) -> dict[str, Any]:
         "summary": "The people of an image and their keypoints.",
         "parameters": [
             _option("keypoints", f"all, {', '.join(SETS)}, or names among {','.join(keypoints)}.", {"type": "string"}),
-            _option("min_person_score", "Leave out people who score less.", _SCORE),
+            _option("min_person_score", "Leave out people who score less; not together with boxes.", _SCORE),
             _option("max_people", "Keep only the best people.", {"type": "integer", "minimum": 1}),
             _option(
                 "boxes",

@@ -82,6 +82,8 @@ def parse_options(query: Sequence[tuple[str, str]], keypoints: Sequence[str]) ->
     for name, values in given.items():
         if name != "boxes" and len(values) > 1:
             raise Refused(400, f"{name}: given more than once")
+    if "boxes" in given and "min_person_score" in given:
+        raise Refused(400, "min_person_score: not together with boxes, whose people are all answered")
     return PoseOptions(
         _boxes(given["boxes"]) if "boxes" in given else None,
         _keypoints(given["keypoints"][0], keypoints) if "keypoints" in given else None,

@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hevitpose.benchmark.pipeline import ALL, DETECTOR, HEATMAPS, NETWORK, median_ms, pipeline_ms, spread
+from hevitpose.benchmark.pipeline import ALL, DETECTOR, HEATMAPS, NETWORK, median_ms, pipeline_ms, spread, steps
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.network import DEFAULT, TRAINABLE
+from hevitpose.io import images
 from hevitpose.view.draw import draw
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -46,6 +47,27 @@ def test_the_steps_of_a_photo(runtime, weights):
     assert list(ms) == ["read image", DETECTOR, "cut crops", NETWORK, HEATMAPS, "draw", ALL]
     assert all(own > 0 for own in ms.values())
     assert ms[NETWORK] > ms[HEATMAPS]
+
+
+def test_all_in_one_decodes_once_and_each_step_gives_what_the_estimator_gives(monkeypatch):
+    estimator = PoseEstimator.from_pretrained(threads=1)
+    photo, boxes = EXAMPLES / "skier.jpg", np.array([[60.0, 40, 200, 300], [90, 60, 230, 320]])
+    image = images.read(photo)
+    pose = estimator(image, boxes)
+    drawn, read, looked_at = [], [], []
+    own_read, own_detector = images.read, estimator.detector
+    of_photo = steps(estimator, photo, boxes, lambda *given: drawn.append(given))
+    monkeypatch.setattr(images, "read", lambda *given: read.append(given) or own_read(*given))
+    estimator._detector = lambda frames: looked_at.extend(frames) or own_detector(frames)
+    of_photo[ALL]()
+    ((drawn_on, drawn_pose),) = drawn
+    assert read == [(photo,)]
+    assert [frame.image is drawn_on for frame in looked_at] == [True]
+    np.testing.assert_array_equal(drawn_on, image)
+    np.testing.assert_array_equal(drawn_pose.boxes, boxes)
+    np.testing.assert_allclose(drawn_pose.all_keypoints, pose.all_keypoints)
+    np.testing.assert_allclose(of_photo[HEATMAPS](), pose.all_keypoints, atol=1e-3)
+    assert of_photo["cut crops"]().pixels.shape == (2, *estimator.network.config.input_size, 3)
 
 
 def test_a_photo_without_a_person_is_refused(tmp_path, refused):

@@ -82,17 +82,22 @@ def steps(estimator: PoseEstimator, photo: Path, boxes: Floats, draw: Draw) -> d
             in_crop = config.codec.decode(np.concatenate(answers), config.input_size)[0]
         return geometry.transform(back, in_crop)
 
-    def find_people() -> object:
+    def find_people(image: Image) -> object:
         return estimator.detector([Frame(image, str(photo))])
+
+    def everything() -> Image:
+        decoded = images.read(photo)
+        find_people(decoded)
+        return draw(decoded, estimator(decoded, boxes))
 
     return {
         "read image": lambda: images.read(photo),
-        DETECTOR: find_people,
+        DETECTOR: lambda: find_people(image),
         "cut crops": cut,
         NETWORK: lambda: [run(pixels) for pixels in batches],
         HEATMAPS: find,
         "draw": lambda: draw(image, pose),
-        ALL: lambda: (find_people(), draw(images.read(photo), estimator(photo, boxes))),
+        ALL: everything,
     }
 
 

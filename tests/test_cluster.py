@@ -94,15 +94,13 @@ def one_machine(images, tmp_path):
 def test_an_actor_that_is_killed_costs_no_row(images, tmp_path, one_machine):
     ray = pytest.importorskip("ray")
     ray.init(log_to_driver=False)  # a cluster of this machine, or that of RAY_ADDRESS
-    killed = []
-
-    def kill_one(part):
-        if len(list((tmp_path / "ray").glob("*.parquet"))) >= 4 and not killed:
-            os.kill(part.process, signal.SIGKILL)
-            killed.append(part.process)
-
+    killed, written = [], []
     try:
-        written = list(predict_list(images, tmp_path / "ray", part_size=PART_SIZE, actors=2, on_part=kill_one, **WHOLE))
+        for part in predict_list(images, tmp_path / "ray", part_size=PART_SIZE, actors=2, **WHOLE):
+            written.append(part)
+            if len(list((tmp_path / "ray").glob("*.parquet"))) >= 4 and not killed:
+                os.kill(part.process, signal.SIGKILL)
+                killed.append(part.process)
     finally:
         ray.shutdown()
     assert killed

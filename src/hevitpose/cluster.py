@@ -17,7 +17,7 @@ The names of the keypoints and of the model are in the files' metadata, `hevitpo
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import file_digest
 from itertools import islice
@@ -130,7 +130,6 @@ def predict_list(
     part_size: int = PART_SIZE,
     actors: int | None = None,
     cpus_per_actor: int = 1,
-    on_part: Callable[[Written], None] | None = None,
     **options: Any,
 ) -> Iterator[Written]:
     """Predict all images of a list into a folder, and give each part as it is written.
@@ -143,7 +142,6 @@ def predict_list(
         part_size: Images per file.
         actors: Estimators that Ray runs, each in its process; None predicts here, without Ray.
         cpus_per_actor: Threads of each.
-        on_part: Called for each part.
         options: Of `PoseEstimator`.
 
     Raises InputError, also where the folder holds parts of another list or made with other options.
@@ -170,10 +168,7 @@ def predict_list(
         written = (writer.write(part) for part in missing) if writer else iter(())
     else:
         written = _with_ray(missing, setup, actors, cpus_per_actor)
-    for each in written:
-        if on_part:
-            on_part(each)
-        yield each
+    yield from written
     if lost := [part.number for part in parts if not part.file(folder).exists()]:
         raise InputError(folder, f"{len(lost)} parts were not written, the first of them {lost[0]}: start again")
 

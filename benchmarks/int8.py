@@ -28,12 +28,13 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType
 
 from fusion import QUIET, processor_time
+from hevitpose.core.sampling import evenly_spaced
 from hevitpose.data.crops import cut_people
 from hevitpose.data.find import find_split, find_splits
 from hevitpose.export.checked import MIN_JOINT_SCORE
 from hevitpose.export.fuse import fuse
 from hevitpose.export.onnx import to_onnx
-from hevitpose.export.quantize import INT8, in_eight_bits, quantized, spread
+from hevitpose.export.quantize import INT8, in_eight_bits, quantized
 from hevitpose.inference.network import TRAINABLE, find_weights
 from hevitpose.io import atomic
 from hevitpose.io.provenance import provenance
@@ -202,7 +203,7 @@ def main() -> None:
 
     def crops_of(split: Any, count: int) -> Pixels:
         people = split.read()
-        return cut_people(people.subset(spread(len(people), count)), config.input_size, config.padding).pixels
+        return cut_people(people.subset(evenly_spaced(len(people), count)), config.input_size, config.padding).pixels
 
     sample = crops_of(find_split(options.sample, options.root), 32)
     metadata = {entry.key: entry.value for entry in onnx.load(options.file).metadata_props}

@@ -18,6 +18,7 @@ from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import BOX_PADDING
 from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.sampling import evenly_spaced
 from hevitpose.data.check.rules import Fault, check_sets
 from hevitpose.data.convert import write_coco, write_yolo
 from hevitpose.data.datasets import Split
@@ -89,7 +90,7 @@ def show(
     people = read_set(_chosen(find_splits(data, root), data, split)[0], output, data)
     if flip and (note := people.skeleton.mirror_note):
         print(f"note: {note}", file=sys.stderr)
-    sheet = people_sheet(people, np.unique(np.linspace(0, len(people) - 1, count).round().astype(np.int64)), flip)
+    sheet = people_sheet(people, evenly_spaced(len(people), count), flip)
     images.write_png(output, sheet)
     print(f"{output}: {min(count, len(people))} of {len(people)} of {people.name}")
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.model_config import BoxSizes
+from hevitpose.core.sampling import evenly_spaced
 from hevitpose.io import images
 
 MEASURED_PEOPLE = 1000
@@ -14,7 +15,7 @@ def measure_box_sizes(people: LabelledPeople) -> BoxSizes | None:
     """The longer sides of the boxes as shares of their images' longer sides; None for no people. Raises InputError."""
     if not len(people):
         return None
-    chosen = np.unique(np.linspace(0, len(people) - 1, min(len(people), MEASURED_PEOPLE)).round().astype(np.int64))
+    chosen = evenly_spaced(len(people), MEASURED_PEOPLE)
     index = people.image_index[chosen]
     longer = {int(image): max(images.read_size(people.images[image])[0]) for image in np.unique(index)}
     boxes = people.boxes[chosen]

@@ -18,6 +18,7 @@ from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 from hevitpose.core.errors import InputError
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.model_config import ModelConfig
+from hevitpose.core.sampling import evenly_spaced
 from hevitpose.data.crops import cut_people
 from hevitpose.evaluation.predict import predict_in_label_boxes
 from hevitpose.evaluation.score import Evaluation, score
@@ -99,7 +100,7 @@ def export_int8(
         raise InputError(
             path, f"not written: no convolution has the {MIN_CHANNELS} channels that 8 bits need to pay off"
         )
-    chosen = calibration.subset(spread(len(calibration), CALIBRATION_CROPS))
+    chosen = calibration.subset(evenly_spaced(len(calibration), CALIBRATION_CROPS))
     proto = quantized(exact, cut_people(chosen, config.input_size, config.padding).pixels, nodes)
     evaluations = scores_of((exact, proto), labelled, metric, config)
     exact_score, int8_score = (round(each.main, 3) for each in evaluations)
@@ -134,11 +135,6 @@ def scores_of(
             found = predict_in_label_boxes(load_network(draft), labelled, crops, True, BATCH)
             evaluations.append(score(labelled, found, metric))
     return evaluations
-
-
-def spread(count: int, wanted: int) -> NDArray[np.int64]:
-    """At most `wanted` of `count` indices, evenly spaced."""
-    return np.unique(np.linspace(0, count - 1, min(count, wanted)).astype(np.int64))
 
 
 def quantized(exact: onnx.ModelProto, crops: NDArray[np.uint8], nodes: list[str], **options: Any) -> onnx.ModelProto:

@@ -10,6 +10,7 @@ import numpy as np
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.model_config import BoxSizes
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
+from hevitpose.core.sampling import evenly_spaced
 from hevitpose.data.box_sizes import measure_box_sizes
 from hevitpose.data.datasets import Dataset
 from hevitpose.inference.network import PERSON_DETECTOR, weights_folder
@@ -42,8 +43,7 @@ def detection_set(people: LabelledPeople, limit: int, on_progress: OnProgress = 
     Sets without boxes have those around their keypoints, as everywhere. Of more than `limit` images these many are
     taken. Raises InputError where an image cannot be read.
     """
-    count = len(people.images)
-    chosen = np.unique(np.linspace(0, count - 1, min(count, limit)).round().astype(np.int64))
+    chosen = evenly_spaced(len(people.images), limit)
     pixels, boxes = [], []
     for done, image_index in enumerate(chosen.tolist(), start=1):
         image = images.read(people.images[image_index])

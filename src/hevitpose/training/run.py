@@ -13,6 +13,7 @@ import numpy as np
 from hevitpose.core.errors import InputError
 from hevitpose.core.labels import ImageFile, LabelledPeople
 from hevitpose.core.model_config import ModelConfig
+from hevitpose.core.sampling import evenly_spaced
 from hevitpose.evaluation.results import evaluation_from_json
 from hevitpose.evaluation.score import Evaluation
 from hevitpose.inference.model_folder import BEST, LAST
@@ -189,8 +190,7 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def sample_images(people: LabelledPeople) -> list[dict[str, str | None]]:
     """`RunData.samples` of a set: images with people, evenly spaced."""
     shown = np.unique(people.image_index)
-    chosen = np.unique(np.linspace(0, len(shown) - 1, min(len(shown), SAMPLES)).round().astype(np.int64))
-    files = [people.images[index] for index in shown[chosen]]
+    files = [people.images[index] for index in shown[evenly_spaced(len(shown), SAMPLES)]]
     return [{"name": file.name, "folder": str(file.folder.resolve()), "archive": file.archive} for file in files]
 
 

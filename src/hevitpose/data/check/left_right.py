@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from hevitpose.core.geometry import Floats
 from hevitpose.core.keypoint_names import normalize_name
+from hevitpose.core.sampling import evenly_spaced
 from hevitpose.core.skeleton import Skeleton
 
 RULE_SHARE = 0.95
@@ -53,11 +54,8 @@ def turned_sides(first: Floats, second: Floats, skeleton: Skeleton) -> list[int]
     The direction from left to right of a pair is compared with the lines from its middle to the other middles. It
     stands the other way round if, for most lines, clear majorities of the two sets disagree.
     """
-    votes = []
-    for joints in (first, second):
-        some = np.unique(np.linspace(0, len(joints) - 1, COMPARED_PEOPLE).round().astype(int))
-        votes.append(_votes(joints[some] if len(joints) else joints, skeleton))
-    (left_1, all_1), (left_2, all_2) = votes
+    some = (joints[evenly_spaced(len(joints), COMPARED_PEOPLE)] for joints in (first, second))
+    (left_1, all_1), (left_2, all_2) = (_votes(joints, skeleton) for joints in some)
     with np.errstate(invalid="ignore", divide="ignore"):
         share_1, share_2, pooled = left_1 / all_1, left_2 / all_2, (left_1 + left_2) / (all_1 + all_2)
         z = (share_1 - share_2) / np.sqrt(pooled * (1 - pooled) * (1 / all_1 + 1 / all_2))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from hevitpose.core.progress import Progress
 from hevitpose.models import weights
 from hevitpose.models.detector import Detector, init_from_pose
 from hevitpose.training.detection import DetectorOptions, train_detector
@@ -64,9 +65,9 @@ def run(rank: int, options: argparse.Namespace, train: DetectionSet, val: Detect
             filled = init_from_pose(network, weights.load(options.init)[0])
             print(f"{len(filled)} of {len(network.state_dict())} tensors from {options.init.name}", file=sys.stderr)
 
-    def on_progress(name: str, step: int, steps: int, loss: float) -> None:
-        if rank == 0 and (step % 20 == 0 or step == steps):
-            print(f"{name} step {step}/{steps} loss {loss:.4f}", file=sys.stderr, flush=True)
+    def on_progress(at: Progress) -> None:
+        if at.done % 20 == 0 or at.done == at.total:
+            print(f"{at.stage} step {at.done}/{at.total} loss {at.loss:.4f}", file=sys.stderr, flush=True)
 
     validation = None if options.no_validation else val
     rows = train_detector(train, validation, options.output, recipe, init, resume=True, on_progress=on_progress)

@@ -10,10 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from hevitpose.core.errors import InputError
+from hevitpose.core.errors import InputError, TrainingDiverged
+from hevitpose.core.progress import Progress
 from hevitpose.inference.detectors import letterbox
+from hevitpose.io.lock import hold_folder
 from hevitpose.models import weights
-from hevitpose.models.detector import DetectorConfig
+from hevitpose.models.detector import Detector, DetectorConfig
 from hevitpose.models.detector_weights import load_detector
 from hevitpose.training.detection import BEST, LAST, DetectorOptions, average_over_processes, train_detector
 from hevitpose.training.detection_data import (
@@ -166,7 +168,30 @@ def test_training_lowers_the_loss_and_leaves_a_detector(tmp_path: Path) -> None:
     assert network.config == TINY
 
 
+def test_progress_is_that_of_every_training(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    train_detector(squares(), None, tmp_path, OPTIONS, on_progress=seen.append)
+    assert [(at.stage, at.done, at.total, at.run_share) for at in seen] == [
+        ("detector: epoch 1/2", 1, 2, 0.25),
+        ("detector: epoch 1/2", 2, 2, 0.5),
+        ("detector: epoch 2/2", 1, 2, 0.75),
+        ("detector: epoch 2/2", 2, 2, 1.0),
+    ]
+    assert all(at.loss and at.loss > 0 for at in seen)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
+    def broken(network: Detector) -> None:
+        for parameter in network.parameters():
+            parameter.data.fill_(float("nan"))
+
+    with pytest.raises(TrainingDiverged, match=r"the loss is nan, .* at step 1 of epoch 1"):
+        train_detector(squares(), None, tmp_path, OPTIONS, broken)
+
+
 def test_refusals(tmp_path: Path) -> None:
+    with hold_folder(tmp_path), pytest.raises(InputError, match="another run uses it"):
+        train_detector(squares(), None, tmp_path, OPTIONS)
     with pytest.raises(InputError, match="2 classes"):
         train_detector(squares(), None, tmp_path, replace(OPTIONS, config=replace(TINY, num_classes=2)))
     with pytest.raises(InputError, match="multiple of 64"):

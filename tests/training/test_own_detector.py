@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 import torch
 
+from hevitpose.core.errors import InputError
 from hevitpose.core.labels import Ignored
 from hevitpose.core.model_config import BoxSizes
+from hevitpose.data.box_sizes import measure_box_sizes
 from hevitpose.data.find import find_dataset
 from hevitpose.inference.estimator import PERSON_CALIBRATION, PoseEstimator
 from hevitpose.inference.model_folder import BEST, MODEL, Calibration, ModelFolder, read_model_folder
 from hevitpose.inference.network import load_network
+from hevitpose.io import images
+from hevitpose.io.lock import hold_folder
 from hevitpose.models import weights
 from hevitpose.training import own_detector
 from hevitpose.training.fabric import Hardware
@@ -80,6 +84,34 @@ def test_an_interrupted_detector_ends_with_the_same_bits(dataset, run, tmp_path)
     resumed = train_own_detector(dataset, tmp_path)
     ours, theirs = (weights.load(path)[0] for path in (resumed, run / "detector" / BEST))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_finished_detector_decodes_no_image_and_other_data_are_refused_before(dataset, run, monkeypatch):
+    def decoded(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(images, "read", decoded)
+    assert train_own_detector(dataset, run) == run / "detector" / BEST
+    with pytest.raises(InputError, match=r"last\.safetensors: was made with another value of seed"):
+        train_own_detector(dataset, run, seed=5)
+
+
+def test_a_run_in_use_and_data_without_training_are_refused(dataset, run, refused):
+    with hold_folder(run):
+        with refused(run, "another run uses it"):
+            train_own_detector(dataset, run)
+        with refused(run, "another run uses it"):
+            finish_model(run, [], None)
+    with refused("dots", "has no [train] table"):
+        train_own_detector(replace(dataset, train=None), run)
+
+
+def test_the_people_of_a_training_are_measured_once(dots, monkeypatch):
+    people, sizes = find_dataset(str(dots / "dots.toml")).train.people, []
+    read_size = images.read_size
+    monkeypatch.setattr(images, "read_size", lambda file: sizes.append(file) or read_size(file))
+    assert measure_box_sizes(people) == measure_box_sizes(people) == BoxSizes(0.8333, 0.8333, 0.8333)
+    assert len(sizes) == 24
 
 
 def test_the_run_is_then_a_model(dataset, run):

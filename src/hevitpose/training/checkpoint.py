@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from hevitpose.core.errors import InputError
 from hevitpose.inference.model_folder import LAST
 from hevitpose.models import weights
+from hevitpose.training.optimizer import load_tensors, tensors_of
 from hevitpose.training.recipes import Recipe, difference
 from hevitpose.training.run import Epoch, epoch_from_json
 
@@ -48,17 +48,19 @@ class State:
     optimizer: Optimizer
     position: RunPosition
 
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """The networks by their names in a checkpoint."""
+        return {"model": self.network, "averaged": self.averaged}
+
 
 def save(path: Path, state: State, recipe: Recipe, conditions: Mapping[str, str]) -> None:
     """Write the checkpoint, complete or not at all."""
-    tensors: dict[str, Tensor] = {}
-    for prefix, module in (("model", state.network), ("averaged", state.averaged)):
-        tensors |= {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}
-    for index, moments in state.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
     position = vars(state.position) | {"history": [epoch.to_json() for epoch in state.position.history]}
     texts = {"progress": position, "recipe": recipe.as_json(), "conditions": dict(conditions)}
-    weights.save(path, tensors, {name: json.dumps(text) for name, text in texts.items()})
+    weights.save(
+        path, tensors_of(state.modules, state.optimizer), {name: json.dumps(text) for name, text in texts.items()}
+    )
 
 
 def load(path: Path, state: State, recipe: Recipe, conditions: Mapping[str, str]) -> None:
@@ -78,20 +80,6 @@ def load(path: Path, state: State, recipe: Recipe, conditions: Mapping[str, str]
             raise InputError(path, f"was made with other {name}: resume with the same data")
         if before.get(name) != value:
             LOGGER.warning("%s: %s instead of %s, not the same to the last bit", name, value, before.get(name))
-    for prefix, module in (("model", state.network), ("averaged", state.averaged)):
-        weights.load_into(module, _below(tensors, prefix), str(path))
-    parameters = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in _below(tensors, "optimizer").items():
-        index, _, key = name.partition(".")
-        # Fused Adam walks parameter and moments alike, so that they must lie in memory alike (channels last).
-        moment = torch.empty_like(parameters[int(index)]).copy_(tensor) if tensor.ndim else tensor
-        moments.setdefault(int(index), {})[key] = moment
-    groups = state.optimizer.state_dict()["param_groups"]
-    state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    load_tensors(tensors, state.modules, state.optimizer, str(path))
     position = json.loads(metadata["progress"])
     state.position = RunPosition(**position | {"history": [epoch_from_json(row) for row in position["history"]]})
-
-
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(f"{prefix}."): t for name, t in tensors.items() if name.startswith(f"{prefix}.")}

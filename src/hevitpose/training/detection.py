@@ -6,8 +6,9 @@ import json
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from io import StringIO
 from pathlib import Path
@@ -18,9 +19,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from hevitpose.core.errors import InputError
+from hevitpose.core.errors import InputError, TrainingDiverged
+from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.inference.detectors import letterbox
 from hevitpose.io import atomic
+from hevitpose.io.lock import hold_folder
 from hevitpose.metrics.detection import DetectionScores, ImageBoxes, box_ap
 from hevitpose.models import cpu, weights
 from hevitpose.models.detector import SIDE_DIVISOR, Detector, DetectorConfig, decode
@@ -38,10 +41,10 @@ from hevitpose.training.detection_data import (
 )
 from hevitpose.training.detection_targets import Objects, detection_loss
 from hevitpose.training.ema import update_average as average
+from hevitpose.training.fabric import gather
+from hevitpose.training.optimizer import load_tensors, parameter_groups, tensors_of
 
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.csv"
-OnProgress = Callable[[str, int, int, float], object]
-"""Called with what is being done, how many steps of how many are done, and the mean loss."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class DetectorOptions:
 
 
 @dataclass
-class Progress:
+class RunPosition:
     """Where a run stands, and one row for each epoch done."""
 
     epoch: int = 0
@@ -108,7 +111,12 @@ class State:
     network: Detector
     averaged: Detector
     optimizer: torch.optim.AdamW
-    progress: Progress
+    position: RunPosition
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """The networks by their names in a checkpoint."""
+        return {"network": self.network, "averaged": self.averaged}
 
 
 def train_detector(
@@ -118,7 +126,7 @@ def train_detector(
     options: DetectorOptions,
     init: Callable[[Detector], object] | None = None,
     resume: bool = False,
-    on_progress: OnProgress = lambda *_: None,
+    on_progress: OnProgress = ignore_progress,
 ) -> list[dict[str, Any]]:
     """Train on `data` and leave last.safetensors, best.safetensors and log.csv in `folder`; the log's rows.
 
@@ -128,8 +136,22 @@ def train_detector(
 
     Where torch.distributed is initialized, its processes share every batch: on a busy processor two of one thread are
     faster than one of two, which wait for each other in every layer. Raises InputError where the folder holds another
-    run, the data do not suit the options, or the loss is no longer finite.
+    run, another process uses it or the data do not suit the options, and TrainingDiverged if the loss is not finite.
     """
+    with hold_folder(folder) if rank() == 0 else nullcontext():
+        return _train(data, validation, folder, options, init, resume, on_progress)
+
+
+def _train(
+    data: DetectionSet,
+    validation: DetectionSet | None,
+    folder: Path,
+    options: DetectorOptions,
+    init: Callable[[Detector], object] | None,
+    resume: bool,
+    on_progress: OnProgress,
+) -> list[dict[str, Any]]:
+    """`train_detector` in a folder that no other run uses."""
     if options.config.num_classes != len(data.class_names):
         names = ", ".join(data.class_names)
         raise InputError(folder, f"a detector of {options.config.num_classes} classes does not suit data of {names}")
@@ -145,11 +167,11 @@ def train_detector(
         init(state.network)
         state.averaged.load_state_dict(state.network.state_dict())
     cpu.keep_freed_memory()
-    while state.progress.epoch < options.epochs:
+    while state.position.epoch < options.epochs:
         train_epoch(data, state, options, folder, file_config, on_progress)
         scores = validate(state.averaged, validation, file_config.side) if validation else None
         end_epoch(state, options, options.images(data), scores, folder, file_config)
-    return state.progress.history
+    return state.position.history
 
 
 def new_state(options: DetectorOptions) -> State:
@@ -159,10 +181,8 @@ def new_state(options: DetectorOptions) -> State:
         network = Detector(options.config)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = copy.deepcopy(network).eval().requires_grad_(False)
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return State(network, averaged, torch.optim.AdamW(groups, lr=options.learning_rate), Progress())
+    groups = parameter_groups(network, options.weight_decay)
+    return State(network, averaged, torch.optim.AdamW(groups, lr=options.learning_rate), RunPosition())
 
 
 def train_epoch(
@@ -174,13 +194,13 @@ def train_epoch(
     on_progress: OnProgress,
 ) -> None:
     """The steps of this epoch that are not done yet."""
-    progress, network = state.progress, state.network
+    position, network = state.position, state.network
     steps = options.steps(data)
     network.train()
     saved = time.monotonic()
-    for images, colors, objects in batches(data, options, progress.epoch, progress.step):
+    for images, colors, objects in batches(data, options, position.epoch, position.step):
         started = time.monotonic()
-        total_step = progress.epoch * steps + progress.step
+        total_step = position.epoch * steps + position.step
         for group in state.optimizer.param_groups:
             group["lr"] = options.rate(total_step, options.epochs * steps)
         with cpu.fast_kernels(images.device):
@@ -190,16 +210,18 @@ def train_epoch(
         loss = average_over_processes(network, loss.detach())
         norm = nn.utils.clip_grad_norm_(network.parameters(), options.grad_clip_norm)
         if not math.isfinite(loss.item() + norm.item()):
-            where = f"step {progress.step + 1} of epoch {progress.epoch + 1}"
-            raise InputError(folder, f"the loss is {loss.item()}, the gradient's norm {norm.item()} at {where}")
+            where = f"step {position.step + 1} of epoch {position.epoch + 1}"
+            raise TrainingDiverged(folder, f"the loss is {loss.item()}, the gradient norm {norm.item()} at {where}")
         state.optimizer.step()
         state.optimizer.zero_grad()
         average(state.averaged, network, options.ema_decay, total_step)
-        progress.step, progress.loss_sum = progress.step + 1, progress.loss_sum + loss.item()
-        progress.seconds += time.monotonic() - started
-        name = f"detector: epoch {progress.epoch + 1}/{options.epochs}"
-        on_progress(name, progress.step, steps, progress.loss_sum / progress.step)
-        if rank() == 0 and time.monotonic() - saved > 60 * options.checkpoint_minutes and progress.step < steps:
+        position.step, position.loss_sum = position.step + 1, position.loss_sum + loss.item()
+        position.seconds += time.monotonic() - started
+        if rank() == 0:
+            stage = f"detector: epoch {position.epoch + 1}/{options.epochs}"
+            mean_loss, share = position.loss_sum / position.step, (total_step + 1) / (options.epochs * steps)
+            on_progress(Progress(stage, position.step, steps, mean_loss, share))
+        if rank() == 0 and time.monotonic() - saved > 60 * options.checkpoint_minutes and position.step < steps:
             save_checkpoint(folder / LAST, state, options, file_config)
             saved = time.monotonic()
 
@@ -280,10 +302,7 @@ def predict(
 
 def validate(network: Detector, data: DetectionSet, side: int) -> DetectionScores:
     """Box AP of all classes together; processes share the images."""
-    parts = [predict(network, data, side, rank(), processes())]
-    if processes() > 1:
-        mine, parts = parts[0], [[] for _ in range(processes())]
-        dist.all_gather_object(parts, mine)
+    parts = gather(predict(network, data, side, rank(), processes()))
     return box_ap([image for part in parts for image in part])
 
 
@@ -296,19 +315,19 @@ def end_epoch(
     file_config: DetectorFileConfig,
 ) -> None:
     """Write the epoch into the log and the weights, and begin the next."""
-    progress = state.progress
+    position = state.position
     row: dict[str, Any] = {
-        "epoch": progress.epoch + 1,
-        "side": options.side(progress.epoch),
-        "loss": progress.loss_sum / max(1, progress.step),
-        "images_per_second": images / max(progress.seconds, 1e-9),
+        "epoch": position.epoch + 1,
+        "side": options.side(position.epoch),
+        "loss": position.loss_sum / max(1, position.step),
+        "images_per_second": images / max(position.seconds, 1e-9),
     }
     if scores:
         row |= {"AP50": scores.ap50, "AP": scores.ap}
-    score = scores.ap50 + scores.ap if scores else float(progress.epoch)
-    improved = not score <= progress.best  # NaN, where nothing is labelled, is an improvement
-    history = [*progress.history, row]
-    state.progress = Progress(progress.epoch + 1, best=score if improved else progress.best, history=history)
+    score = scores.ap50 + scores.ap if scores else float(position.epoch)
+    improved = not score <= position.best  # NaN, where nothing is labelled, is an improvement
+    history = [*position.history, row]
+    state.position = RunPosition(position.epoch + 1, best=score if improved else position.best, history=history)
     if rank() > 0:
         return
     text = StringIO()
@@ -323,34 +342,28 @@ def end_epoch(
 
 def save_checkpoint(path: Path, state: State, options: DetectorOptions, file_config: DetectorFileConfig) -> None:
     """Write the whole state of a run, or nothing."""
-    tensors = {f"network.{name}": tensor for name, tensor in state.network.state_dict().items()}
-    tensors |= {f"averaged.{name}": tensor for name, tensor in state.averaged.state_dict().items()}
-    for index, moments in state.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
-    texts = {DETECTOR_KEY: asdict(file_config), "progress": vars(state.progress), "options": asdict(options)}
+    tensors = tensors_of(state.modules, state.optimizer)
+    texts = {DETECTOR_KEY: asdict(file_config), "progress": vars(state.position), "options": asdict(options)}
     weights.save(path, tensors, {name: json.dumps(text) for name, text in texts.items()})
 
 
 def load_checkpoint(path: Path, state: State, options: DetectorOptions) -> None:
     """Fill the state. Raises InputError where the file is not a checkpoint or was made with other options."""
     tensors, metadata = weights.load(path)
+    state.position = _position(path, metadata, options)
+    load_tensors(tensors, state.modules, state.optimizer, str(path))
+
+
+def is_finished(folder: Path, options: DetectorOptions) -> bool:
+    """Whether the training in this folder has done all epochs. Raises InputError where it has other options."""
+    path = folder / LAST
+    return path.exists() and _position(path, weights.load(path)[1], options).epoch >= options.epochs
+
+
+def _position(path: Path, metadata: Mapping[str, str], options: DetectorOptions) -> RunPosition:
     if not {"progress", "options"} <= metadata.keys():
         raise InputError(path, "is not a checkpoint of a detector's training")
     stored, own = json.loads(metadata["options"]), json.loads(json.dumps(asdict(options)))
     if changed := [name for name in own if name != "checkpoint_minutes" and stored.get(name) != own[name]]:
         raise InputError(path, f"was made with another value of {changed[0]}: resume with the same options")
-    parts: dict[str, dict[str, Tensor]] = {"network": {}, "averaged": {}, "optimizer": {}}
-    for name, tensor in tensors.items():
-        part, _, rest = name.partition(".")
-        parts[part][rest] = tensor
-    for module, part in ((state.network, "network"), (state.averaged, "averaged")):
-        weights.load_into(module, parts[part], str(path))
-    parameters = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in parts["optimizer"].items():
-        index, _, key = name.partition(".")
-        moment = torch.empty_like(parameters[int(index)]).copy_(tensor) if tensor.ndim else tensor
-        moments.setdefault(int(index), {})[key] = moment
-    groups = state.optimizer.state_dict()["param_groups"]
-    state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-    state.progress = Progress(**json.loads(metadata["progress"]))
+    return RunPosition(**json.loads(metadata["progress"]))

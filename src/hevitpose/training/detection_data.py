@@ -1,7 +1,6 @@
 """Images and boxes for a detector: read once, and drawn as random examples from (seed, epoch, index)."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from torch import Tensor
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import ImageFile
+from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.io import images as image_files
 from hevitpose.training.detection_targets import Objects
 
@@ -72,9 +72,7 @@ class DetectionAugmentation:
     low_resolution: float = 0.15
 
 
-def read_detection_set(
-    path: Path, root: Path | None = None, on_progress: Callable[[int, int], object] = lambda *_: None
-) -> DetectionSet:
+def read_detection_set(path: Path, root: Path | None = None, on_progress: OnProgress = ignore_progress) -> DetectionSet:
     """The images and boxes of a COCO file; `root` (default: its folder) is that of its images or archives.
 
     Crowd annotations, boxes with `ignore`, and images' "stretched" are as `DetectionSet` has them. Raises InputError
@@ -111,7 +109,7 @@ def read_detection_set(
         flags = np.array([flag for _, _, flag in of_image], dtype=np.bool_)
         images.append(image)
         boxes.append(Boxes(xyxy, classes, flags))
-        on_progress(count, len(content["images"]))
+        on_progress(Progress(f"images of {path.name}", count, len(content["images"])))
     if not images:
         raise InputError(path, "has no images")
     stretched = np.array([bool(entry.get("stretched")) for entry in content["images"]])

@@ -47,6 +47,7 @@ from hevitpose.training.fabric import (
     share_buffers,
 )
 from hevitpose.training.init_weights import init_network
+from hevitpose.training.optimizer import parameter_groups
 from hevitpose.training.recipes import Recipe
 from hevitpose.training.report import write_report
 from hevitpose.training.run import CARD, CHECKPOINT, CROPS, FAILED_STEP, Epoch, RunData, RunWriter, sample_images
@@ -202,19 +203,12 @@ def set_up(
     """A run and its state before the first step; with `resumes`, without the weights that the recipe names."""
     network = init_network(recipe, people.skeleton, fabric, None if resumes else folder)
     averaged = copy.deepcopy(network).eval().requires_grad_(False)
-    optimizer = torch.optim.AdamW(parameter_groups(network, recipe), fused=True)
+    optimizer = torch.optim.AdamW(parameter_groups(network, recipe.weight_decay), fused=True)
     model, _ = fabric.setup(network, optimizer)
     if hardware.compile:
         model.compile()
     run = TrainingRun(recipe, hardware, people, validation, folder, fabric, model, on_progress)
     return run, State(network, averaged.to(fabric.device), optimizer, RunPosition())
-
-
-def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Weight decay for weight matrices and kernels only, none for norms and biases."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    return [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
 def start_writing(run: TrainingRun, dataset: Dataset, first_epoch: int) -> RunWriter:

@@ -3,10 +3,12 @@
 import math
 import time
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from hevitpose.core.errors import InputError
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.model_config import BoxSizes
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
@@ -15,11 +17,12 @@ from hevitpose.data.box_sizes import measure_box_sizes
 from hevitpose.data.datasets import Dataset
 from hevitpose.inference.network import PERSON_DETECTOR, weights_folder
 from hevitpose.io import images
+from hevitpose.io.lock import hold_folder
 from hevitpose.models import cpu
 from hevitpose.models.detector import Detector
-from hevitpose.models.detector_weights import load_detector
+from hevitpose.models.detector_weights import DetectorFileConfig, load_detector
 from hevitpose.models.input import normalize
-from hevitpose.training.detection import BEST, DetectorOptions, batches, train_detector
+from hevitpose.training.detection import BEST, DetectorOptions, batches, is_finished, train_detector
 from hevitpose.training.detection_data import MAX_SIDE, Boxes, DetectionAugmentation, DetectionSet, shrink
 from hevitpose.training.detection_targets import detection_loss
 from hevitpose.training.run import DETECTOR
@@ -67,7 +70,6 @@ def detector_options(count: int, sizes: BoxSizes | None, seed: int = 0) -> Detec
     side = next((side for side in SIDES if low * side >= MIN_OBJECT), SIDES[-1])
     epochs = max(1, math.ceil(min(max(SHOWN_EACH * count, SHOWN[0]), SHOWN[1]) / count))
     few = count <= FEW_IMAGES
-    _, bundled = load_detector(bundled_detector())
     return DetectorOptions(
         epochs=epochs,
         batch_size=min(8 if few else 16, count),
@@ -76,19 +78,20 @@ def detector_options(count: int, sizes: BoxSizes | None, seed: int = 0) -> Detec
         ema_decay=0.99 if few else 0.998,
         plain_epochs=max(1, epochs // 8),
         augmentation=DetectionAugmentation(scale=(0.7, 1.4)),
-        config=replace(bundled.config, num_classes=1),
+        config=replace(bundled_detector()[1].config, num_classes=1),
         seed=seed,
     )
 
 
-def bundled_detector() -> Path:
-    """The weights that the detector begins with."""
-    return weights_folder() / f"{PERSON_DETECTOR}.safetensors"
+@cache
+def bundled_detector() -> tuple[Detector, DetectorFileConfig]:
+    """The detector that the training begins with, read once."""
+    return load_detector(weights_folder() / f"{PERSON_DETECTOR}.safetensors")
 
 
 def init_from_bundled(network: Detector) -> None:
     """Fill the network with the bundled detector, whose one class takes the place of its own."""
-    network.load_state_dict(load_detector(bundled_detector())[0].state_dict())
+    network.load_state_dict(bundled_detector()[0].state_dict())
 
 
 def train_own_detector(
@@ -99,22 +102,20 @@ def train_own_detector(
 ) -> Path:
     """Train the detector of the run in `folder`, or go on with its training; its best weights.
 
-    An interrupted training ends with the same bits as one that was not. Raises InputError.
+    An interrupted training ends with the same bits as one that was not. Raises InputError, also where another process
+    uses the run, and TrainingDiverged.
     """
     if dataset.train is None:
-        raise ValueError(f"{dataset.name} has no training set")
-    data = detection_set(dataset.train.people, MAX_IMAGES, on_progress)
-    first = next((split.people for split in dataset.validation), None)
-    validation = None if first is None else detection_set(first, MAX_VALIDATED, on_progress)
-    options = detector_options(len(data), measure_box_sizes(dataset.train.people), seed)
-    total = options.epochs * options.steps(data)
-
-    def on_step(name: str, step: int, steps: int, loss: float) -> None:
-        epoch = int(name.rpartition(" ")[2].partition("/")[0])
-        on_progress(Progress(name, step, steps, loss, ((epoch - 1) * steps + step) / total))
-
-    train_detector(data, validation, folder / DETECTOR, options, init_from_bundled, resume=True, on_progress=on_step)
-    return folder / DETECTOR / BEST
+        raise InputError(dataset.name, "has no [train] table")
+    people, own = dataset.train.people, folder / DETECTOR
+    with hold_folder(folder):
+        options = detector_options(min(len(people.images), MAX_IMAGES), measure_box_sizes(people), seed)
+        if not is_finished(own, options):  # asked before all images are decoded
+            data = detection_set(people, MAX_IMAGES, on_progress)
+            first = next((split.people for split in dataset.validation), None)
+            validation = None if first is None else detection_set(first, MAX_VALIDATED, on_progress)
+            train_detector(data, validation, own, options, init_from_bundled, resume=True, on_progress=on_progress)
+    return own / BEST
 
 
 def detector_line(people: LabelledPeople, sizes: BoxSizes | None) -> str:

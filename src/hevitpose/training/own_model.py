@@ -13,6 +13,7 @@ from hevitpose.inference.detectors import PersonDetector
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.model_folder import BEST, LAST, MODEL, Calibration, ModelFolder
 from hevitpose.inference.network import PERSON_DETECTOR, load_network, weights_folder
+from hevitpose.io.lock import hold_folder
 from hevitpose.models.detector_weights import load_detector
 from hevitpose.training.run import CARD, END_TO_END, read_run, write_json
 
@@ -29,8 +30,16 @@ def finish_model(
     """Write `model.json` and `end_to_end.json` of a run that is trained, and return what they say.
 
     Scores of people are calibrated on the first set of `validation`, where its detector's candidates allow that.
-    Raises InputError.
+    Raises InputError, also where another process uses the run.
     """
+    with hold_folder(folder):
+        return _finish_model(folder, validation, detector, on_progress)
+
+
+def _finish_model(
+    folder: Path, validation: Sequence[LabelledPeople], detector: Path | None, on_progress: OnProgress
+) -> tuple[ModelFolder, dict[str, EndToEnd]]:
+    """`finish_model` in a folder that no other run uses."""
     weights = folder / BEST if (folder / BEST).exists() else folder / LAST
     model = ModelFolder(weights, detector)
     write_json(folder / MODEL, model.to_json())

@@ -155,7 +155,7 @@ def predict_list(
         made_from = file_digest(file, "sha256").hexdigest()
     made_with = {"list": made_from, "model": weights_id(model), "part_size": part_size, **options}
     record_options(folder, made_with, resume=True)
-    for left in folder.glob(".*.part"):  # of processes that were killed
+    for left in folder.glob(atomic.PARTS):  # of processes that were killed
         left.unlink(missing_ok=True)
     missing = [part for part in parts if not part.file(folder).exists()]
     setup: dict[str, Any] = {

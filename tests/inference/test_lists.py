@@ -82,6 +82,21 @@ def test_a_run_is_continued_with_the_same_options_only(refused):
         record_options(folder, {}, resume=True)
 
 
+def test_images_are_not_looked_at_where_nothing_is_drawn(monkeypatch):
+    images = written("out/x.jpg\n")
+    monkeypatch.setattr(ImageList, "__iter__", lambda _: pytest.fail("read once more"))
+    refuse_overwriting([], images, Path("out"), draw=False)
+
+
+def test_the_images_left_are_counted_once():
+    images, folder = written("0.jpg\n1.jpg\n"), Path("out")
+    record_options(folder, {}, resume=False)
+    selection = Selection(images, folder=folder, results=(".json",))
+    assert len(selection) == 2
+    (folder / "0.jpg.json").touch()
+    assert (len(selection), [each.index for each in selection]) == (2, [1])
+
+
 def test_patterns_are_expanded_where_no_such_file_exists(refused):
     for name in ("b.jpg", "a.jpg", "[x].jpg"):
         Path(name).touch()

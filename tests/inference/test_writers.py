@@ -109,6 +109,11 @@ def test_the_file_before_stays_until_the_new_one_is_whole(tmp_path, make):
     assert [file.name for file in tmp_path.iterdir()] == ["results.txt"]
 
 
+def test_results_may_have_a_name_as_long_as_names_may_be(tmp_path):
+    write(CsvFile(tmp_path / f"{'a' * 251}.csv"), 1)
+    assert [len(file.name) for file in tmp_path.iterdir()] == [255]
+
+
 @pytest.mark.parametrize("make", [lambda path: CocoResults(path, [1, 2, 3]), CsvFile])
 def test_a_disk_that_fills_at_any_byte_leaves_the_former_results(tmp_path, full_disk, make):
     """`predict_files` closes its writers also after an error."""

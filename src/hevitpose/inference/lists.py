@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from glob import glob, has_magic
 from itertools import islice
 from pathlib import Path
@@ -85,7 +86,8 @@ class Shard:
 class Selection:
     """The inputs of a shard, without those that have all of their `results` already: suffixes in a folder.
 
-    A result counts if it is not older than the folder's record of options (`record_options`).
+    A result counts if it is not older than the folder's record of options (`record_options`). Inputs are counted once:
+    the length does not change as results are written.
     """
 
     inputs: Inputs
@@ -94,6 +96,10 @@ class Selection:
     results: tuple[str, ...] = ()
 
     def __len__(self) -> int:
+        return self._count
+
+    @cached_property
+    def _count(self) -> int:
         if self.folder is None:
             return len(range(self.shard.number - 1, len(self.inputs), self.shard.total))
         return sum(1 for _ in self)

@@ -63,8 +63,7 @@ class OneFile:
     """A text file that grows beside its final name and takes it when it is whole."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.part = path.with_name(f".{os.getpid()}-{path.name}.part")
+        self.path, self.part = path, atomic.part_of(path)
         self.file: IO[str] | None = None
         self.failed = False
 

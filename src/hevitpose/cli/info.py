@@ -15,9 +15,8 @@ from hevitpose.cli.common import need
 from hevitpose.cli.runs import summary
 from hevitpose.core.architecture import network_spec, parse_network
 from hevitpose.core.errors import InputError
-from hevitpose.core.model_config import model_config_from_metadata
-from hevitpose.inference.backends import onnx_session
-from hevitpose.inference.detectors import DETECTOR_KEY
+from hevitpose.core.model_config import DETECTOR_KEY, model_config_from_metadata
+from hevitpose.inference.backends import RuntimeOptions, onnx_session
 from hevitpose.inference.network import find_weights, weights_folder
 from hevitpose.io.json_files import read_json
 from hevitpose.training.run import read_run
@@ -81,7 +80,8 @@ def info(
 def describe_weights(path: Path) -> dict[str, Any]:
     """What a weight file says of itself, and the card beside it. Raises InputError."""
     if path.suffix == ".onnx":
-        metadata, parameters = onnx_session(path).get_modelmeta().custom_metadata_map, None
+        session = onnx_session(path, RuntimeOptions(optimize_graph=False))
+        metadata, parameters = session.get_modelmeta().custom_metadata_map, None
     else:
         metadata, parameters = read_safetensors_header(path)
     card = find_card(path)

@@ -8,7 +8,7 @@ import pytest
 from hevitpose.core.errors import InputError
 from hevitpose.core.model_config import ModelConfig
 from hevitpose.core.results import Detections
-from hevitpose.core.skeleton import Skeleton
+from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.network import Network
@@ -101,6 +101,29 @@ def test_a_lost_track_calls_the_detector(tracker):
     # Lost in frame 5, looked for in frame 6, where it is again.
     assert some.estimator.detector.calls == [0, 1, 6]
     assert found == [[0], *[[1]] * 4, [], *[[1]] * 6]
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "sure", "high", "options"),
+    [
+        (COCO17, ["nose", "left_eye", "right_eye"], 0.8, {}),
+        (MPII16, ["upper_neck", "head_top"], 0.8, {}),
+        (SKELETON, ["red", "green", "blue"], 0.2, {"min_score": 0.1, "min_person_score": 0.1}),
+    ],
+    ids=["face", "head", "faint"],
+)
+def test_whom_the_detector_frames_show_the_frames_between_show_too(skeleton, sure, high, options):
+    scores = np.where(np.isin(skeleton.keypoints, sure), high, 0.05)
+    joints = (48, 64) + np.stack(np.divmod(np.arange(len(scores)), 4), axis=1)
+
+    def keypoint_fn(crops):
+        return np.tile(joints.astype(float), (len(crops), 1, 1)), np.tile(scores, (len(crops), 1))
+
+    network = Network("sure", None, ModelConfig("t", skeleton, (128, 96), 1.25), keypoint_fn)
+    still = [[(160, 120)]] * 9
+    some = PoseTracker(PoseEstimator(network, KnownPeople(still), **options), detect_every=4)
+    assert ids(some.stream(frames_of(still))) == [[0]] + [[1]] * 8
+    assert some.estimator.detector.calls == [0, 1, 4, 8]
 
 
 def test_given_boxes_are_detections(tracker):

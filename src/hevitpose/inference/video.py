@@ -17,8 +17,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.core.results import Detections, ImagePoses
-from hevitpose.inference.detectors import is_person
-from hevitpose.inference.estimator import MIN_MEAN_SCORE, PoseEstimator, best_person
+from hevitpose.inference.estimator import PoseEstimator, best_person
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.network import DEFAULT
 from hevitpose.inference.overlap import ahead
@@ -194,8 +193,8 @@ class _Following:
         self.since_detection += 1
         expected = self.tracker.predict(time_s)
         poses = self._poses(replace(frame, detections=inside(expected, frame.image.shape)))
-        sure = [is_person(scores, self.estimator.min_score, MIN_MEAN_SCORE) for scores in poses.keypoint_scores]
-        poses = self.tracker.update(poses.subset(np.array(sure, dtype=np.bool_)), time_s, detected=False)
+        sure = self.estimator.are_people(poses.keypoint_scores)
+        poses = self.tracker.update(poses.subset(sure), time_s, detected=False)
         return poses.subset(ids_of(poses) > 0)
 
     def _poses(self, frame: Frame) -> ImagePoses:

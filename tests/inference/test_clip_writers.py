@@ -1,6 +1,5 @@
 import csv
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,8 +36,7 @@ def poses(*track_ids):
 def smoothed(*track_ids):
     """Both keypoints are there after smoothing."""
     its = poses(*track_ids)
-    filled = np.tile([False, True], (len(its), 1))
-    return replace(its, keypoints=its.all_keypoints, raw_keypoints=its.keypoints, filled=filled)
+    return its.with_keypoints(its.all_keypoints, np.tile([False, True], (len(its), 1)))
 
 
 def write(writer, *frames):

@@ -195,6 +195,7 @@ def test_online_smoothing_keeps_the_raw_keypoints(tracker):
     found = [poses for _, poses in tracker(shaky, smooth="online").stream(frames_of(shaky))]
     assert [poses.raw_keypoints[0, 0, 0] for poses in found] == pytest.approx(raw)
     smoothed = [poses.keypoints[0, 0, 0] for poses in found]
+    assert [poses.all_keypoints[0, 0, 0] for poses in found] == smoothed
     assert abs(np.diff(smoothed, 2)).mean() < 0.7 * abs(np.diff(raw, 2)).mean()
 
 
@@ -207,6 +208,7 @@ def test_offline_smoothing_fills_a_short_gap(make_clip, tracker):
     assert ids(found) == [[0]] + [[1]] * 15
     filled = [bool(poses.filled.all()) for _, poses in found]
     assert filled == [7 <= n < 9 for n in range(16)]
+    assert all((poses.all_keypoints == poses.keypoints).all() for _, poses in found)
     for n in (7, 8):
         poses = found[n][1]
         assert poses.keypoints[0, 0] == pytest.approx((60 + 4 * n + 1.5, 100), abs=1.5)

@@ -271,7 +271,7 @@ def print_people(poses: ImagePoses, verbose: bool) -> None:
     if not len(poses):
         print(f"{poses.file}: no person found")
     for number, person in enumerate(poses, start=1):
-        present = int(np.isfinite(person.keypoints[:, 0]).sum())
+        present = int(person.present.sum())
         print(
             f"{poses.file}: person {number}, score {person.score:.2f}, {present} of {len(person.keypoints)} keypoints"
         )

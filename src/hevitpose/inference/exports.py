@@ -62,7 +62,7 @@ def openpose_json(poses: ImagePoses) -> dict[str, Any]:
     people = []
     for person in poses:
         triples = np.column_stack([person.keypoints, person.keypoint_scores])
-        triples[~np.isfinite(triples[:, 0])] = 0
+        triples[~person.present] = 0
         body = [_body_keypoint(number, triples, poses.skeleton) for number in range(len(BODY_25))]
         entry: dict[str, Any] = {"person_id": [person.track_id or -1]}
         entry["pose_keypoints_2d"] = [rounded(value, 3) for triple in body for value in triple]
@@ -99,7 +99,7 @@ class NumpyArchive:
         row = {
             "frame": np.full(count, frame.index, dtype=np.int64),
             "time_s": np.full(count, np.nan if frame.time_s is None else frame.time_s),
-            "id": np.zeros(count, dtype=np.int64) if poses.track_ids is None else poses.track_ids,
+            "id": poses.ids,
             "box": poses.boxes,
             "score": poses.person_scores,
             "keypoints": poses.keypoints,

@@ -114,12 +114,11 @@ class CocoResults:
             self.output.append("[")
             self.begun = True
         for person in poses:
-            triples = zip(person.all_keypoints.tolist(), person.keypoint_scores.tolist(), strict=True)
             entry = {
                 "image_id": self.image_ids[frame.index],
                 "file_name": poses.file,
                 "category_id": 1,
-                "keypoints": [v for (x, y), score in triples for v in (round(x, 2), round(y, 2), round(score, 4))],
+                "keypoints": coco_keypoints(person),
                 "score": round(person.score, 4),
             }
             self.output.append(self.separator + json.dumps(entry))
@@ -129,6 +128,12 @@ class CocoResults:
         if self.begun:
             self.output.append("]\n")
         self.output.publish()
+
+
+def coco_keypoints(person: Person) -> list[float]:
+    """x, y and score of every keypoint as in COCO results, the guesses for absent ones included."""
+    triples = zip(person.all_keypoints.tolist(), person.keypoint_scores.tolist(), strict=True)
+    return [value for (x, y), score in triples for value in (round(x, 2), round(y, 2), round(score, 4))]
 
 
 class CocoLabels:
@@ -168,7 +173,7 @@ class CocoLabels:
 
 def _label(person: Person, size_wh: tuple[int, int]) -> dict[str, Any]:
     """The box, area, keypoints and score of a COCO annotation."""
-    present, box = np.isfinite(person.keypoints[:, 0]), person.box
+    present, box = person.present, person.box
     if present.any():
         extent = geometry.keypoint_extent(person.keypoints[present])
         box = np.concatenate([np.minimum(box[:2], extent[:2]), np.maximum(box[2:], extent[2:])])

@@ -113,7 +113,7 @@ def _draw_trail(canvas: Image, places: Floats, color: Color) -> None:
 
 def _draw_label(canvas: Image, person: Person, mirrored: bool) -> None:
     """The id above the person's highest keypoint, inside of the frame."""
-    present = person.keypoints[np.isfinite(person.keypoints[:, 0])]
+    present = person.keypoints[person.present]
     top = present[present[:, 1].argmin()] if len(present) else person.box[:2]
     size = max(MIN_LABEL_HEIGHT, round(min(canvas.shape[:2]) * LABEL_SHARE))
     label = _label(str(person.track_id), size, person_color(person.track_id))

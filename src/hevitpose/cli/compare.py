@@ -11,7 +11,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from hevitpose.cli.common import need, refuse_faults, refuse_inputs
+from hevitpose.cli.common import refuse_faults, refuse_inputs
+from hevitpose.cli.extras import need
 from hevitpose.cli.options import with_options
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError

@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hevitpose.cli.common import need, refuse_inputs, splits_of
+from hevitpose.cli.common import refuse_inputs, splits_of
+from hevitpose.cli.extras import need
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
 from hevitpose.evaluation.evaluate import evaluate as run_evaluation

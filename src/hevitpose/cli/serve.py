@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hevitpose.cli.common import need
+from hevitpose.cli.extras import need
 from hevitpose.core.errors import InputError
 from hevitpose.inference.backends import Runtime
 from hevitpose.inference.network import DEFAULT

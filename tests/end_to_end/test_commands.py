@@ -347,9 +347,9 @@ def test_boxes_for_several_images_are_said_to_be_those_of_each(hevitpose, skier)
 
 
 def test_a_missing_extra_names_the_install_command(hevitpose, monkeypatch):
-    from hevitpose.cli import common
+    from hevitpose.cli import extras
 
-    monkeypatch.setattr(common, "find_spec", lambda _: None)
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
     status, _, errors = hevitpose("info", "t")
     assert (status, errors) == (
         1,

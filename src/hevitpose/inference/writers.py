@@ -33,6 +33,22 @@ class PoseWriter(Protocol):
     def close(self) -> None: ...
 
 
+def image_writer(format: Format, output: Path, image_ids: Sequence[int]) -> PoseWriter:
+    """The writer of this format; `output` is a folder for "json" and a file for the others.
+
+    `image_ids` are COCO's of the images, by index.
+    """
+    match format:
+        case "json":
+            return JsonFiles(output)
+        case "coco":
+            return CocoResults(output, image_ids)
+        case "coco-labels":
+            return CocoLabels(output, image_ids)
+        case "csv":
+            return CsvFile(output)
+
+
 class JsonFiles:
     """One JSON file per image in a folder, in the form of `ImagePoses.to_json`."""
 

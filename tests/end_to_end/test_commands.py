@@ -208,7 +208,7 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
     status, _, errors = hevitpose(*arguments, "--boxes", "boxes.json")
     missing = "nose, left_eye, right_eye, left_ear, right_ear"
     assert status == 1
-    assert errors == f"error: {DEFAULT}: does not predict {missing}, keypoints of info\n"
+    assert errors == f"error: {DEFAULT}: lacks {missing}, keypoints of info\n"
 
 
 @pytest.mark.usefixtures("data")

@@ -36,11 +36,18 @@ def test_a_list_names_an_image_per_line_and_results_keep_the_suffix(encoding):
         ("a.jpg\n/b.jpg\n", ["line 2", "all relative or all absolute"]),
         ("../a.jpg\n", ["line 1", ".."]),
         ("\n", ["names no image"]),
+        ("\0", ["line 1"]),
     ],
 )
 def test_lists_whose_results_could_replace_each_other_are_refused(refused, text, words):
     with refused("list.txt", *words):
         written(text)
+
+
+def test_a_list_that_is_cut_off_is_one_line(refused):
+    Path("list.txt").write_bytes("a.jpg\nb.jpg".encode("utf-16")[:-1])
+    with refused("list.txt", "cannot be read as text (truncated data"):
+        ImageList(Path("list.txt"))
 
 
 def test_a_list_stands_alone_and_its_results_do_not_lie_among_the_images(refused):

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hevitpose.core import geometry
-from hevitpose.core.errors import InputError, MissingExtraError
+from hevitpose.core.errors import MissingExtraError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.keypoint_names import match_names
+from hevitpose.core.keypoint_names import require_names
 from hevitpose.core.skeleton import Skeleton
 
 if TYPE_CHECKING:
@@ -221,14 +221,11 @@ class ImagePoses:
         >>> from hevitpose import COCO17, MPII16
         >>> ImagePoses.empty(COCO17, (640, 480)).select_keypoints(MPII16)
         Traceback (most recent call last):
-        hevitpose.core.errors.InputError: mpii16: pelvis, thorax, upper_neck, head_top are not among the keypoints
+        hevitpose.core.errors.InputError: coco17: lacks pelvis, thorax, upper_neck, head_top, keypoints of mpii16
         """
-        found = match_names(skeleton.keypoints, self.skeleton.keypoints)
-        if missing := [name for name, column in zip(skeleton.keypoints, found, strict=True) if column is None]:
-            raise InputError(skeleton.name, f"{', '.join(missing)} are not among the keypoints")
+        columns = require_names(skeleton.keypoints, self.skeleton.keypoints, skeleton.name, self.skeleton.name)
         arrays = ("keypoints", "keypoint_scores", "all_keypoints", "raw_keypoints", "filled")
         present = [name for name in arrays if getattr(self, name) is not None]
-        columns = np.array(found, dtype=np.int64)
         return replace(self, skeleton=skeleton, **{name: getattr(self, name)[:, columns] for name in present})
 
     def to_json(self) -> dict[str, Any]:

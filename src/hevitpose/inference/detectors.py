@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.keypoint_names import normalize_name
+from hevitpose.core.keypoint_names import index_of_names, normalize_name
 from hevitpose.core.model_config import DETECTOR_KEY
 from hevitpose.core.results import Detections
 from hevitpose.core.skeleton import Skeleton
@@ -354,5 +354,5 @@ def is_human(skeleton: Skeleton) -> bool:
     >>> is_human(COCO17)
     True
     """
-    names = {normalize_name(name) for name in skeleton.keypoints}
-    return {f"{side} {part}" for side in ("left", "right") for part in ("shoulder", "hip")} <= names
+    names = index_of_names(skeleton.keypoints)
+    return all(f"{side} {part}" in names for side in ("left", "right") for part in ("shoulder", "hip"))

@@ -12,11 +12,10 @@ from typing import Any
 from hevitpose.core.errors import InputError
 from hevitpose.inference.inputs import ImageInput, ImageInputs, Inputs, find_inputs
 from hevitpose.io import atomic
-from hevitpose.io.json_files import read_json
+from hevitpose.io.json_files import encoding_of, read_json
 
 OPTIONS_FILE = ".predict-options"
 """What the results in a folder were made with, as JSON."""
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class ImageList:
@@ -31,12 +30,15 @@ class ImageList:
         self.path = path
         try:
             with path.open("rb") as file:
-                self.encoding = "utf-16" if file.read(2) in _UTF16 else "utf-8-sig"
+                self.encoding = encoding_of(file.read(2))
         except OSError as error:
             reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
             raise InputError(path, reason) from error
         self.absolute: bool | None = None
-        self.count = sum(1 for _ in self)
+        try:
+            self.count = sum(1 for _ in self)
+        except UnicodeDecodeError as error:
+            raise InputError(path, f"cannot be read as text ({error.reason} at byte {error.start})") from error
         if not self.count:
             raise InputError(path, "names no image")
 

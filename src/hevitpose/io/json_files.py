@@ -21,7 +21,7 @@ def read_text(path: Path) -> str:
     """
     try:
         content = path.read_bytes()
-        return content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
+        return content.decode(encoding_of(content))
     except FileNotFoundError as error:
         raise InputError(path, "no such file") from error
     except IsADirectoryError as error:
@@ -30,6 +30,11 @@ def read_text(path: Path) -> str:
         raise InputError(path, f"cannot be read as text ({error.reason} at byte {error.start})") from error
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         raise InputError(path, f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
+
+
+def encoding_of(content: bytes) -> str:
+    """The encoding of a text that begins like this: UTF-16 if it has its mark, else UTF-8."""
+    return "utf-16" if content.startswith(_UTF16) else "utf-8-sig"
 
 
 def read_json(path: Path) -> Any:

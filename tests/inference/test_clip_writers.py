@@ -115,12 +115,14 @@ def test_coco_results_have_frames_as_images(tmp_path, frames):
 @pytest.mark.parametrize("make", [lambda path: JsonLines(path, HEADER), ClipCsv, MotFile, ClipCoco])
 def test_the_file_before_stays_until_the_new_one_is_whole(tmp_path, make):
     path = tmp_path / "results"
+    write(make(path), poses(1))
+    whole = path.read_text()
     path.write_text("before")
     writer = make(path)
     writer.write(Frame(IMAGE, time_s=0.0), poses(1))
     assert path.read_text() == "before"
     writer.close()
-    assert path.read_text() != "before"
+    assert path.read_text() == whole
     assert list(tmp_path.iterdir()) == [path]
 
 

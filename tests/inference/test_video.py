@@ -1,6 +1,5 @@
 import threading
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -271,4 +270,7 @@ def test_frames_need_rising_times(tracker):
     frames = frames_of(WALK)
     with pytest.raises(ValueError, match="time_s"):
         list(tracker(WALK).stream([replace(frames[0], time_s=None)]))
-    assert all(a.time_s < b.time_s for a, b in pairwise(frames))
+    stream = tracker(WALK).stream([frames[0], frames[2], frames[1]])
+    assert [next(stream)[0].index for _ in range(2)] == [0, 2]
+    with pytest.raises(ValueError, match=r"order of time, got 0\.1 s after 0\.2 s"):
+        next(stream)

@@ -142,8 +142,7 @@ def follow(poses: Sequence[ImagePoses], frames: Sequence[Frame], detect_every: i
         else:
             (_, found), *_ = estimator.stream([replace(frame, detections=expected)])
         tracked = tracker.update(found, time_s, detected)
-        ids = tracked.track_ids if tracked.track_ids is not None else np.zeros(len(tracked), dtype=np.int64)
-        tracks.append((tracked.boxes[ids > 0], ids[ids > 0]))
+        tracks.append((tracked.boxes[tracked.ids > 0], tracked.ids[tracked.ids > 0]))
     return tracks
 
 

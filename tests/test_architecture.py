@@ -130,6 +130,12 @@ def test_the_command_line_starts_without_anything_heavy():
     assert not loaded_by("import hevitpose.cli.main") & HEAVY
 
 
+@pytest.mark.parametrize("command", ["angles", "info", "serve"])
+def test_commands_without_labels_load_no_data_check(command):
+    code = f"import sys\nimport hevitpose.cli.{command}\nassert 'hevitpose.data.check.rules' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_every_public_name_can_be_imported():
     import hevitpose
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from hevitpose.cluster import inputs_of, parts_of, predict_list
+from hevitpose import cluster
+from hevitpose.cluster import Written, inputs_of, parts_of, predict_list
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 IMAGES, PART_SIZE = 60, 3
@@ -81,6 +82,20 @@ def test_one_machine_writes_parts_and_leaves_finished_ones_alone(images, tmp_pat
     images.write_text("skier.jpg\n")
     with pytest.raises(ValueError, match="in the run to resume"):
         list(predict_list(images, folder, part_size=30, **WHOLE))
+
+
+def test_a_start_that_failed_may_be_corrected_until_there_are_parts(images, tmp_path, refused, monkeypatch):
+    def touch(_, part, folder, estimator):  # noqa: ARG001
+        part.file(folder).touch()
+        return Written(part.number, part.size, 0, 0)
+
+    monkeypatch.setattr(cluster, "_need", lambda _: None)  # no part is really written
+    monkeypatch.setattr(cluster, "write_part", touch)
+    with refused("`detector=hole`"):
+        list(predict_list(images, tmp_path / "new", detector="hole"))
+    assert len(list(predict_list(images, tmp_path / "new", part_size=30, **WHOLE))) == 2
+    with refused("`detector=person`", "was whole"):
+        list(predict_list(images, tmp_path / "new", part_size=30, detector="person"))
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ class GivenBoxes(detectors.PersonDetector):
     """The bundled detector with fixed outputs in place of its graph."""
 
     def __init__(self, boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> None:
-        self.side, self.min_score, self.max_people, self.batch_size = 320, 0.24, None, 8
+        self.side, self.min_score, self.batch_size = 320, 0.24, 8
         self.graph = lambda *_: [boxes[None], scores[None]]  # type: ignore[assignment]
 
 

@@ -152,8 +152,9 @@ def predict_list(
     with images.open("rb") as file:
         made_from = file_digest(file, "sha256").hexdigest()
     made_with = {"list": made_from, "model": weights_id(model), "part_size": part_size, **options}
-    record_options(folder, made_with, resume=True)
-    for left in folder.glob(".*.part"):  # of processes that were killed
+    # Without parts, the record is of a start that failed.
+    record_options(folder, made_with, resume=any(folder.glob("part-*.parquet")))
+    for left in folder.glob(atomic.PARTS):  # of processes that were killed
         left.unlink(missing_ok=True)
     missing = [part for part in parts if not part.file(folder).exists()]
     setup: dict[str, Any] = {

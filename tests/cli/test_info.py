@@ -1,11 +1,13 @@
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from hevitpose.cli.info import describe_run, describe_weights, entries
-from hevitpose.inference.network import TRAINABLE, weights_folder
+from hevitpose.cli.info import describe_run, describe_weights, entries, info
+from hevitpose.inference.model_folder import DETECTOR, POSE, Calibration, ModelFolder
+from hevitpose.inference.network import PERSON_DETECTOR, TRAINABLE, weights_folder
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".onnx"])
@@ -60,6 +62,31 @@ def test_the_detector_is_described():
     found = describe_weights(weights_folder() / "person_detector.onnx")
     assert found["detector"]["input_size"] == found["card"]["input_size"]
     assert "research" in found["card"]["terms"]
+
+
+@pytest.mark.parametrize("with_detector", [True, False])
+def test_an_exported_model_is_described_file_by_file(tmp_path, capsys, with_detector):
+    shutil.copy(weights_folder() / f"{TRAINABLE}.onnx", tmp_path / POSE)
+    detector = tmp_path / DETECTOR if with_detector else None
+    if detector:
+        shutil.copy(weights_folder() / f"{PERSON_DETECTOR}.onnx", detector)
+    model = ModelFolder(tmp_path / POSE, detector, Calibration(3.0, 0.25) if detector else None)
+    (tmp_path / "model.json").write_text(json.dumps(model.to_json()))
+    info(str(tmp_path), as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["pose"]["network"] == "t"
+    assert (found["detector"] is not None) == with_detector
+    if with_detector:
+        assert found["detector"]["detector"]["input_size"] == [320, 320]
+        assert found["person_score"] == {"slope": 3.0, "half": 0.25}
+    rows = dict(entries("exported", found).rows)
+    assert rows["pose.network"] == "t"
+    assert rows.get("detector", "found") == ("found" if with_detector else "-")
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path, refused):
+    with refused(tmp_path, "holds no model"):
+        info(str(tmp_path))
 
 
 def test_a_run_is_described_by_its_recipe_and_best_epoch(tmp_path, refused):

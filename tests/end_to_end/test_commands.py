@@ -208,7 +208,7 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
     status, _, errors = hevitpose(*arguments, "--boxes", "boxes.json")
     missing = "nose, left_eye, right_eye, left_ear, right_ear"
     assert status == 1
-    assert errors == f"error: {DEFAULT}: does not predict {missing}, keypoints of info\n"
+    assert errors == f"error: {DEFAULT}: lacks {missing}, keypoints of info\n"
 
 
 @pytest.mark.usefixtures("data")
@@ -347,9 +347,9 @@ def test_boxes_for_several_images_are_said_to_be_those_of_each(hevitpose, skier)
 
 
 def test_a_missing_extra_names_the_install_command(hevitpose, monkeypatch):
-    from hevitpose.cli import common
+    from hevitpose.cli import extras
 
-    monkeypatch.setattr(common, "find_spec", lambda _: None)
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
     status, _, errors = hevitpose("info", "t")
     assert (status, errors) == (
         1,

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hevitpose.inference.network import TRAINABLE
+
 MEMORY_GROWTH = 1.1
 
 
@@ -61,6 +63,23 @@ def test_parts_of_a_list_are_the_whole_and_a_run_is_continued(hevitpose, copies)
         "error: --detector person: was whole in the run to resume: start without --resume\n",
     )
     assert hevitpose("predict", "@list.txt", "--format", "csv", "--output", "a.csv", "--resume")[0] == 1
+
+
+@pytest.mark.usefixtures("copies")
+def test_a_run_is_continued_after_a_start_that_failed(hevitpose):
+    hevitpose("predict", "@list.txt", "--detector", "whole")
+    before = Path("out/.predict-options").read_text()
+    for wrong in (
+        ["--detector", "missing.onnx"],
+        ["--padding", "0"],
+        ["--model", "none"],
+        ["--detector", "whole", "--tiles", "2"],
+        ["--model", TRAINABLE, "--keypoints", "coco17"],
+    ):
+        assert hevitpose("predict", "@list.txt", *wrong)[0] == 1
+        assert Path("out/.predict-options").read_text() == before, wrong
+    _, _, errors = hevitpose("predict", "@list.txt", "--detector", "whole", "--resume")
+    assert "note: 4 images have their results already" in errors
 
 
 @pytest.mark.usefixtures("copies")

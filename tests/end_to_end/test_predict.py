@@ -362,4 +362,5 @@ def test_keypoints_chooses_what_is_written(hevitpose, skier):
     assert list(person["keypoints"]) == list(MPII16.keypoints)
     status, _, errors = hevitpose("predict", skier, "--model", TRAINABLE, "--keypoints", "coco17")
     assert status == 1
-    assert errors == "error: --keypoints coco17: hevitpose_t_people16 does not predict 5 of them\n"
+    missing = "nose, left_eye, right_eye, left_ear, right_ear"
+    assert errors == f"error: {TRAINABLE}: lacks {missing}, keypoints of coco17\n"

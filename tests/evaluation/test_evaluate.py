@@ -54,7 +54,7 @@ def test_keypoints_beside_the_limbs_are_measured_end_to_end(split, skeleton):
 
     result = evaluate(knows(given.people), given, end_to_end=True, detector=detector, flip_test=False)
     assert (result.metric, result.main) == ("AP", pytest.approx(100))
-    assert result.found["limbs, AP"] == pytest.approx(100)
+    assert result.scores["limbs, AP"].mean == pytest.approx(100)
     assert result.labelled.keys() == set(skeleton.keypoints)
 
 

@@ -198,9 +198,10 @@ def test_beside_ap_every_keypoint_has_its_similarity(two_images):
         scores=found.scores[1:],
         person_of=None,
     )
-    for people_found, nose in ((found, 100), (one, 0)):
+    for people_found, nose, limbs in ((found, 100, 100), (one, 0, 5100 / 101)):
         scores = score_module.score(two_images, people_found, "oks").scores
-        assert list(scores) == [*FIGURES, "OKS"]
+        assert list(scores) == [*FIGURES, "OKS", "limbs, AP", "limbs, AP50"]
+        assert scores["limbs, AP"].mean == pytest.approx(limbs)  # half of the people, whatever the nose
         rest = dict.fromkeys(COCO17.keypoints[1:], 100)
         assert scores["OKS"].per_keypoint == pytest.approx({"nose": nose} | rest)
         assert scores["OKS"].mean == pytest.approx((nose + 1600) / 17, abs=1e-3)

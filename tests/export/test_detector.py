@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from hevitpose.core.errors import InputError
+from hevitpose.core.model_config import DETECTOR_KEY
 from hevitpose.export import detector as export
 from hevitpose.inference.detectors import letterbox
 from hevitpose.models.detector import Detector, DetectorConfig, decode
-from hevitpose.models.detector_weights import DETECTOR_KEY, DetectorFileConfig, load_detector, save_detector
+from hevitpose.models.detector_weights import DetectorFileConfig, load_detector, save_detector
 from hevitpose.models.input import normalize
 
 CONFIG = DetectorConfig(2, (16, 32, 64), (1, 1, 1), heads=(1, 1, 1), width=16, detail=8)

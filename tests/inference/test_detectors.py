@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hevitpose.core.model_config import ModelConfig
 from hevitpose.core.results import Detections, ImagePoses
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
 from hevitpose.inference.backends import DEFAULT_OPTIONS
@@ -20,7 +21,7 @@ from hevitpose.inference.detectors import (
 )
 from hevitpose.inference.estimator import PERSON_CALIBRATION, PoseEstimator, chosen_people, without_duplicates
 from hevitpose.inference.inputs import Frame
-from hevitpose.inference.network import find_weights
+from hevitpose.inference.network import Network, find_weights
 from hevitpose.io import images
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -46,7 +47,7 @@ def overlap(box, other):
 def given(detector, boxes, scores):
     """The detector, whose graph answers with these boxes of its square input and scores."""
     it = object.__new__(PersonDetector)
-    it.side, it.min_score, it.max_people, it.batch_size = detector.side, detector.min_score, None, 8
+    it.side, it.min_score, it.batch_size = detector.side, detector.min_score, 8
     answer = np.array(boxes, dtype=np.float32), np.array(scores, dtype=np.float32)
     it.graph = lambda squares, _: [np.stack([each] * len(squares)) for each in answer]
     return it
@@ -83,10 +84,23 @@ def test_boxes_are_scaled_back_and_cut_at_the_edges(detector):
     np.testing.assert_allclose(found.scores, [0.9, 0.8])
 
 
-def test_the_best_people_are_kept(detector):
-    it = given(detector, [[10, 20, 100, 120], [20, 20, 90, 90]], [0.9, 0.8])
-    it.max_people = 1
-    assert it([Frame(np.zeros((320, 640, 3), dtype=np.uint8))])[0].scores.tolist() == pytest.approx([0.9])
+@pytest.mark.parametrize("most", [1, 2])
+def test_people_are_limited_once_their_poses_are_known(detector, most):
+    """The best box, in the dark half of the image, shows no one; the others do."""
+    image = np.zeros((320, 320, 3), dtype=np.uint8)
+    image[:, 160:] = 255
+    it = given(detector, [[10, 20, 100, 120], [180, 20, 300, 120], [190, 150, 300, 300]], [0.9, 0.8, 0.7])
+    it.path = None
+
+    def keypoint_fn(crops):
+        light = crops.mean(axis=(1, 2, 3), keepdims=True)[..., 0] / 255
+        return np.arange(34.0).reshape(17, 2) + np.zeros((len(crops), 1, 1)), light[..., 0] + np.zeros((1, 17))
+
+    network = Network("light", None, ModelConfig("t", COCO17, (64, 64), 1.0), keypoint_fn)
+    assert len(PoseEstimator(network, it)(image)) == 2
+    found = PoseEstimator(network, it).with_limits(max_people=most)(image)
+    assert len(found) == most
+    assert (found.boxes[:, 0] >= 180).all()
 
 
 def test_a_letterbox_keeps_the_image_at_the_upper_left():

@@ -5,10 +5,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from hevitpose.inference.backends import DEFAULT_OPTIONS
+from hevitpose.inference import backends
+from hevitpose.inference.backends import DEFAULT_OPTIONS, onnx_session
 from hevitpose.inference.detectors import PersonDetector, load_detector
 from hevitpose.inference.foreign_detectors import ForeignDetector
 from hevitpose.inference.inputs import Frame
+from hevitpose.inference.network import PERSON_DETECTOR, weights_folder
 
 SIDE = 64
 BOX = (8.0, 16.0, 40.0, 56.0)
@@ -124,6 +126,15 @@ def test_each_layout_is_recognized_and_gives_the_person(tmp_path, outputs, sizes
 
 def test_our_own_file_is_ours():
     assert isinstance(load_detector(), PersonDetector)
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_file_is_opened_once(tmp_path, monkeypatch, ours):
+    path = weights_folder() / f"{PERSON_DETECTOR}.onnx" if ours else write(tmp_path / "theirs.onnx", yolox(True))
+    opened = []
+    monkeypatch.setattr(backends, "onnx_session", lambda *given: opened.append(given) or onnx_session(*given))
+    load_detector(path)
+    assert opened == [(path, DEFAULT_OPTIONS)]
 
 
 def test_a_file_of_none_of_these_is_one_line(tmp_path, refused):

@@ -36,11 +36,18 @@ def test_a_list_names_an_image_per_line_and_results_keep_the_suffix(encoding):
         ("a.jpg\n/b.jpg\n", ["line 2", "all relative or all absolute"]),
         ("../a.jpg\n", ["line 1", ".."]),
         ("\n", ["names no image"]),
+        ("\0", ["line 1"]),
     ],
 )
 def test_lists_whose_results_could_replace_each_other_are_refused(refused, text, words):
     with refused("list.txt", *words):
         written(text)
+
+
+def test_a_list_that_is_cut_off_is_one_line(refused):
+    Path("list.txt").write_bytes("a.jpg\nb.jpg".encode("utf-16")[:-1])
+    with refused("list.txt", "cannot be read as text (truncated data"):
+        ImageList(Path("list.txt"))
 
 
 def test_a_list_stands_alone_and_its_results_do_not_lie_among_the_images(refused):
@@ -80,6 +87,21 @@ def test_a_run_is_continued_with_the_same_options_only(refused):
     (folder / OPTIONS_FILE).unlink()
     with refused("out", "does not say with which options"):
         record_options(folder, {}, resume=True)
+
+
+def test_images_are_not_looked_at_where_nothing_is_drawn(monkeypatch):
+    images = written("out/x.jpg\n")
+    monkeypatch.setattr(ImageList, "__iter__", lambda _: pytest.fail("read once more"))
+    refuse_overwriting([], images, Path("out"), draw=False)
+
+
+def test_the_images_left_are_counted_once():
+    images, folder = written("0.jpg\n1.jpg\n"), Path("out")
+    record_options(folder, {}, resume=False)
+    selection = Selection(images, folder=folder, results=(".json",))
+    assert len(selection) == 2
+    (folder / "0.jpg.json").touch()
+    assert (len(selection), [each.index for each in selection]) == (2, [1])
 
 
 def test_patterns_are_expanded_where_no_such_file_exists(refused):

@@ -123,7 +123,7 @@ def test_keypoints_of_a_set_are_found_among_those_of_the_network():
         return LabelledPeople(name, skeleton, (), (), none, none, np.zeros((0, 4)), *joints, none, none)
 
     assert keypoints_of(mine, people("legs", Skeleton("person", ("LeftKnee", "RightKnee"), (1, 0)))) == [2, 0]
-    with pytest.raises(InputError, match=r"^mine: does not predict tail, keypoints of cats$"):
+    with pytest.raises(InputError, match=r"^mine: lacks tail, keypoints of cats$"):
         keypoints_of(mine, people("cats", Skeleton("cat", ("nose", "tail"), (0, 1))))
 
 

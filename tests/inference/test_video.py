@@ -1,6 +1,5 @@
 import threading
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from hevitpose.core.errors import InputError
 from hevitpose.core.model_config import ModelConfig
 from hevitpose.core.results import Detections
-from hevitpose.core.skeleton import Skeleton
+from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.network import Network
@@ -103,6 +102,29 @@ def test_a_lost_track_calls_the_detector(tracker):
     assert found == [[0], *[[1]] * 4, [], *[[1]] * 6]
 
 
+@pytest.mark.parametrize(
+    ("skeleton", "sure", "high", "options"),
+    [
+        (COCO17, ["nose", "left_eye", "right_eye"], 0.8, {}),
+        (MPII16, ["upper_neck", "head_top"], 0.8, {}),
+        (SKELETON, ["red", "green", "blue"], 0.2, {"min_score": 0.1, "min_person_score": 0.1}),
+    ],
+    ids=["face", "head", "faint"],
+)
+def test_whom_the_detector_frames_show_the_frames_between_show_too(skeleton, sure, high, options):
+    scores = np.where(np.isin(skeleton.keypoints, sure), high, 0.05)
+    joints = (48, 64) + np.stack(np.divmod(np.arange(len(scores)), 4), axis=1)
+
+    def keypoint_fn(crops):
+        return np.tile(joints.astype(float), (len(crops), 1, 1)), np.tile(scores, (len(crops), 1))
+
+    network = Network("sure", None, ModelConfig("t", skeleton, (128, 96), 1.25), keypoint_fn)
+    still = [[(160, 120)]] * 9
+    some = PoseTracker(PoseEstimator(network, KnownPeople(still), **options), detect_every=4)
+    assert ids(some.stream(frames_of(still))) == [[0]] + [[1]] * 8
+    assert some.estimator.detector.calls == [0, 1, 4, 8]
+
+
 def test_given_boxes_are_detections(tracker):
     detector = KnownPeople(WALK)
     frames = [replace(frame, detections=detector.boxes(frame.index)) for frame in frames_of(WALK)]
@@ -172,6 +194,7 @@ def test_online_smoothing_keeps_the_raw_keypoints(tracker):
     found = [poses for _, poses in tracker(shaky, smooth="online").stream(frames_of(shaky))]
     assert [poses.raw_keypoints[0, 0, 0] for poses in found] == pytest.approx(raw)
     smoothed = [poses.keypoints[0, 0, 0] for poses in found]
+    assert [poses.all_keypoints[0, 0, 0] for poses in found] == smoothed
     assert abs(np.diff(smoothed, 2)).mean() < 0.7 * abs(np.diff(raw, 2)).mean()
 
 
@@ -184,6 +207,7 @@ def test_offline_smoothing_fills_a_short_gap(make_clip, tracker):
     assert ids(found) == [[0]] + [[1]] * 15
     filled = [bool(poses.filled.all()) for _, poses in found]
     assert filled == [7 <= n < 9 for n in range(16)]
+    assert all((poses.all_keypoints == poses.keypoints).all() for _, poses in found)
     for n in (7, 8):
         poses = found[n][1]
         assert poses.keypoints[0, 0] == pytest.approx((60 + 4 * n + 1.5, 100), abs=1.5)
@@ -246,4 +270,7 @@ def test_frames_need_rising_times(tracker):
     frames = frames_of(WALK)
     with pytest.raises(ValueError, match="time_s"):
         list(tracker(WALK).stream([replace(frames[0], time_s=None)]))
-    assert all(a.time_s < b.time_s for a, b in pairwise(frames))
+    stream = tracker(WALK).stream([frames[0], frames[2], frames[1]])
+    assert [next(stream)[0].index for _ in range(2)] == [0, 2]
+    with pytest.raises(ValueError, match=r"order of time, got 0\.1 s after 0\.2 s"):
+        next(stream)

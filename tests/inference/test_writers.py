@@ -95,18 +95,25 @@ def test_csv_has_a_line_per_keypoint(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("make", [lambda path: CocoResults(path, [1]), CsvFile])
+@pytest.mark.parametrize("make", [lambda path: CocoResults(path, [1]), CsvFile, lambda path: CocoLabels(path, [1])])
 def test_the_file_before_stays_until_the_new_one_is_whole(tmp_path, make):
     path = tmp_path / "results.txt"
+    write(make(path), 1)
+    whole = path.read_text()
     path.write_text("before")
     make(path).close()
     assert path.read_text() == "before"
     writer = make(path)
-    writer.write(Frame(IMAGE), poses(1))
+    writer.write(Frame(IMAGE), poses(1, "0.jpg"))
     assert path.read_text() == "before"
     writer.close()
-    assert "snout" in path.read_text() or json.loads(path.read_text())
+    assert path.read_text() == whole
     assert [file.name for file in tmp_path.iterdir()] == ["results.txt"]
+
+
+def test_results_may_have_a_name_as_long_as_names_may_be(tmp_path):
+    write(CsvFile(tmp_path / f"{'a' * 251}.csv"), 1)
+    assert [len(file.name) for file in tmp_path.iterdir()] == [255]
 
 
 @pytest.mark.parametrize("make", [lambda path: CocoResults(path, [1, 2, 3]), CsvFile])

@@ -113,9 +113,13 @@ def test_an_input_is_never_written_over(tmp_path, refused, monkeypatch):
     for path in (source, Path("a.json"), Path("in/../a.json"), Path("in/link"), Path("in/hard")):
         with refused(path, "one of the inputs"):
             atomic.refuse_input(path, [tmp_path / "other", source])
-    with refused(tmp_path / "new", "one of the inputs"):
-        atomic.refuse_input(tmp_path / "new", [Path("new")])
     atomic.refuse_input(tmp_path / "new", [source])
+
+
+def test_outputs_are_not_even_listed_where_no_input_exists(tmp_path):
+    outputs = iter([tmp_path / "a"])
+    atomic.refuse_inputs(outputs, [tmp_path / "missing", tmp_path / ("a" * 300)])
+    assert next(outputs) == tmp_path / "a"
 
 
 @pytest.mark.parametrize("existing", [False, True])

@@ -96,14 +96,14 @@ def test_a_result_says_what_came_of_the_run(tmp_path, write_run):
 
 
 def test_a_network_is_a_row_with_its_seeds_together():
-    header, rows = table(RESULTS)
-    assert header[-2:] == ["PCK@0.2, lsp", "PCKh@0.5, mpii"]
-    assert rows == [
+    networks = table(RESULTS)
+    assert networks.header[-2:] == ["PCK@0.2, lsp", "PCKh@0.5, mpii"]
+    assert networks.rows == [
         ["T", "3.21", "1.75", "3-4", "10.5", "2", "42.0 ± 2.8", "30.5 ± 0.7"],
         ["S", "3.21", "1.75", "3", "10.0", "1", "50.0", "-"],
     ]
     lines = markdown(RESULTS).splitlines()
-    assert lines[0] == f"| {' | '.join(header)} |"
+    assert lines[:4] == networks.markdown().splitlines()
     assert lines[-1] == "Trained from scratch on mice by the recipe people16; scores with flip test at 128x96."
 
 

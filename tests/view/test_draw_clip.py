@@ -65,8 +65,13 @@ def test_the_mirror_turns_the_drawing_but_not_its_figures():
 
 
 @pytest.mark.parametrize("x", [-10, 3, 198, 230])
-def test_people_at_the_edges_are_drawn_inside(x):
-    assert ClipPainter()(BLACK, poses_at(x), 0.0).shape == BLACK.shape
+def test_the_labels_of_people_at_the_edges_are_whole(x):
+    drawn, inside = (ClipPainter()(BLACK, poses_at(at), 0.0)[:44] for at in (x, 100))
+    assert drawn.any()
+    (upper, left), (other_upper, other_left) = (np.argwhere(each.any(axis=2)).min(axis=0) for each in (drawn, inside))
+    assert (upper, abs(left - other_left) > 60) == (other_upper, True)
+    label = np.roll(drawn, other_left - left, axis=1)
+    np.testing.assert_array_equal(label, inside)
 
 
 def test_tiny_frames_have_no_figures():

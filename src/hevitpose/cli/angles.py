@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from hevitpose.cli.common import need
+from hevitpose.cli.extras import need
 from hevitpose.core.angles import joint_angles, limb_lengths
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats

@@ -19,7 +19,8 @@ from hevitpose.benchmark.pipeline import measure_pipeline
 from hevitpose.benchmark.report import accuracy_over_ms, case_table, pipeline_table
 from hevitpose.benchmark.run import Plan, run_benchmark
 from hevitpose.benchmark.timing import Precision
-from hevitpose.cli.common import need, refuse_inputs
+from hevitpose.cli.common import refuse_inputs
+from hevitpose.cli.extras import need
 from hevitpose.core.errors import InputError
 from hevitpose.core.progress import Progress
 from hevitpose.inference.backends import Runtime

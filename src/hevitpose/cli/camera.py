@@ -4,14 +4,15 @@ import os
 import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hevitpose.cli.clip_options import AnyFormat, ClipOptions
 from hevitpose.cli.keypoints import written_skeleton
 from hevitpose.cli.options import note
+from hevitpose.cli.predict_options import AnyFormat, ClipOptions, ImageOptions
 from hevitpose.cli.progress import show_progress
 from hevitpose.cli.video import DAMAGED
 from hevitpose.core.errors import InputError
@@ -94,7 +95,7 @@ def predict_camera(
     model: str,
     estimator_options: Mapping[str, Any],
     options: ClipOptions,
-    for_images: Mapping[str, object],
+    for_images: ImageOptions,
 ) -> int:
     """Predict a camera's frames until the user or --end stops it; the exit status.
 
@@ -109,10 +110,10 @@ def predict_camera(
         options: Of clips.
         for_images: Options that are refused where they were given.
     """
-    refused = {"--start": options.start, "--every": options.every} | dict(for_images)
-    for name, value in refused.items():
+    for name, value in (("--start", options.start), ("--every", options.every)):
         if value:
             raise InputError(name, "is not for cameras")
+    for_images.refuse("is not for cameras")
     if options.smooth == "offline":
         raise InputError("--smooth offline", "needs a clip that can be read twice: use online")
     if format == "json" or format == "coco-labels":
@@ -144,9 +145,7 @@ def predict_camera(
         drawing = ClipDrawing(drawn, painter, NOMINAL_FPS) if draw else None
         views = [LiveView(window, painter)] if window else []
         with show_progress() as on_progress:
-            summary = predict_clip(
-                tracker, chain_first(first, frames), [writer, *views], drawing, skeleton, on_progress
-            )
+            summary = predict_clip(tracker, chain([first], frames), [writer, *views], drawing, skeleton, on_progress)
     found = f"people in {summary.frames_with_people} of them" if summary.frames_with_people else "nobody"
     print(f"{camera.name}: {summary.frames} frames, {found}, {len(summary.ids)} identities")
     print(f"results: {results}")
@@ -175,9 +174,3 @@ def camera_frames(camera: Camera, end_s: float | None, look: Callable[[], bool])
             return
         yield Frame(frame.image, camera.name, index, frame.time_s - first_s)
         index += 1
-
-
-def chain_first(first: Frame, frames: Generator[Frame, None, None]) -> Generator[Frame, None, None]:
-    """The first frame, then the others."""
-    yield first
-    yield from frames

@@ -5,41 +5,19 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
-from hevitpose.core.errors import InputError, MissingExtraError
+from hevitpose.core.errors import InputError
 from hevitpose.data.check.rules import Fault, check_sets
 from hevitpose.data.datasets import Split
 from hevitpose.data.find import find_splits
 from hevitpose.io import atomic
 
-EXTRAS = {
-    "plot": ("matplotlib",),
-    "train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "matplotlib", "scipy"),
-    "baselines": ("torch", "timm"),
-    "export": ("torch", "onnx", "onnxscript"),
-    "openvino": ("openvino",),
-    "serve": ("starlette", "uvicorn", "prometheus_client"),
-    "video": ("av",),
-    "camera": ("av", "cv2"),
-}
 MAX_LISTED = 10
 """Faults of one kind that are printed."""
 MAX_OPENED = 2000
 """Images: opening more takes longer than one wants to wait for a training."""
-
-
-def need(extra: str) -> None:
-    """Raise MissingExtraError where an optional part of the package is missing."""
-    if not all(find_spec(module) for module in EXTRAS[extra]):
-        raise MissingExtraError(extra)
-
-
-def extra_of(module: str) -> str | None:
-    """The extra that installs a module, or a part of one."""
-    return next((extra for extra, modules in EXTRAS.items() if module.partition(".")[0] in modules), None)
 
 
 def fault_lines(faults: Sequence[Fault], all_listed_by: str) -> Iterator[str]:

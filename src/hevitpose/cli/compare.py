@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
-from hevitpose.cli.common import need, refuse_faults, refuse_inputs
+from hevitpose.cli.common import refuse_faults, refuse_inputs
+from hevitpose.cli.extras import need
 from hevitpose.cli.options import with_options
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
@@ -90,17 +89,6 @@ def compare(
     if results:
         write_json(out / "compare.json", {"runs": [asdict(result) for result in results]})
         atomic.write(out / "compare.md", markdown(results))
-        show(*table(results))
+        Console().print(table(results).grid())
         print(f"{', '.join(map(str, draw(results, out)))}; hevitpose runs {out} lists the runs")
     sys.exit(1 if failed else 0)
-
-
-def show(header: list[str], rows: list[list[str]], tight: bool = False) -> None:
-    """Print a table; `tight` for many columns."""
-    grid = Table(box=None if tight else SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in header:
-        first = name == header[0]
-        grid.add_column(name, justify="left" if first else "right", no_wrap=first)
-    for row in rows:
-        grid.add_row(*row)
-    Console().print(grid)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hevitpose.cli.common import need
+from hevitpose.cli.extras import need
 
 EXAMPLES = """
 Examples:\n

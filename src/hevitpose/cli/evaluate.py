@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from hevitpose.cli.common import need, refuse_inputs, splits_of
+from hevitpose.cli.common import refuse_inputs, splits_of
+from hevitpose.cli.extras import need
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
 from hevitpose.evaluation.evaluate import evaluate as run_evaluation
 from hevitpose.evaluation.evaluate import evaluate_predictions
 from hevitpose.evaluation.results import evaluation_to_json
-from hevitpose.evaluation.score import Evaluation, Nms
+from hevitpose.evaluation.score import LIMB_SCORES, Evaluation, Nms
 from hevitpose.inference.backends import Runtime
 from hevitpose.inference.network import DEFAULT
 from hevitpose.io import atomic
@@ -22,6 +22,7 @@ from hevitpose.io.provenance import provenance
 from hevitpose.metrics.error_types import KINDS, calibration_error
 from hevitpose.metrics.names import Metric
 from hevitpose.view.plots import output_files, plot_errors
+from hevitpose.view.tables import MISSING, Table
 
 EXAMPLES = """
 Examples:\n
@@ -115,28 +116,9 @@ def evaluate(
 
 def print_evaluation(evaluation: Evaluation) -> None:
     """All scores and those of each keypoint, the error analysis, and the notes."""
-    console = Console()
-    whole = {name: score for name, score in evaluation.scores.items() if score.per_keypoint is None}
-    of_keypoints = {name: score for name, score in evaluation.scores.items() if score.per_keypoint is not None}
-    if whole:
-        table = Table(*whole, title=evaluation.title)
-        table.add_row(*(_text(score.mean) for score in whole.values()))
-        console.print(table)
-    table = Table("keypoint", title=None if whole else evaluation.title)
-    for name in ("labelled", *of_keypoints):
-        table.add_column(name, justify="right")
-    for keypoint, count in evaluation.labelled.items():
-        scores = (_text((score.per_keypoint or {})[keypoint]) for score in of_keypoints.values())
-        table.add_row(keypoint, str(count), *scores)
-    table.add_section()
-    table.add_row("mean", "", *(_text(score.mean) for score in of_keypoints.values()), style="bold")
-    console.print(table)
-    if evaluation.found:
-        table = Table("end to end", "")
-        table.columns[1].justify = "right"
-        for name, value in evaluation.found.items():
-            table.add_row(name, _text(value))
-        console.print(table)
+    print(evaluation.title)
+    for table in evaluation_tables(evaluation):
+        Console().print(table.grid(), "")
     if errors := evaluation.errors:
         shares = ", ".join(f"{kind} {getattr(errors.all_keypoints, kind):.1f} %" for kind in KINDS)
         print(f"joints: {shares}; expected calibration error {calibration_error(errors.calibration):.2f}")
@@ -144,5 +126,24 @@ def print_evaluation(evaluation: Evaluation) -> None:
         print(f"note: {note}")
 
 
+def evaluation_tables(evaluation: Evaluation) -> list[Table]:
+    """The scores of whole people, those of keypoints, and who was found end to end; each where there is any."""
+    whole = {name: score for name, score in evaluation.scores.items() if score.per_keypoint is None}
+    of_keypoints = {name: score for name, score in evaluation.scores.items() if score.per_keypoint is not None}
+    rows = [
+        [keypoint, str(count), *(_text((score.per_keypoint or {})[keypoint]) for score in of_keypoints.values())]
+        for keypoint, count in evaluation.labelled.items()
+    ]
+    rows.append(["mean", "", *(_text(score.mean) for score in of_keypoints.values())])
+    tables = [Table(["keypoint", "labelled", *of_keypoints], rows)]
+    for limbs in (True, False):
+        group = {name: score for name, score in whole.items() if name.startswith(LIMB_SCORES) == limbs}
+        if group:
+            tables.insert(0, Table([*group], [[_text(score.mean) for score in group.values()]], "r" * len(group)))
+    if evaluation.found:
+        tables.append(Table(["end-to-end", ""], [[name, _text(value)] for name, value in evaluation.found.items()]))
+    return tables
+
+
 def _text(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+    return MISSING if value is None else f"{value:.2f}"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hevitpose.cli.common import need, refuse_inputs, splits_of
+from hevitpose.cli.common import refuse_inputs, splits_of
+from hevitpose.cli.extras import need
 from hevitpose.core.errors import InputError
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.skeleton import Skeleton

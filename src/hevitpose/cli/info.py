@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from hevitpose.cli.common import need
+from hevitpose.cli.extras import need
 from hevitpose.cli.runs import summary
 from hevitpose.core.architecture import network_spec, parse_network
 from hevitpose.core.errors import InputError
-from hevitpose.core.model_config import model_config_from_metadata
-from hevitpose.inference.backends import onnx_session
-from hevitpose.inference.detectors import DETECTOR_KEY
+from hevitpose.core.model_config import DETECTOR_KEY, model_config_from_metadata
+from hevitpose.inference.backends import RuntimeOptions, onnx_session
+from hevitpose.inference.model_folder import read_model_folder
 from hevitpose.inference.network import find_weights, weights_folder
 from hevitpose.io.json_files import read_json
-from hevitpose.training.run import read_run
+from hevitpose.training.run import RECIPE, read_run
 from hevitpose.view.tables import MISSING, Table
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ Examples:\n
   hevitpose info t --keypoints 17 --height 256 --width 192 --json\n
   hevitpose info runs/train\n
   hevitpose info runs/train/best.safetensors\n
+  hevitpose info exported\n
   hevitpose info hevitpose_t_people16
 """
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
@@ -46,7 +47,8 @@ def info(
     model: Annotated[
         str,
         typer.Argument(
-            help="Network (b, b-g222, t:heads=1-2-4), weight file (.safetensors, .onnx), bundled weights or run folder."
+            help="Network (b, b-g222, t:heads=1-2-4), weight file (.safetensors, .onnx), bundled weights, or "
+            "folder of a run or of an exported model."
         ),
     ],
     keypoints: Annotated[int, typer.Option(min=1, help="Keypoints of a network given by name.")] = 16,
@@ -54,7 +56,7 @@ def info(
     width: Annotated[int, typer.Option(min=32, help="Input width of a network given by name.")] = 256,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Describe a network, a weight file or a training run.
+    """Describe a network, a weight file, a training run or an exported model.
 
     A network's cost is listed part by part in two countings: the paper's (MMPose's, which does not see attention's
     projections and products), and all multiply-accumulates.
@@ -63,7 +65,7 @@ def info(
     if path.suffix in (".safetensors", ".onnx") or (weights_folder() / f"{model}.onnx").is_file():
         content = describe_weights(find_weights(model))
     elif path.is_dir():
-        content = describe_run(path)
+        content = describe_run(path) if (path / RECIPE).is_file() else describe_model(path)
     else:
         costs, title = network_costs(model, keypoints, (height, width))
         if as_json:
@@ -81,7 +83,8 @@ def info(
 def describe_weights(path: Path) -> dict[str, Any]:
     """What a weight file says of itself, and the card beside it. Raises InputError."""
     if path.suffix == ".onnx":
-        metadata, parameters = onnx_session(path).get_modelmeta().custom_metadata_map, None
+        session = onnx_session(path, RuntimeOptions(optimize_graph=False))
+        metadata, parameters = session.get_modelmeta().custom_metadata_map, None
     else:
         metadata, parameters = read_safetensors_header(path)
     card = find_card(path)
@@ -128,6 +131,16 @@ def describe_run(folder: Path) -> dict[str, Any]:
     return summary(run) | {"recipe": run.recipe}
 
 
+def describe_model(folder: Path) -> dict[str, Any]:
+    """What the files of an exported model say of themselves, and how scores are calibrated. Raises InputError."""
+    model = read_model_folder(folder)
+    return {
+        "pose": describe_weights(model.pose),
+        "detector": model.detector and describe_weights(model.detector),
+        "person_score": model.person_score and asdict(model.person_score),
+    }
+
+
 def entries(title: str, content: Mapping[str, Any]) -> Table:
     """One row per entry; nested ones are named as `codec.sigma`."""
     rows: list[list[str]] = []
@@ -135,7 +148,7 @@ def entries(title: str, content: Mapping[str, Any]) -> Table:
     def add(prefix: str, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
             if name == "card" and value:
-                add("card.", {key: value[key] for key in OF_CARD if key in value})
+                add(f"{prefix}card.", {key: value[key] for key in OF_CARD if key in value})
             elif isinstance(value, Mapping):
                 add(f"{prefix}{name}.", value)
             else:

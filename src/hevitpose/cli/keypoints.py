@@ -2,8 +2,7 @@
 
 from typing import Literal
 
-from hevitpose.core.errors import InputError
-from hevitpose.core.keypoint_names import match_names
+from hevitpose.core.keypoint_names import match_names, require_names
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
 from hevitpose.inference.network import Network
 
@@ -17,7 +16,5 @@ def written_skeleton(keypoints: KeypointSet | None, format: str, network: Networ
     if chosen == "all":
         return None
     skeleton = COCO17 if chosen == "coco17" else MPII16
-    missing = match_names(skeleton.keypoints, network.config.skeleton.keypoints).count(None)
-    if missing:
-        raise InputError(f"--keypoints {chosen}", f"{network.name} does not predict {missing} of them")
+    require_names(skeleton.keypoints, network.config.skeleton.keypoints, chosen, network.name)
     return skeleton

@@ -1,14 +1,13 @@
 """`hevitpose serve`."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hevitpose.cli.common import need
+from hevitpose.cli.extras import need
+from hevitpose.cli.runtime_options import Device, Model, RuntimeOption, Threads
 from hevitpose.core.errors import InputError
-from hevitpose.inference.backends import Runtime
 from hevitpose.inference.network import DEFAULT
 from hevitpose.io.json_files import read_text
 
@@ -28,13 +27,13 @@ def serve(
     token_file: Annotated[
         Path | None, typer.Option(help="Demand the token in this file of every request for poses.")
     ] = None,
-    model: Annotated[str, typer.Option(help="Bundled weights, or a file (.onnx, .safetensors).")] = DEFAULT,
+    model: Model = DEFAULT,
     detector: Annotated[
         str, typer.Option(help="person: find all people; whole: one person per image; or a detector's ONNX file.")
     ] = "auto",
-    runtime: Annotated[Runtime | None, typer.Option(help="Runtime of the network (default: by the file).")] = None,
-    device: Annotated[str, typer.Option(help="cpu; cuda, coreml or directml with ONNX Runtime.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads per inference call (default: all cores).")] = None,
+    runtime: RuntimeOption = None,
+    device: Device = "cpu",
+    threads: Threads = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images, and crops, per call.")] = 8,
     max_requests: Annotated[
         int, typer.Option(min=1, help="Requests in memory at a time; others are answered with 429.")
@@ -64,7 +63,7 @@ def serve(
     estimator = PoseEstimator.from_pretrained(
         model,
         runtime=runtime,
-        threads=threads and min(threads, os.cpu_count() or 1),
+        threads=threads,
         device=device,
         detector=detector,
         batch_size=batch_size,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Never
 
 import typer
 
-from hevitpose.cli.common import need, refuse_faults, refuse_inputs
+from hevitpose.cli.common import refuse_faults, refuse_inputs
+from hevitpose.cli.extras import need
 from hevitpose.core.errors import InputError
 
 if TYPE_CHECKING:

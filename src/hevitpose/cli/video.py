@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hevitpose.cli.clip_options import AnyFormat, ClipOptions, is_clip
 from hevitpose.cli.keypoints import written_skeleton
 from hevitpose.cli.options import note, with_options
+from hevitpose.cli.predict_options import AnyFormat, ClipOptions, ImageOptions, is_clip
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
 from hevitpose.core.skeleton import NOT_FLIPPED
@@ -44,7 +44,7 @@ def predict_clips(
     model: str,
     estimator_options: Mapping[str, Any],
     options: ClipOptions,
-    for_images: Mapping[str, object],
+    for_images: ImageOptions,
 ) -> int:
     """Predict clips one after the other; the exit status.
 
@@ -60,9 +60,7 @@ def predict_clips(
     """
     if images := [path for path in paths if not is_clip(path)]:
         raise InputError(images[0], "is no clip: predict images and clips with a command each")
-    for name, value in for_images.items():
-        if value:
-            raise InputError(name, "is for images")
+    for_images.refuse("is for images")
     if format == "json" or format == "coco-labels":
         raise InputError(f"--format {format}", f"is for images; clips have {', '.join(CLIP_SUFFIXES)}")
     clip_format: ClipFormat = format or "jsonl"

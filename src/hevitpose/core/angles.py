@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hevitpose.core.geometry import Floats
-from hevitpose.core.keypoint_names import normalize_name
+from hevitpose.core.keypoint_names import index_of_names
 from hevitpose.core.skeleton import Skeleton
 
 SIDES = ("left", "right")
@@ -38,7 +38,7 @@ def joint_angles(keypoints: Floats, skeleton: Skeleton) -> dict[str, Floats]:
     >>> joint_angles(keypoints, COCO17)["left_knee"]
     array(90.)
     """
-    index, angles = _index(skeleton), {}
+    index, angles = index_of_names(skeleton.keypoints), {}
     for joint, (starts, middle, ends) in ANGLES.items():
         for side in SIDES:
             places = [_first(index, side, names) for names in (starts, (middle,), ends)]
@@ -55,7 +55,7 @@ def limb_lengths(keypoints: Floats, skeleton: Skeleton) -> dict[str, Floats]:
     >>> float(limb_lengths(np.arange(34.0).reshape(17, 2) * 3, COCO17)["right_shank"].round(2))
     16.97
     """
-    index, lengths = _index(skeleton), {}
+    index, lengths = index_of_names(skeleton.keypoints), {}
     for limb, names in LENGTHS.items():
         for side in SIDES:
             places = [_first(index, side, (name,)) for name in names]
@@ -63,10 +63,6 @@ def limb_lengths(keypoints: Floats, skeleton: Skeleton) -> dict[str, Floats]:
                 a, b = (keypoints[..., place, :] for place in places)
                 lengths[f"{side}_{limb}"] = np.asarray(np.linalg.norm(a - b, axis=-1))
     return lengths
-
-
-def _index(skeleton: Skeleton) -> dict[str, int]:
-    return {normalize_name(name): k for k, name in enumerate(skeleton.keypoints)}
 
 
 def _first(index: Mapping[str, int], side: str, names: Sequence[str]) -> int | None:

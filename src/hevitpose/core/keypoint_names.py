@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from hevitpose.core.errors import InputError
+
 Side = Literal["left", "right"]
 OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
@@ -117,6 +119,15 @@ def normalize_name(name: str) -> str:
     return f"{side} {' '.join(words).removeprefix(side).removesuffix(side).strip()}"
 
 
+def index_of_names(names: Sequence[str]) -> dict[str, int]:
+    """The index of each name, normalized.
+
+    >>> index_of_names(["LKnee", "nose"])
+    {'left knee': 0, 'nose': 1}
+    """
+    return {normalize_name(name): k for k, name in enumerate(names)}
+
+
 def match_names(names: Sequence[str], among: Sequence[str]) -> tuple[int | None, ...]:
     """The index of each of these names among other keypoints, in any spelling; None where it is missing.
 
@@ -127,3 +138,18 @@ def match_names(names: Sequence[str], among: Sequence[str]) -> tuple[int | None,
     index = {text: k for k, name in enumerate(among) if spellings[text := normalize_name(name)] == 1}
     index |= {name: k for k, name in enumerate(among)}
     return tuple(index.get(name, index.get(normalize_name(name))) for name in names)
+
+
+def require_names(names: Sequence[str], among: Sequence[str], whose: str, source: str) -> list[int]:
+    """The index of each of these names, keypoints of `whose`, among those of `source`, in any spelling.
+
+    Raises InputError where `source` does not have all.
+
+    >>> require_names(["LKnee", "tail"], ["l_hip", "l_knee"], "cats", "mine")
+    Traceback (most recent call last):
+    hevitpose.core.errors.InputError: mine: lacks tail, keypoints of cats
+    """
+    found = match_names(names, among)
+    if missing := [name for name, index in zip(names, found, strict=True) if index is None]:
+        raise InputError(source, f"lacks {', '.join(missing)}, keypoints of {whose}")
+    return [index for index in found if index is not None]

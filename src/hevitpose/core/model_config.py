@@ -13,6 +13,8 @@ from hevitpose.core.skeleton import Skeleton
 
 KEY = "hevitpose"
 """The entry of the metadata of an ONNX or safetensors file that holds the config as JSON."""
+DETECTOR_KEY = "hevitpose.detector"
+"""The entry that says, as JSON, how a detector is used; files of keypoint networks do not have it."""
 
 
 @dataclass(frozen=True)

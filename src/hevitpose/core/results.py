@@ -1,7 +1,7 @@
 """What detection and pose estimation give: boxes, the people of an image, predictions to be scored."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hevitpose.core import geometry
-from hevitpose.core.errors import InputError, MissingExtraError
+from hevitpose.core.errors import MissingExtraError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.keypoint_names import match_names
+from hevitpose.core.keypoint_names import require_names
 from hevitpose.core.skeleton import Skeleton
 
 if TYPE_CHECKING:
@@ -96,6 +96,11 @@ class Person:
     all_keypoints: Floats
     track_id: int | None = None
 
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Which keypoints (K,) are present."""
+        return np.isfinite(self.keypoints[:, 0])
+
 
 @dataclass(frozen=True, eq=False)
 class ImagePoses:
@@ -104,9 +109,9 @@ class ImagePoses:
     `boxes` (N, 4) x1, y1, x2, y2 from the corner of the image; `keypoints` (N, K, 2) in pixels, the origin at the
     centre of the top left pixel, NaN where absent; `keypoint_scores` (N, K) and `person_scores` (N,) in [0, 1];
     `all_keypoints` (N, K, 2), without NaN; `track_ids` (N,) in videos, 0 while a track is not confirmed. `file` names
-    the image where it has a name, and `model` the weights. In smoothed clips, `raw_keypoints` (N, K, 2) are those
-    before, and `filled` (N, K) marks keypoints that were absent and taken from the frames around. Raises ValueError
-    where shapes do not fit.
+    the image where it has a name, and `model` the weights. In smoothed clips (`with_keypoints`), `raw_keypoints`
+    (N, K, 2) are those before, and `filled` (N, K) marks keypoints that were absent and taken from the frames around.
+    Raises ValueError where shapes do not fit.
     """
 
     skeleton: Skeleton
@@ -175,12 +180,38 @@ class ImagePoses:
         """The people one by one."""
         return list(self)
 
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Which keypoints (N, K) are present."""
+        return np.isfinite(self.keypoints[..., 0])
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """The `track_ids` (N,), 0 where there are none."""
+        return np.zeros(len(self), dtype=np.int64) if self.track_ids is None else self.track_ids
+
     def subset(self, chosen: NDArray[Any] | slice) -> "ImagePoses":
         """The people of these indices in this order, or where this mask is true."""
+        return replace(self, **{name: array[chosen] for name, array in self._arrays().items()})
+
+    def _arrays(self) -> dict[str, Any]:
+        """What has a row per person, by name."""
         arrays = ("boxes", "keypoints", "keypoint_scores", "person_scores", "all_keypoints")
         in_clips = ("track_ids", "raw_keypoints", "filled")
-        present = [*arrays, *(name for name in in_clips if getattr(self, name) is not None)]
-        return replace(self, **{name: getattr(self, name)[chosen] for name in present})
+        return {name: array for name in (*arrays, *in_clips) if (array := getattr(self, name)) is not None}
+
+    def with_people(self, others: Sequence["ImagePoses"]) -> "ImagePoses":
+        """These people, then those of other poses of the same image, which have the same arrays."""
+        joined: dict[str, Any] = {
+            name: np.concatenate([array, *(getattr(poses, name) for poses in others)])
+            for name, array in self._arrays().items()
+        }
+        return replace(self, **joined)
+
+    def with_keypoints(self, keypoints: Floats, filled: NDArray[np.bool_] | None = None) -> "ImagePoses":
+        """The same people with smoothed `keypoints`; those before become `raw_keypoints`."""
+        everywhere = np.where(np.isfinite(keypoints), keypoints, self.all_keypoints)
+        return replace(self, keypoints=keypoints, all_keypoints=everywhere, raw_keypoints=self.keypoints, filled=filled)
 
     def select_keypoints(self, skeleton: Skeleton) -> "ImagePoses":
         """The same people with the keypoints of another skeleton, in its order and under its names.
@@ -190,14 +221,11 @@ class ImagePoses:
         >>> from hevitpose import COCO17, MPII16
         >>> ImagePoses.empty(COCO17, (640, 480)).select_keypoints(MPII16)
         Traceback (most recent call last):
-        hevitpose.core.errors.InputError: mpii16: pelvis, thorax, upper_neck, head_top are not among the keypoints
+        hevitpose.core.errors.InputError: coco17: lacks pelvis, thorax, upper_neck, head_top, keypoints of mpii16
         """
-        found = match_names(skeleton.keypoints, self.skeleton.keypoints)
-        if missing := [name for name, column in zip(skeleton.keypoints, found, strict=True) if column is None]:
-            raise InputError(skeleton.name, f"{', '.join(missing)} are not among the keypoints")
+        columns = require_names(skeleton.keypoints, self.skeleton.keypoints, skeleton.name, self.skeleton.name)
         arrays = ("keypoints", "keypoint_scores", "all_keypoints", "raw_keypoints", "filled")
         present = [name for name in arrays if getattr(self, name) is not None]
-        columns = np.array(found, dtype=np.int64)
         return replace(self, skeleton=skeleton, **{name: getattr(self, name)[:, columns] for name in present})
 
     def to_json(self) -> dict[str, Any]:
@@ -228,13 +256,12 @@ class ImagePoses:
             import supervision
         except ImportError as error:
             raise MissingExtraError("supervision") from error
-        visible = np.isfinite(self.keypoints[..., 0])
         return supervision.KeyPoints(
             xy=np.nan_to_num(self.keypoints).astype(np.float32),
             class_id=np.zeros(len(self), dtype=int),
             keypoint_confidence=self.keypoint_scores.astype(np.float32),
             detection_confidence=self.person_scores.astype(np.float32),
-            visible=visible,
+            visible=self.present,
             data={} if self.track_ids is None else {"tracker_id": self.track_ids},
         )
 

@@ -156,11 +156,7 @@ def find_everybody(
     matched = match_end_to_end(people, sure, estimator.min_score)
     figures["right people"] = percent(matched.people_right)
     figures[f"keypoints within {TOLERANCE}"] = 100 * matched.joints_found / max(1, matched.joints)
-    if labelled.metric == "oks":
-        if (rows := limb_rows(people.skeleton)) and len(rows) < people.skeleton.num_keypoints:
-            limbs = score(with_keypoints(people, rows), found.with_keypoints(rows), "oks")
-            figures |= {f"limbs, {name}": limbs.scores[name].mean for name in ("AP", "AP50")}
-    else:
+    if labelled.metric != "oks":
         of_people = np.flatnonzero(matched.person_of >= 0)
         found = replace(sure.select(of_people), person_of=matched.person_of[of_people])
     crops = cut_people(people, estimator.network.config.input_size, estimator.network.config.padding, on_progress)

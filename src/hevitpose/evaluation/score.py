@@ -13,6 +13,7 @@ from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.model_config import ModelConfig
 from hevitpose.core.results import Predictions
+from hevitpose.evaluation.limbs import limb_rows, with_keypoints
 from hevitpose.metrics.error_types import ErrorAnalysis
 from hevitpose.metrics.names import Metric
 from hevitpose.metrics.oks import (
@@ -31,6 +32,9 @@ THRESHOLDS = {"pckh": ("PCKh", (0.5, 0.1, 0.11)), "pck": ("PCK", (0.2,)), "pck_b
 HRNET_NOTE = "PCKh@0.11 is what HRNet's code prints as PCKh@0.1"
 SIMILARITY = "OKS"
 """The score of single keypoints beside AP: their mean similarity over the people who were found."""
+
+LIMB_SCORES = "limbs,"
+"""What AP begins with where it is of the limb joints alone, which networks of other keypoints have too."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ def score(people: LabelledPeople, found: Predictions, metric: Metric) -> Evaluat
     - "pckh": PCKh@0.5, @0.1 and @0.11, by head size.
     - "pck": PCK@0.2 of the torso; persons without a labelled torso are left out.
     - "pck_box": PCK@0.05 and @0.1 of the box's longer side, for any keypoints.
-    - "oks": COCO's AP and AR.
+    - "oks": COCO's AP and AR; AP also of the limb joints alone, where people have more.
 
     Raises InputError if no person has what the metric needs, or if PCK cannot match predictions with labels.
     """
@@ -100,6 +104,11 @@ def _score_by_oks(people: LabelledPeople, found: Predictions) -> Evaluation:
     similar, mean = keypoint_similarities(people, by_person(people, found)[0], sigmas)
     scores = {name: Score(value) for name, value in oks.figures.items()}
     scores[SIMILARITY] = Score(_or_none(100 * mean), _by_name(names, 100 * similar))
+    rows = limb_rows(people.skeleton)
+    if rows and len(rows) < len(names):
+        of_limbs, joints = with_keypoints(people, rows), found.joints[:, rows]
+        limbs = average_precision(of_limbs, found.image_index, joints, found.scores, sigmas[rows])
+        scores |= {f"{LIMB_SCORES} {name}": Score(limbs.figures[name]) for name in ("AP", "AP50")}
     labelled = dict(zip(names, people.labelled.sum(axis=0).tolist(), strict=True))
     return Evaluation(people.name, "AP", found.source, len(people), 0, labelled, scores, oks.notes)
 

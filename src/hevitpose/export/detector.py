@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from hevitpose.core.errors import InputError
+from hevitpose.core.model_config import DETECTOR_KEY
 from hevitpose.export.emit import emit
 from hevitpose.export.fuse import fuse
 from hevitpose.export.graph import Graph
 from hevitpose.export.onnx import add_metadata
 from hevitpose.io import atomic
 from hevitpose.models.detector import MAX_LOG_DISTANCE, NMS_IOU, STRIDE, TOP_K, Detector, decode
-from hevitpose.models.detector_weights import DETECTOR_KEY, DetectorFileConfig, load_detector
+from hevitpose.models.detector_weights import DetectorFileConfig, load_detector
 from hevitpose.models.input import MEAN, STD, normalize
 from hevitpose.models.weights import half_precision, load_into, round_to_int8
 

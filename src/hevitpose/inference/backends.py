@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hevitpose.core.errors import DeviceError, InputError, MissingExtraError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.model_config import KEY
+from hevitpose.core.model_config import DETECTOR_KEY, KEY
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -131,7 +131,7 @@ class TorchDetector(Graph):
     """A detector's .safetensors in torch, with the outputs and the metadata of its ONNX file."""
 
     def open(self) -> Mapping[str, str]:
-        from hevitpose.models.detector_weights import DETECTOR_KEY, load_detector
+        from hevitpose.models.detector_weights import load_detector
 
         model, config = load_detector(self.path)
         self.model = to_device(model, self.options.device)

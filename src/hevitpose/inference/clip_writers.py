@@ -17,7 +17,7 @@ from hevitpose.data.clip_poses import CLIP_SCHEMA
 from hevitpose.inference.exports import NumpyArchive, OpenPoseFiles
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.overlap import Behind
-from hevitpose.inference.writers import OneFile, PoseWriter
+from hevitpose.inference.writers import OneFile, PoseWriter, coco_keypoints
 from hevitpose.io.images import Image
 from hevitpose.io.video_writer import Sound, VideoWriter
 
@@ -178,12 +178,10 @@ class ClipCoco:
 
     def write(self, frame: Frame, poses: ImagePoses) -> None:
         for person in poses:
-            points = np.where(np.isfinite(person.keypoints), person.keypoints, person.all_keypoints)
-            triples = zip(points.tolist(), person.keypoint_scores.tolist(), strict=True)
             entry: dict[str, Any] = {
                 "image_id": frame.index,
                 "category_id": 1,
-                "keypoints": [v for (x, y), score in triples for v in (round(x, 2), round(y, 2), round(score, 4))],
+                "keypoints": coco_keypoints(person),
                 "bbox": [rounded(v, 2) for v in xywh_from_xyxy(person.box)],
                 "score": round(person.score, 4),
             }

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.keypoint_names import normalize_name
+from hevitpose.core.keypoint_names import index_of_names, normalize_name
+from hevitpose.core.model_config import DETECTOR_KEY
 from hevitpose.core.results import Detections
 from hevitpose.core.skeleton import Skeleton
-from hevitpose.inference.backends import DEFAULT_OPTIONS, Graph, OnnxGraph, RuntimeOptions, TorchDetector
-from hevitpose.inference.foreign_detectors import ForeignDetector
+from hevitpose.inference.backends import DEFAULT_OPTIONS, Graph, RuntimeOptions, TorchDetector
+from hevitpose.inference.foreign_detectors import DetectorGraph, ForeignDetector
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.keypoints import KeypointPredictor
 from hevitpose.inference.network import PERSON_DETECTOR, weights_folder
@@ -24,9 +25,6 @@ from hevitpose.io import images
 from hevitpose.io.images import Image
 from hevitpose.metrics.detection import nms
 from hevitpose.metrics.oks import similarity
-
-DETECTOR_KEY = "hevitpose.detector"
-"""The entry of an ONNX file's metadata that says how a detector is used."""
 
 MIN_KEYPOINTS = 3
 MIN_KEYPOINT_SHARE = 1 / 3
@@ -230,28 +228,25 @@ class PersonDetector:
     """Finds all people with a detector's file (.onnx, or with torch .safetensors), the bundled one by default.
 
     An image is scaled so that its longer side fills the square input. Boxes below `min_score`, by default the score
-    that the file states, are dropped, and of the others the best `max_people` are kept.
+    that the file states, are dropped. `source` is the file, or its graph where it is open already.
     """
 
     def __init__(
         self,
-        path: Path | None = None,
+        source: Path | Graph | None = None,
         options: RuntimeOptions = DEFAULT_OPTIONS,
         min_score: float | None = None,
-        max_people: int | None = None,
         batch_size: int = 8,
     ) -> None:
-        path = path or weights_folder() / f"{PERSON_DETECTOR}.onnx"
-        self.path = path
-        of_torch = path.suffix == ".safetensors"
-        self.graph: Graph = (TorchDetector if of_torch else OnnxGraph)(path, replace(options, runtime=None))
+        self.graph = source if isinstance(source, Graph) else _open(source, options)
+        self.path = self.graph.path
         try:
             config = json.loads(self.graph.metadata[DETECTOR_KEY])
             self.side, stated = int(config["input_size"][0]), float(config["min_score"])
         except (LookupError, TypeError, ValueError) as error:
-            raise InputError(path, "is not a detector of hevitpose") from error
+            raise InputError(self.path, "is not a detector of hevitpose") from error
         self.min_score = stated if min_score is None else min_score
-        self.max_people, self.batch_size = max_people, batch_size
+        self.batch_size = batch_size
 
     def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
         found: list[Detections] = []
@@ -267,25 +262,27 @@ class PersonDetector:
         """The boxes in the pixels of the image, cut at its edges, best first."""
         boxes = np.clip(boxes / np.tile(scale, 2), 0, geometry.image_box(image.shape[:2])[[2, 3, 2, 3]])
         kept = (scores >= self.min_score) & ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(axis=1)
-        order = np.flatnonzero(kept)[: self.max_people]
-        return Detections(boxes[order], scores[order].astype(np.float64))
+        return Detections(boxes[kept], scores[kept].astype(np.float64))
 
 
-def load_detector(
-    path: Path | None = None, options: RuntimeOptions = DEFAULT_OPTIONS, max_people: int | None = None
-) -> Detector:
+def load_detector(path: Path | None = None, options: RuntimeOptions = DEFAULT_OPTIONS) -> Detector:
     """The detector of a file, of hevitpose or (ONNX) of another project; the bundled one by default.
 
-    `max_people`: the most that one of hevitpose gives. Raises InputError where the file is none that is read.
+    Raises InputError where the file is none that is read.
 
     >>> load_detector()([])
     []
     """
-    if path is not None and path.suffix != ".safetensors":
-        plain = replace(options, runtime=None, optimize_graph=False)
-        if DETECTOR_KEY not in OnnxGraph(path, plain).metadata:
-            return ForeignDetector(path, options)
-    return PersonDetector(path, options, max_people=max_people)
+    graph = _open(path, options)
+    if isinstance(graph, DetectorGraph) and DETECTOR_KEY not in graph.metadata:
+        return ForeignDetector(graph)
+    return PersonDetector(graph)
+
+
+def _open(path: Path | None, options: RuntimeOptions) -> Graph:
+    path = path or weights_folder() / f"{PERSON_DETECTOR}.onnx"
+    graph: type[Graph] = TorchDetector if path.suffix == ".safetensors" else DetectorGraph
+    return graph(path, replace(options, runtime=None))
 
 
 class TiledDetector:
@@ -357,5 +354,5 @@ def is_human(skeleton: Skeleton) -> bool:
     >>> is_human(COCO17)
     True
     """
-    names = {normalize_name(name) for name in skeleton.keypoints}
-    return {f"{side} {part}" for side in ("left", "right") for part in ("shoulder", "hip")} <= names
+    names = index_of_names(skeleton.keypoints)
+    return all(f"{side} {part}" in names for side in ("left", "right") for part in ("shoulder", "hip"))

@@ -131,13 +131,10 @@ class PoseEstimator:
 
     def with_limits(self, min_person_score: float | None = None, max_people: int | None = None) -> "PoseEstimator":
         """The same estimator, with the same networks in memory, that leaves out other people; None keeps a limit."""
-        detector, other = self.detector, copy(self)
+        _ = self.detector  # loaded once for both
+        other = copy(self)
         other.min_person_score = self.min_person_score if min_person_score is None else min_person_score
         other.max_people = self.max_people if max_people is None else max_people
-        if isinstance(detector, PersonDetector):
-            detector = copy(detector)
-            detector.max_people = other.max_people
-        other._detector = detector  # noqa: SLF001 - of the same class
         return other
 
     @property
@@ -160,8 +157,7 @@ class PoseEstimator:
             known = self.network.config.box_sizes
             sizes = (known.low, known.high) if known and self.box_sizes is None else self.box_sizes
             return WindowSearch(self.keypoints, self.min_score, sizes)
-        most = self.max_people if self.tiles == 1 and self.person is None else None
-        detector = load_detector(None if choice == "person" else Path(choice), self.runtime_options, most)
+        detector = load_detector(None if choice == "person" else Path(choice), self.runtime_options)
         return TiledDetector(detector, self.tiles) if self.tiles > 1 else detector
 
     @property
@@ -233,14 +229,18 @@ class PoseEstimator:
             for number, (frame, its) in enumerate(zip(frames, detections, strict=True))
         ]
 
+    def are_people(self, scores: Floats) -> NDArray[np.bool_]:
+        """Which candidates (N,) are people by the scores (N, K) of their keypoints; the detector is not asked."""
+        min_mean = MIN_MEAN_SCORE * min(1, self.min_score / MIN_SCORE)
+        return np.array([is_person(each, self.min_score, min_mean, self.head) for each in scores], dtype=np.bool_)
+
     def _image_poses(self, frame: Frame, detections: Detections, joints: Floats, scores: Floats) -> ImagePoses:
         """The people of a frame; keypoints outside of the image, in the black around it, are absent."""
         height, width = frame.image.shape[:2]
         kept = np.ones(len(detections), dtype=np.bool_)
         if detections.keypoints is not None and detections.keypoint_scores is not None:
             joints, scores = better_pass(detections.keypoints, detections.keypoint_scores, joints, scores)
-            min_mean = MIN_MEAN_SCORE * min(1, self.min_score / MIN_SCORE)
-            kept[:] = [is_person(each, self.min_score, min_mean, self.head) for each in scores]
+            kept = self.are_people(scores)
         outline = geometry.image_box((height, width))
         present = (scores >= self.min_score) & geometry.in_box(joints, outline)
         present[shows_only_head(scores, self.head)] &= self.head

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hevitpose.core.keypoint_names import normalize_name
+from hevitpose.core.keypoint_names import index_of_names
 from hevitpose.core.results import ImagePoses, rounded
-from hevitpose.core.skeleton import Skeleton
 from hevitpose.inference.inputs import Frame
 from hevitpose.io import atomic
 
@@ -59,19 +58,18 @@ def openpose_json(poses: ImagePoses) -> dict[str, Any]:
     >>> openpose_json(ImagePoses.empty(COCO17, (640, 480)))
     {'version': 1.3, 'people': []}
     """
-    people = []
+    people, index = [], index_of_names(poses.skeleton.keypoints)
     for person in poses:
         triples = np.column_stack([person.keypoints, person.keypoint_scores])
-        triples[~np.isfinite(triples[:, 0])] = 0
-        body = [_body_keypoint(number, triples, poses.skeleton) for number in range(len(BODY_25))]
+        triples[~person.present] = 0
+        body = [_body_keypoint(number, triples, index) for number in range(len(BODY_25))]
         entry: dict[str, Any] = {"person_id": [person.track_id or -1]}
         entry["pose_keypoints_2d"] = [rounded(value, 3) for triple in body for value in triple]
         people.append(entry | {name: [] for name in EMPTY})
     return {"version": OPENPOSE_VERSION, "people": people}
 
 
-def _body_keypoint(number: int, triples: NDArray[np.float64], skeleton: Skeleton) -> Sequence[float]:
-    index = {normalize_name(name): k for k, name in enumerate(skeleton.keypoints)}
+def _body_keypoint(number: int, triples: NDArray[np.float64], index: Mapping[str, int]) -> Sequence[float]:
     own = next((index[name] for name in BODY_25[number] if name in index), None)
     if own is not None:
         return [float(value) for value in triples[own]]
@@ -99,7 +97,7 @@ class NumpyArchive:
         row = {
             "frame": np.full(count, frame.index, dtype=np.int64),
             "time_s": np.full(count, np.nan if frame.time_s is None else frame.time_s),
-            "id": np.zeros(count, dtype=np.int64) if poses.track_ids is None else poses.track_ids,
+            "id": poses.ids,
             "box": poses.boxes,
             "score": poses.person_scores,
             "keypoints": poses.keypoints,

@@ -5,7 +5,7 @@ classes and in files of one class. Images are stretched to the input, but for YO
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.results import Detections
-from hevitpose.inference.backends import OnnxGraph, RuntimeOptions
+from hevitpose.inference.backends import OnnxGraph
 from hevitpose.inference.inputs import Frame
 from hevitpose.io import images
 from hevitpose.io.images import Image
@@ -53,8 +53,8 @@ class Layout:
     suppress: bool = True
 
 
-class _Graph(OnnxGraph):
-    """An ONNX file that may also ask for the size of the image, in pixels of which it then answers."""
+class DetectorGraph(OnnxGraph):
+    """A detector's ONNX file. It may also ask for the size of the image, in pixels of which it then answers."""
 
     def run(self, crops: NDArray[Any], names: Sequence[str]) -> list[NDArray[np.float32]]:
         feeds: dict[str, NDArray[Any]] = {self.input_name: crops}
@@ -69,18 +69,18 @@ class ForeignDetector:
 
     Raises InputError where the file has none of these layouts. Scores are the file's own, not calibrated.
 
-    >>> ForeignDetector(Path("nanodet.onnx"), RuntimeOptions())  # doctest: +SKIP
+    >>> ForeignDetector(DetectorGraph(Path("nanodet.onnx")))  # doctest: +SKIP
     """
 
-    def __init__(self, path: Path, options: RuntimeOptions, min_score: float = MIN_BOX_SCORE) -> None:
-        self.graph, self.min_score = _Graph(path, replace(options, runtime=None)), min_score
-        inputs, outputs = self.graph.session.get_inputs(), self.graph.session.get_outputs()
+    def __init__(self, graph: DetectorGraph, min_score: float = MIN_BOX_SCORE) -> None:
+        self.graph, self.min_score = graph, min_score
+        inputs, outputs = graph.session.get_inputs(), graph.session.get_outputs()
         self.outputs = [output.name for output in outputs]
         shape = inputs[0].shape
         if len(shape) != 4 or shape[1] != 3 or not all(isinstance(side, int) for side in shape[2:]):
-            raise InputError(path, f"its input must be (1, 3, height, width) of fixed size, found {shape}")
+            raise InputError(graph.path, f"its input must be (1, 3, height, width) of fixed size, found {shape}")
         self.size_hw: tuple[int, int] = (shape[2], shape[3])
-        self.layout = layout_of({each.name: each.shape for each in outputs}, path)
+        self.layout = layout_of({each.name: each.shape for each in outputs}, graph.path)
 
     def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
         return [self._detect(frame.image) for frame in frames]

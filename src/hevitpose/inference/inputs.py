@@ -168,8 +168,8 @@ def _images_below(folder: Path, output: Path | None) -> tuple[list[Path], int]:
 def refuse_overwriting(paths: Sequence[Path], inputs: Inputs, folder: Path, draw: bool) -> None:
     """Raise InputError where results in `folder` would replace each other or an input, or lie among the images."""
     if not isinstance(inputs, list):  # a list of any length names its results in full, and is read one by one
-        inside = next((each.path for each in inputs if each.path.resolve().is_relative_to(folder.resolve())), None)
-        if draw and inside:
+        place = folder.resolve()
+        if draw and (inside := next((each.path for each in inputs if each.path.resolve().is_relative_to(place)), None)):
             raise InputError(inside, "lies in the folder of the results: choose another `output`")
         return
     for target, number in Counter(each.target.lower() for each in inputs).items():

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from glob import glob, has_magic
 from itertools import islice
 from pathlib import Path
@@ -11,11 +12,10 @@ from typing import Any
 from hevitpose.core.errors import InputError
 from hevitpose.inference.inputs import ImageInput, ImageInputs, Inputs, find_inputs
 from hevitpose.io import atomic
-from hevitpose.io.json_files import read_json
+from hevitpose.io.json_files import encoding_of, read_json
 
 OPTIONS_FILE = ".predict-options"
 """What the results in a folder were made with, as JSON."""
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class ImageList:
@@ -30,12 +30,15 @@ class ImageList:
         self.path = path
         try:
             with path.open("rb") as file:
-                self.encoding = "utf-16" if file.read(2) in _UTF16 else "utf-8-sig"
+                self.encoding = encoding_of(file.read(2))
         except OSError as error:
             reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
             raise InputError(path, reason) from error
         self.absolute: bool | None = None
-        self.count = sum(1 for _ in self)
+        try:
+            self.count = sum(1 for _ in self)
+        except UnicodeDecodeError as error:
+            raise InputError(path, f"cannot be read as text ({error.reason} at byte {error.start})") from error
         if not self.count:
             raise InputError(path, "names no image")
 
@@ -85,7 +88,8 @@ class Shard:
 class Selection:
     """The inputs of a shard, without those that have all of their `results` already: suffixes in a folder.
 
-    A result counts if it is not older than the folder's record of options (`record_options`).
+    A result counts if it is not older than the folder's record of options (`record_options`). Inputs are counted once:
+    the length does not change as results are written.
     """
 
     inputs: Inputs
@@ -94,6 +98,10 @@ class Selection:
     results: tuple[str, ...] = ()
 
     def __len__(self) -> int:
+        return self._count
+
+    @cached_property
+    def _count(self) -> int:
         if self.folder is None:
             return len(range(self.shard.number - 1, len(self.inputs), self.shard.total))
         return sum(1 for _ in self)

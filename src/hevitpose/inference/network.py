@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from hevitpose.core.errors import InputError
-from hevitpose.core.keypoint_names import match_names
+from hevitpose.core.keypoint_names import require_names
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.model_config import ModelConfig, model_config_from_metadata
 from hevitpose.inference.backends import (
@@ -86,11 +86,7 @@ def _load_torch(path: Path, options: RuntimeOptions) -> Network:
 
 def keypoints_of(network: Network, people: LabelledPeople) -> list[int]:
     """The index in the network's output of each of the people's keypoints. Raises InputError where one is missing."""
-    keypoints = people.skeleton.keypoints
-    rows = match_names(keypoints, network.config.skeleton.keypoints)
-    if missing := [name for name, row in zip(keypoints, rows, strict=True) if row is None]:
-        raise InputError(network.name, f"does not predict {', '.join(missing)}, keypoints of {people.name}")
-    return [row for row in rows if row is not None]
+    return require_names(people.skeleton.keypoints, network.config.skeleton.keypoints, people.name, network.name)
 
 
 def find_weights(name: str | PathLike[str], runtime: Runtime | None = None) -> Path:

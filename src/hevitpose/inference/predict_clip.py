@@ -8,7 +8,7 @@ from hevitpose.core.progress import OnProgress, ignore_progress
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.inference.clip_writers import ClipDrawing
 from hevitpose.inference.inputs import Frame
-from hevitpose.inference.video import PoseTracker, ids_of
+from hevitpose.inference.video import PoseTracker
 from hevitpose.inference.writers import PoseWriter
 from hevitpose.io.video import VideoReader
 
@@ -49,7 +49,7 @@ def predict_clip(
                         writer.write(frame, poses)
                     summary.frames += 1
                     summary.frames_with_people += len(poses) > 0
-                    summary.ids.update(set(ids_of(poses).tolist()) - {0})
+                    summary.ids.update(set(poses.ids.tolist()) - {0})
         except KeyboardInterrupt:
             summary.interrupted = True
         summary.interrupted |= tracker.interrupted

@@ -4,7 +4,7 @@ Both separate how the body moves from how its limbs move. The body's step is sha
 well; what is left moves less and can be smoothed more. Times are in seconds, so frames may come at any rate.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,7 @@ class OnlineSmoother:
     is slow, and it becomes quick when they err to one side. A single outlier is left out. People without an id (0, or
     `track_ids` None) pass unchanged, absent keypoints stay absent.
 
+    >>> from dataclasses import replace
     >>> from hevitpose import COCO17
     >>> poses = replace(ImagePoses.empty(COCO17, (64, 48)), track_ids=np.zeros(0, dtype=np.int64))
     >>> OnlineSmoother().update(poses, time_s=0.0)
@@ -96,7 +97,7 @@ class OnlineSmoother:
         self._states: dict[int, _State] = {}
 
     def update(self, poses: ImagePoses, time_s: float) -> ImagePoses:
-        """The people of the next frame with smoothed keypoints."""
+        """The people of the next frame with smoothed keypoints (`ImagePoses.with_keypoints`)."""
         if poses.track_ids is None:
             return poses
         keypoints = poses.keypoints.copy()
@@ -108,7 +109,7 @@ class OnlineSmoother:
                 keypoints[person] = np.where(np.isfinite(keypoints[person]), state.keypoints, np.nan)
         oldest = time_s - self.options.max_gap_s
         self._states = {k: state for k, state in self._states.items() if state.seen_s.max() >= oldest}
-        return replace(poses, keypoints=keypoints)
+        return poses.with_keypoints(keypoints)
 
     def _follow(self, state: _State, found: Floats, scores: Floats, size: float, time_s: float) -> None:
         options = self.options

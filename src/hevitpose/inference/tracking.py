@@ -17,7 +17,7 @@ from hevitpose.core.assignment import best_pairs
 from hevitpose.core.geometry import Floats
 from hevitpose.core.results import Detections, ImagePoses
 from hevitpose.core.skeleton import Skeleton
-from hevitpose.inference.detectors import sigmas_or_default
+from hevitpose.inference.detectors import MIN_HEAD_KEYPOINTS, sigmas_or_default
 from hevitpose.metrics.detection import iou
 
 MIN_KEYPOINTS = 3
@@ -261,7 +261,8 @@ def _pose_similarity(keypoints: Floats, poses: ImagePoses, size: float) -> Float
 
 def _once(poses: ImagePoses) -> NDArray[np.bool_]:
     """Which people (N,) are there, and not a better one's twin: two boxes can show the pose of one person."""
-    there: NDArray[np.bool_] = np.isfinite(poses.keypoints[..., 0]).sum(axis=1) >= MIN_KEYPOINTS
+    least = min(MIN_HEAD_KEYPOINTS, poses.skeleton.num_keypoints)
+    there: NDArray[np.bool_] = poses.present.sum(axis=1) >= least
     order = np.argsort(-poses.person_scores, kind="stable")
     for place, person in enumerate(order):
         size = float(np.sqrt((poses.boxes[person, 2:] - poses.boxes[person, :2]).prod()))

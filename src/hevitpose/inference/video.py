@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hevitpose.core.choices import PersonChoice, Smoothing
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.core.results import Detections, ImagePoses
-from hevitpose.inference.detectors import is_person
-from hevitpose.inference.estimator import MIN_MEAN_SCORE, PoseEstimator, best_person
+from hevitpose.inference.estimator import PoseEstimator, best_person
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.network import DEFAULT
 from hevitpose.inference.overlap import ahead
@@ -112,10 +110,7 @@ class PoseTracker:
     def _online(self, source: VideoReader | Iterable[Frame], on_progress: OnProgress) -> Found:
         smoother = OnlineSmoother() if self.smooth == "online" else None
         for frame, poses in self._tracked(source, on_progress):
-            if smoother is None:
-                yield frame, poses
-            else:
-                yield frame, replace(smoother.update(poses, time_of(frame)), raw_keypoints=poses.keypoints)
+            yield frame, poses if smoother is None else smoother.update(poses, time_of(frame))
 
     def _offline(self, reader: VideoReader, images: bool, on_progress: OnProgress) -> Found:
         frames, found = [], []
@@ -186,7 +181,7 @@ class _Following:
             return self._followed(frame, time_s)
         poses = self.tracker.update(self._poses(frame), time_s)
         # A new person gets an id when the detector has found them twice; it does not wait for its turn.
-        self.check_new = due and bool((ids_of(poses) == 0).any())
+        self.check_new = due and bool((poses.ids == 0).any())
         self.since_detection = 1 if due else self.since_detection + 1
         return self._known(poses)
 
@@ -194,16 +189,16 @@ class _Following:
         self.since_detection += 1
         expected = self.tracker.predict(time_s)
         poses = self._poses(replace(frame, detections=inside(expected, frame.image.shape)))
-        sure = [is_person(scores, self.estimator.min_score, MIN_MEAN_SCORE) for scores in poses.keypoint_scores]
-        poses = self.tracker.update(poses.subset(np.array(sure, dtype=np.bool_)), time_s, detected=False)
-        return poses.subset(ids_of(poses) > 0)
+        sure = self.estimator.are_people(poses.keypoint_scores)
+        poses = self.tracker.update(poses.subset(sure), time_s, detected=False)
+        return poses.subset(poses.ids > 0)
 
     def _poses(self, frame: Frame) -> ImagePoses:
         return next(self.estimator.stream([frame]))[1]
 
     def _known(self, poses: ImagePoses) -> ImagePoses:
         """Without the weak candidates that no track goes on with."""
-        return poses.subset((ids_of(poses) > 0) | (poses.person_scores >= self.options.min_person_score))
+        return poses.subset((poses.ids > 0) | (poses.person_scores >= self.options.min_person_score))
 
 
 class _Choice:
@@ -218,13 +213,13 @@ class _Choice:
         if self.wanted is None or not len(poses):
             return poses
         if isinstance(self.wanted, int):
-            return poses.subset(ids_of(poses) == self.wanted)
-        here = np.flatnonzero(ids_of(poses) == self.id) if self.id else np.zeros(0, dtype=np.int64)
+            return poses.subset(poses.ids == self.wanted)
+        here = np.flatnonzero(poses.ids == self.id) if self.id else np.zeros(0, dtype=np.int64)
         if not len(here) and self.id and time_s - self.seen_s <= self.patience_s:
             return poses.subset(here)
         if not len(here):
             here = np.array([best_person(poses, self.wanted)])
-            self.id = int(ids_of(poses)[here[0]])
+            self.id = int(poses.ids[here[0]])
         self.seen_s = time_s
         return poses.subset(here)
 
@@ -236,11 +231,6 @@ def clip_frames(reader: VideoReader) -> Generator[Frame, None, None]:
             yield Frame(image, str(reader.path), index, time_s)
     finally:
         reader.close()
-
-
-def ids_of(poses: ImagePoses) -> NDArray[np.int64]:
-    """The ids (N,), 0 where there is none."""
-    return np.zeros(len(poses), dtype=np.int64) if poses.track_ids is None else poses.track_ids
 
 
 def time_of(frame: Frame) -> float:
@@ -283,8 +273,7 @@ def smooth_clip(times: Sequence[float], clip: Sequence[ImagePoses]) -> list[Imag
                 added[frame].append(_missed(clip[frame], track_id, smoothed[row], box))
     joined = []
     for poses, its, gaps, more in zip(clip, keypoints, filled, added, strict=True):
-        own = replace(poses, keypoints=its, raw_keypoints=poses.keypoints, filled=gaps)
-        joined.append(concatenate([own, *more]))
+        joined.append(poses.with_keypoints(its, gaps).with_people(more))
     return joined
 
 
@@ -292,7 +281,7 @@ def _tracks(clip: Sequence[ImagePoses]) -> dict[int, list[tuple[int, int]]]:
     """For each id, the frames where it is with its index in them."""
     tracks: dict[int, list[tuple[int, int]]] = {}
     for frame, poses in enumerate(clip):
-        for index, track_id in enumerate(ids_of(poses).tolist()):
+        for index, track_id in enumerate(poses.ids.tolist()):
             if track_id:
                 tracks.setdefault(track_id, []).append((frame, index))
     return tracks
@@ -320,15 +309,3 @@ def _missed(poses: ImagePoses, track_id: int, keypoints: Floats, box: Floats) ->
         raw_keypoints=np.full((1, len(keypoints), 2), np.nan),
         filled=present[None],
     )
-
-
-def concatenate(several: Sequence[ImagePoses]) -> ImagePoses:
-    """The people of several poses of one image as one."""
-    if len(several) == 1:
-        return several[0]
-    names = ("boxes", "keypoints", "keypoint_scores", "person_scores", "all_keypoints")
-    in_clips = ("track_ids", "raw_keypoints", "filled")
-    joined: dict[str, Any] = {
-        name: np.concatenate([getattr(poses, name) for poses in several]) for name in (*names, *in_clips)
-    }
-    return replace(several[0], **joined)

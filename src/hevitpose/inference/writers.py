@@ -33,6 +33,22 @@ class PoseWriter(Protocol):
     def close(self) -> None: ...
 
 
+def image_writer(format: Format, output: Path, image_ids: Sequence[int]) -> PoseWriter:
+    """The writer of this format; `output` is a folder for "json" and a file for the others.
+
+    `image_ids` are COCO's of the images, by index.
+    """
+    match format:
+        case "json":
+            return JsonFiles(output)
+        case "coco":
+            return CocoResults(output, image_ids)
+        case "coco-labels":
+            return CocoLabels(output, image_ids)
+        case "csv":
+            return CsvFile(output)
+
+
 class JsonFiles:
     """One JSON file per image in a folder, in the form of `ImagePoses.to_json`."""
 
@@ -63,8 +79,7 @@ class OneFile:
     """A text file that grows beside its final name and takes it when it is whole."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.part = path.with_name(f".{os.getpid()}-{path.name}.part")
+        self.path, self.part = path, atomic.part_of(path)
         self.file: IO[str] | None = None
         self.failed = False
 
@@ -115,12 +130,11 @@ class CocoResults:
             self.output.append("[")
             self.begun = True
         for person in poses:
-            triples = zip(person.all_keypoints.tolist(), person.keypoint_scores.tolist(), strict=True)
             entry = {
                 "image_id": self.image_ids[frame.index],
                 "file_name": poses.file,
                 "category_id": 1,
-                "keypoints": [v for (x, y), score in triples for v in (round(x, 2), round(y, 2), round(score, 4))],
+                "keypoints": coco_keypoints(person),
                 "score": round(person.score, 4),
             }
             self.output.append(self.separator + json.dumps(entry))
@@ -130,6 +144,12 @@ class CocoResults:
         if self.begun:
             self.output.append("]\n")
         self.output.publish()
+
+
+def coco_keypoints(person: Person) -> list[float]:
+    """x, y and score of every keypoint as in COCO results, the guesses for absent ones included."""
+    triples = zip(person.all_keypoints.tolist(), person.keypoint_scores.tolist(), strict=True)
+    return [value for (x, y), score in triples for value in (round(x, 2), round(y, 2), round(score, 4))]
 
 
 class CocoLabels:
@@ -169,7 +189,7 @@ class CocoLabels:
 
 def _label(person: Person, size_wh: tuple[int, int]) -> dict[str, Any]:
     """The box, area, keypoints and score of a COCO annotation."""
-    present, box = np.isfinite(person.keypoints[:, 0]), person.box
+    present, box = person.present, person.box
     if present.any():
         extent = geometry.keypoint_extent(person.keypoints[present])
         box = np.concatenate([np.minimum(box[:2], extent[:2]), np.maximum(box[2:], extent[2:])])

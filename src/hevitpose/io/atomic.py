@@ -10,7 +10,12 @@ from tempfile import TemporaryFile
 from hevitpose.core.errors import InputError
 
 PARTS = ".*.part"
-"""Files that are being written."""
+"""Files that are being written (`part_of`)."""
+
+
+def part_of(path: Path) -> Path:
+    """Where this process writes what becomes `path`: beside it, under a short name, however long that of `path` is."""
+    return path.with_name(f".{os.getpid()}-{hash(path.name) & 0xFFFFFFFF:08x}.part")
 
 
 def write(path: Path, content: bytes | str) -> None:
@@ -41,7 +46,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     `path` must be missing or an empty folder. Raises InputError where the system refuses.
     """
-    temporary = path.with_name(f".{os.getpid()}-{hash(path.name) & 0xFFFFFFFF:08x}.part")
+    temporary = part_of(path)
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -60,12 +65,13 @@ def refuse_input(path: Path, inputs: Iterable[Path]) -> None:
 
 
 def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Raise InputError where writing an output would replace one of the inputs, also through links and other
-    spellings."""
-    sources = list(inputs)
-    places, identities = {source.resolve() for source in sources}, {_identity(source) for source in sources} - {None}
+    """Raise InputError where writing an output would replace one of the inputs that exist, also through links and
+    other spellings."""
+    identities = {_identity(source) for source in inputs} - {None}
+    if not identities:  # outputs may be millions
+        return
     for path in outputs:
-        if path.resolve() in places or _identity(path) in identities:
+        if _identity(path) in identities:
             raise InputError(path, "is one of the inputs: choose another output")
 
 
@@ -109,8 +115,7 @@ def _refuse_folder(path: Path) -> None:
 
 def _write_with(path: Path, writer: Callable[[Path], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not longer than a name may be, whatever that of `path` is.
-    temporary = path.with_name(f".{os.getpid()}-{hash(path.name) & 0xFFFFFFFF:08x}.part")
+    temporary = part_of(path)
     try:
         writer(temporary)
         with temporary.open("r+b") as handle:  # Windows flushes only what is open for writing.

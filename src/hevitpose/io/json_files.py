@@ -21,7 +21,7 @@ def read_text(path: Path) -> str:
     """
     try:
         content = path.read_bytes()
-        return content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
+        return content.decode(encoding_of(content))
     except FileNotFoundError as error:
         raise InputError(path, "no such file") from error
     except IsADirectoryError as error:
@@ -39,8 +39,12 @@ def first_character(path: Path) -> str:
             start = file.read(256)
     except OSError:
         return ""
-    text = start.decode("utf-16" if start.startswith(_UTF16) else "utf-8-sig", errors="ignore")
-    return text.lstrip()[:1]
+    return start.decode(encoding_of(start), errors="ignore").lstrip()[:1]
+
+
+def encoding_of(content: bytes) -> str:
+    """The encoding of a text that begins like this: UTF-16 if it has its mark, else UTF-8."""
+    return "utf-16" if content.startswith(_UTF16) else "utf-8-sig"
 
 
 def read_json(path: Path) -> Any:

@@ -1,7 +1,6 @@
 """Writing MP4 clips: each frame at its own time, the sound of another clip beside them."""
 
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from hevitpose.core.errors import InputError
+from hevitpose.io import atomic
 from hevitpose.io.images import Image
 from hevitpose.io.video import open_container, pyav
 
@@ -56,7 +56,7 @@ class VideoWriter:
     def __init__(self, path: Path, fps: float | None = None, sound: Sound | None = None) -> None:
         pyav()
         self.path, self.fps, self.sound = path, fps or DEFAULT_FPS, sound
-        self.part = path.with_name(f".{os.getpid()}-{hash(path.name) & 0xFFFFFFFF:08x}.part")
+        self.part = atomic.part_of(path)
         self._file: _Mp4 | None = None
 
     @property

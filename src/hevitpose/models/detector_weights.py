@@ -9,11 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from hevitpose.core.errors import InputError
+from hevitpose.core.model_config import DETECTOR_KEY
 from hevitpose.models import weights
 from hevitpose.models.detector import Detector, DetectorConfig
-
-DETECTOR_KEY = "hevitpose.detector"
-"""Where a file's metadata say what it holds: `DetectorFileConfig` as JSON."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class DetectorFileConfig:
 
 
 def save_detector(path: Path, tensors: Mapping[str, Tensor], file_config: DetectorFileConfig) -> None:
-    """Write a detector's weights with what `load_detector` needs."""
+    """Write a detector's weights with what `load_detector` needs, `file_config` as JSON."""
     weights.save(path, tensors, {DETECTOR_KEY: json.dumps(asdict(file_config))})
 
 

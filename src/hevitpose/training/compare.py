@@ -18,6 +18,7 @@ from hevitpose.training.loop import train
 from hevitpose.training.recipes import Recipe, with_network
 from hevitpose.training.run import CARD, read_run, read_scores, write_json
 from hevitpose.view.plots import Bubble, accuracy_over_cost, write_figure
+from hevitpose.view.tables import MISSING, Table
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,8 @@ def result_of(entry: Entry, folder: Path, base: str, people: Mapping[str, str]) 
     )
 
 
-def table(results: Sequence[RunResult]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: a network per row, with mean and standard deviation over its seeds."""
+def table(results: Sequence[RunResult]) -> Table:
+    """A network per row, with mean and standard deviation over its seeds."""
     columns = _main_scores(results)
     header = ["network", "parameters (M)", "GFLOPs", "epochs", "images/s", "runs", *(f"{m}, {s}" for s, m in columns)]
     rows = []
@@ -146,17 +147,15 @@ def table(results: Sequence[RunResult]) -> tuple[list[str], list[list[str]]]:
         row = [first.title, f"{first.parameters / 1e6:.2f}", f"{first.paper_operations / 1e9:.2f}"]
         row += ["-".join(map(str, epochs)), f"{fmean(run.images_per_second for run in runs):.1f}", str(len(runs))]
         rows.append(row + [_spread(_values(runs, *column)) for column in columns])
-    return header, rows
+    return Table(header, rows)
 
 
 def markdown(results: Sequence[RunResult]) -> str:
     """The table, and below it what all runs have in common."""
-    header, rows = table(results)
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     first = results[0]
     size = "x".join(map(str, first.input_size))
     common = f"Trained from scratch on {first.data} by the recipe {first.recipe}; scores with flip test at {size}."
-    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", common, ""])
+    return f"{table(results).markdown()}\n\n{common}\n"
 
 
 def draw(results: Sequence[RunResult], folder: Path) -> list[Path]:
@@ -191,5 +190,5 @@ def _values(runs: Sequence[RunResult], name: str, metric: str) -> list[float]:
 
 def _spread(values: Sequence[float]) -> str:
     if not values:
-        return "-"
+        return MISSING
     return f"{fmean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")

@@ -20,6 +20,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from hevitpose.core.errors import InputError, TrainingDiverged
+from hevitpose.core.model_config import DETECTOR_KEY
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.inference.detectors import letterbox
 from hevitpose.io import atomic
@@ -27,7 +28,7 @@ from hevitpose.io.lock import hold_folder
 from hevitpose.metrics.detection import DetectionScores, ImageBoxes, box_ap
 from hevitpose.models import cpu, weights
 from hevitpose.models.detector import SIDE_DIVISOR, Detector, DetectorConfig, decode
-from hevitpose.models.detector_weights import DETECTOR_KEY, DetectorFileConfig, save_detector
+from hevitpose.models.detector_weights import DetectorFileConfig, save_detector
 from hevitpose.models.input import normalize
 from hevitpose.training.augment import color_jitter
 from hevitpose.training.detection_data import (

@@ -38,7 +38,7 @@ def draw_person(
     canvas: Image, person: Person, skeleton: Skeleton, color: Color | None = None, fade_below: float = 0.0
 ) -> None:
     """Draw a person on `canvas`, in one `color` or those of the sides; fainter the further scores are `fade_below`."""
-    present = ~np.isnan(person.keypoints[:, 0])
+    present = person.present
     if not present.any():
         return
     points = person.keypoints[present]

@@ -11,7 +11,7 @@ from PIL import ImageDraw, ImageFont
 from hevitpose.core.choices import ColorBy
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.keypoint_names import normalize_name
+from hevitpose.core.keypoint_names import index_of_names
 from hevitpose.core.results import ImagePoses, Person
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.io.images import Image
@@ -93,8 +93,8 @@ def middle(person: Person, skeleton: Skeleton) -> Floats:
 
 @lru_cache(maxsize=8)
 def _hips(skeleton: Skeleton) -> tuple[int, ...]:
-    names = [normalize_name(name) for name in skeleton.keypoints]
-    return tuple(names.index(name) for name in ("left hip", "right hip") if name in names)
+    index = index_of_names(skeleton.keypoints)
+    return tuple(index[name] for name in ("left hip", "right hip") if name in index)
 
 
 def _draw_trail(canvas: Image, places: Floats, color: Color) -> None:
@@ -113,7 +113,7 @@ def _draw_trail(canvas: Image, places: Floats, color: Color) -> None:
 
 def _draw_label(canvas: Image, person: Person, mirrored: bool) -> None:
     """The id above the person's highest keypoint, inside of the frame."""
-    present = person.keypoints[np.isfinite(person.keypoints[:, 0])]
+    present = person.keypoints[person.present]
     top = present[present[:, 1].argmin()] if len(present) else person.box[:2]
     size = max(MIN_LABEL_HEIGHT, round(min(canvas.shape[:2]) * LABEL_SHARE))
     label = _label(str(person.track_id), size, person_color(person.track_id))

@@ -1,4 +1,4 @@
-"""The options of `hevitpose predict` that are for clips and cameras. What predicts them is loaded when it is needed."""
+"""The options of `hevitpose predict` that are for clips and cameras, or for images, alone."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +55,25 @@ class ClipOptions:
         for name, value in vars(self).items():
             if value is not None and name not in ("person", "keypoints"):
                 raise InputError(f"--{name.replace('_', '-')}", "is for clips")
+        if isinstance(self.person, int):
+            raise InputError(f"--person {self.person}", "is for clips: people in images have no ids")
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """The options of the command line that are for images."""
+
+    box: list[str] | None = None
+    boxes: Path | None = None
+    verbose: bool = False
+    resume: bool = False
+    shard: str | None = None
+
+    def refuse(self, reason: str) -> None:
+        """Raise InputError where one was given."""
+        for name, value in vars(self).items():
+            if value:
+                raise InputError(f"--{name}", reason)
 
 
 def is_clip(path: Path) -> bool:

@@ -1,0 +1,23 @@
+"""The options of commands that predict as a user does: which weights run where."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from hevitpose.inference.backends import Runtime
+
+
+def _at_most_all_cores(threads: int | None) -> int | None:
+    return threads and min(threads, os.cpu_count() or 1)
+
+
+Model = Annotated[str, typer.Option(help="Bundled weights, or a file (.onnx, .safetensors).")]
+RuntimeOption = Annotated[
+    Runtime | None, typer.Option("--runtime", help="Runtime of the network (default: by the file).")
+]
+Device = Annotated[str, typer.Option(help="cpu; cuda, coreml or directml with ONNX Runtime.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, callback=_at_most_all_cores, help="Threads per inference call (default: all cores)."),
+]

@@ -119,12 +119,14 @@ def train_detector(
     init: Callable[[Detector], object] | None = None,
     resume: bool = False,
     on_progress: OnProgress = lambda *_: None,
+    bfloat16: bool | None = None,
 ) -> list[dict[str, Any]]:
     """Train on `data` and leave last.safetensors, best.safetensors and log.csv in `folder`; the log's rows.
 
     Best is the epoch of the highest AP50 + AP of the averaged weights on `validation`, the last one without it. `init`
     changes the network before the first step, as `init_from_pose` and `weights.load_into` do. An interrupted run that
-    is resumed ends bit-equal on the same machine.
+    is resumed ends bit-equal on the same machine. The network runs in `bfloat16`, by default where the processor
+    multiplies it natively: about twice as fast; weights, loss and averages stay in float32.
 
     Where torch.distributed is initialized, its processes share every batch: on a busy processor two of one thread are
     faster than one of two, which wait for each other in every layer. Raises InputError where the folder holds another
@@ -145,8 +147,9 @@ def train_detector(
         init(state.network)
         state.averaged.load_state_dict(state.network.state_dict())
     cpu.keep_freed_memory()
+    native = cpu.supports_bfloat16() if bfloat16 is None else bfloat16
     while state.progress.epoch < options.epochs:
-        train_epoch(data, state, options, folder, file_config, on_progress)
+        train_epoch(data, state, options, folder, file_config, on_progress, native)
         scores = validate(state.averaged, validation, file_config.side) if validation else None
         end_epoch(state, options, options.images(data), scores, folder, file_config)
     return state.progress.history
@@ -172,6 +175,7 @@ def train_epoch(
     folder: Path,
     file_config: DetectorFileConfig,
     on_progress: OnProgress,
+    bfloat16: bool,
 ) -> None:
     """The steps of this epoch that are not done yet."""
     progress, network = state.progress, state.network
@@ -184,8 +188,10 @@ def train_epoch(
         for group in state.optimizer.param_groups:
             group["lr"] = options.rate(total_step, options.epochs * steps)
         with cpu.fast_kernels(images.device):
-            centers, distances = network(normalize(color_jitter(images.float(), colors)))
-            loss = detection_loss(centers, distances, objects)
+            inputs = normalize(color_jitter(images.float(), colors))
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                centers, distances = network(inputs)
+            loss = detection_loss(centers.float(), distances.float(), objects)
             loss.backward()  # type: ignore[no-untyped-call]
         loss = average_over_processes(network, loss.detach())
         norm = nn.utils.clip_grad_norm_(network.parameters(), options.grad_clip_norm)

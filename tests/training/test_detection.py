@@ -160,12 +160,19 @@ def test_processes_average_gradients_and_statistics(tmp_path: Path) -> None:
 def test_training_lowers_the_loss_and_leaves_a_detector(tmp_path: Path) -> None:
     augmentation = DetectionAugmentation(mosaic=0.0, quarter_turns=0.0, scale=(0.9, 1.0), **NO_COLOR)
     options = replace(OPTIONS, epochs=10, sides=((64, 1.0),), learning_rate=5e-3, augmentation=augmentation)
-    history = train_detector(squares(6), None, tmp_path, options)
-    assert history[-1]["loss"] < 0.8 * history[0]["loss"]
-    network, file_config = load_detector(tmp_path / BEST)
+    exact, rounded = (
+        train_detector(squares(6), None, tmp_path / precision, options, precision=precision)
+        for precision in ("fp32", "bf16")
+    )
+    for history in (exact, rounded):
+        assert history[-1]["loss"] < 0.8 * history[0]["loss"]
+    assert rounded[0]["loss"] != exact[0]["loss"]
+    assert rounded[0]["loss"] == pytest.approx(exact[0]["loss"], rel=0.05)
+    network, file_config = load_detector(tmp_path / "bf16" / BEST)
     assert file_config.class_names == ("square",)
     assert file_config.side == 64
     assert network.config == TINY
+    assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
 
 
 def test_progress_is_that_of_every_training(tmp_path: Path) -> None:

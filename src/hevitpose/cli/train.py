@@ -214,7 +214,7 @@ def print_settings(
     if with_detector:
         sizes = measure_box_sizes(people)
         print(f"  {detector_line(people, sizes)}", file=sys.stderr)
-        more = seconds_of_detector(people, sizes) / 60
+        more = seconds_of_detector(people, sizes, hardware.precision) / 60
         minutes, parts = minutes + more, f"{parts}, detector {more:.0f}"
     print(f"  about {minutes:.0f} minutes on this machine as it is now ({parts})", file=sys.stderr)
 
@@ -243,7 +243,7 @@ def run_training(
             return
         own = None
         if with_detector and is_only_process():
-            own = train_own_detector(dataset, out, recipe.seed, on_progress)
+            own = train_own_detector(dataset, out, recipe.seed, hardware.precision, on_progress)
         elif with_detector:
             print("no detector: one process trains it, the same command with --resume and without torchrun")
         if end_to_end:

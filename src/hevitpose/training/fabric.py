@@ -72,8 +72,7 @@ def make_fabric(hardware: Hardware) -> Fabric:
         reason = str(error).splitlines()[0]
         raise DeviceError(f"`device={hardware.device}`", f"cannot be used ({reason})") from error
     device = fabric.device.type
-    native = cpu.supports_bfloat16() if device == "cpu" else device == "cuda"
-    bfloat16 = hardware.precision == "bf16" or (hardware.precision == "auto" and native)
+    bfloat16 = uses_bfloat16(hardware.precision, device)
     if bfloat16:
         fabric = Fabric(accelerator=hardware.device, precision="bf16-mixed", **process_arguments())
     if device == "cpu":
@@ -83,10 +82,16 @@ def make_fabric(hardware: Hardware) -> Fabric:
         atexit.register(_leave)
     if fabric.is_global_zero:
         found = " (no GPU was found)" if hardware.device == "auto" and device == "cpu" else ""
-        why = f", which this device {'supports natively' if native else 'prefers'}"
+        why = f", which this device {'supports natively' if bfloat16 else 'prefers'}"
         chosen = why if hardware.precision == "auto" else ""
         LOGGER.info("device: %s%s; %s%s", device, found, "bfloat16" if bfloat16 else "float32", chosen)
     return fabric
+
+
+def uses_bfloat16(precision: Precision, device: str) -> bool:
+    """Whether networks run in bfloat16: "auto" means where this type of device multiplies it natively."""
+    native = cpu.supports_bfloat16() if device == "cpu" else device == "cuda"
+    return precision == "bf16" or (precision == "auto" and native)
 
 
 def process_arguments() -> ProcessArguments:

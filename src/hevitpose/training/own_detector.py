@@ -18,13 +18,11 @@ from hevitpose.data.datasets import Dataset
 from hevitpose.inference.network import PERSON_DETECTOR, weights_folder
 from hevitpose.io import images
 from hevitpose.io.lock import hold_folder
-from hevitpose.models import cpu
 from hevitpose.models.detector import Detector
 from hevitpose.models.detector_weights import DetectorFileConfig, load_detector
-from hevitpose.models.input import normalize
-from hevitpose.training.detection import BEST, DetectorOptions, batches, is_finished, train_detector
+from hevitpose.training.detection import BEST, DetectorOptions, batches, is_finished, loss_of, train_detector
 from hevitpose.training.detection_data import MAX_SIDE, Boxes, DetectionAugmentation, DetectionSet, shrink
-from hevitpose.training.detection_targets import detection_loss
+from hevitpose.training.fabric import Precision, uses_bfloat16
 from hevitpose.training.run import DETECTOR
 
 SIDES = (192, 256, 320)
@@ -98,6 +96,7 @@ def train_own_detector(
     dataset: Dataset,
     folder: Path,
     seed: int = 0,
+    precision: Precision = "auto",
     on_progress: OnProgress = ignore_progress,
 ) -> Path:
     """Train the detector of the run in `folder`, or go on with its training; its best weights.
@@ -114,7 +113,7 @@ def train_own_detector(
             data = detection_set(people, MAX_IMAGES, on_progress)
             first = next((split.people for split in dataset.validation), None)
             validation = None if first is None else detection_set(first, MAX_VALIDATED, on_progress)
-            train_detector(data, validation, own, options, init_from_bundled, resume=True, on_progress=on_progress)
+            train_detector(data, validation, own, options, init_from_bundled, True, precision, on_progress)
     return own / BEST
 
 
@@ -129,18 +128,17 @@ def detector_line(people: LabelledPeople, sizes: BoxSizes | None) -> str:
     )
 
 
-def seconds_of_detector(people: LabelledPeople, sizes: BoxSizes | None) -> float:
+def seconds_of_detector(people: LabelledPeople, sizes: BoxSizes | None, precision: Precision = "auto") -> float:
     """About how long its training takes, measured on two steps. Raises InputError."""
     count = min(len(people.images), MAX_IMAGES)
     options = detector_options(count, sizes)
     data = detection_set(people, options.batch_size)
-    network = Detector(options.config).train()
+    network, bfloat16 = Detector(options.config).train(), uses_bfloat16(precision, "cpu")
     times = []
     for _ in range(3):
         started = time.perf_counter()
         for pixels, _, objects in batches(data, replace(options, batch_size=len(data)), 0, 0):
-            with cpu.fast_kernels(pixels.device):
-                centers, distances = network(normalize(pixels.float()))
-                detection_loss(centers, distances, objects).backward()  # type: ignore[no-untyped-call]
+            loss = loss_of(network, pixels.float(), objects, bfloat16)
+            loss.backward()  # type: ignore[no-untyped-call]
         times.append((time.perf_counter() - started) / len(data))
     return min(times) * options.epochs * count

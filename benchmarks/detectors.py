@@ -47,7 +47,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
     complete, partial = (
-        [image for name in names for image in read(options.root / name)] for names in (options.data, options.recall)
+        [image for name in names for image in read(options.root / name, options.root)]
+        for names in (options.data, options.recall)
     )
     rows: dict[str, Any] = {}
     detectors: dict[str, Detector] = {}
@@ -68,17 +69,19 @@ def main() -> None:
     atomic.write(options.output, json.dumps(file_config | {"detectors": rows}, indent=1) + "\n")
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The images of a COCO file: pixels, boxes xyxy, whether each is a crowd, and the number of labelled joints."""
+def read(path: Path, root: Path) -> list[dict[str, Any]]:
+    """The images of a COCO file, from archives beside it or below `root`: pixels, boxes xyxy, whether each is a crowd,
+    and the number of labelled joints."""
     content = json.loads(path.read_text())
     found = []
     for entry in content["images"]:
         rows = [each for each in content["annotations"] if each["image_id"] == entry["id"]]
-        folder = path.parent if "archive" in entry else path.parent / "images"
+        archive = entry.get("archive")
+        folder = (path.parent if (path.parent / archive).exists() else root) if archive else path.parent / "images"
         xywh = np.array([each["bbox"] for each in rows], dtype=np.float64).reshape(-1, 4)
         found.append(
             {
-                "pixels": image_files.read(ImageFile(entry["file_name"], folder, entry.get("archive"))),
+                "pixels": image_files.read(ImageFile(entry["file_name"], folder, archive)),
                 "boxes": np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1),
                 "crowd": np.array([bool(each["iscrowd"]) for each in rows], dtype=bool),
                 "joints": np.array([each.get("num_keypoints", 0) for each in rows], dtype=np.int64),

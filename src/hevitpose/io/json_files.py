@@ -14,6 +14,11 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 """How PowerShell begins the files that it writes."""
 
 
+def encoding_of(content: bytes) -> str:
+    """The encoding of a text that begins like this: UTF-16 if it has its mark, else UTF-8."""
+    return "utf-16" if content.startswith(_UTF16) else "utf-8-sig"
+
+
 def read_text(path: Path) -> str:
     """The content of a text file in UTF-8, or in UTF-16 with its mark.
 
@@ -30,11 +35,6 @@ def read_text(path: Path) -> str:
         raise InputError(path, f"cannot be read as text ({error.reason} at byte {error.start})") from error
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         raise InputError(path, f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
-
-
-def encoding_of(content: bytes) -> str:
-    """The encoding of a text that begins like this: UTF-16 if it has its mark, else UTF-8."""
-    return "utf-16" if content.startswith(_UTF16) else "utf-8-sig"
 
 
 def read_json(path: Path) -> Any:

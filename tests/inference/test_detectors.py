@@ -169,7 +169,9 @@ def test_other_limits_give_what_an_estimator_made_with_them_gives():
     estimator = PoseEstimator.from_pretrained()
     for limits in ({}, {"max_people": 1}, {"min_person_score": 0.9}):
         found = PoseEstimator.from_pretrained(**limits)(street)
-        assert estimator.with_limits(**limits)(street).to_json() == found.to_json()
+        limited = estimator.with_limits(**limits)
+        assert limited.detector is estimator.detector
+        assert limited(street).to_json() == found.to_json()
 
 
 def people_at(*boxes, scores):

@@ -14,6 +14,11 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 """How PowerShell begins the files that it writes."""
 
 
+def encoding_of(content: bytes) -> str:
+    """The encoding of a text that begins like this: UTF-16 if it has its mark, else UTF-8."""
+    return "utf-16" if content.startswith(_UTF16) else "utf-8-sig"
+
+
 def read_text(path: Path) -> str:
     """The content of a text file in UTF-8, or in UTF-16 with its mark.
 
@@ -40,11 +45,6 @@ def first_character(path: Path) -> str:
     except OSError:
         return ""
     return start.decode(encoding_of(start), errors="ignore").lstrip()[:1]
-
-
-def encoding_of(content: bytes) -> str:
-    """The encoding of a text that begins like this: UTF-16 if it has its mark, else UTF-8."""
-    return "utf-16" if content.startswith(_UTF16) else "utf-8-sig"
 
 
 def read_json(path: Path) -> Any:

@@ -88,13 +88,13 @@ def fuzz(count: int, seconds: float, seed: int, kinds: list[str], output: Path) 
         while done < count and time.monotonic() < until:
             kind = choose.choices(kinds, [KINDS[kind] for kind in kinds])[0]
             outcome, cpu_s, mb = ask(process, f"{kind} {seed * 1_000_003 + done}")
-            if process.poll() is not None:
-                process = start(Path(folder))
             done, slowest, largest = done + 1, max(slowest, cpu_s), max(largest, mb)
             outcomes[f"{kind}: {outcome.split()[0]}"] += 1
             if outcome.split()[0] not in ("read", "refused") or cpu_s > MAX_CPU_S or mb > MAX_MB:
                 broken.append(f"{kind} {seed * 1_000_003 + done - 1}: {outcome} ({cpu_s:.2f} s, {mb:.0f} MB)")
                 keep(Path(folder), kind, output.with_suffix(""), f"{kind}-{done - 1}")
+            if process.poll() is not None:  # only now: a child that starts writes an input of each kind
+                process = start(Path(folder))
         process.kill()
         process.wait()
     return {

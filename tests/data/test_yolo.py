@@ -106,6 +106,12 @@ def test_a_name_longer_than_any_folder_is_one_line(tmp_path, yolo, refused):
         find_dataset(str(tmp_path)).train.read()
 
 
+def test_the_root_of_all_folders_is_not_searched_for_images(tmp_path, yolo, refused):
+    yolo(YAML.replace("../train/images", "/"))
+    with refused("/", "root of all folders"):
+        find_dataset(str(tmp_path)).train.read()
+
+
 def test_a_text_file_can_list_the_images(tmp_path, yolo):
     yolo(YAML.replace("../train/images", "list.txt"))
     (tmp_path / "list.txt").write_text("train/images/a.jpg\n")

@@ -14,7 +14,7 @@ from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.model_config import KEY, ModelConfig, model_config_from_metadata
 from hevitpose.core.skeleton import MPII16, Skeleton
 from hevitpose.inference import network
-from hevitpose.inference.backends import OnnxGraph, RuntimeOptions
+from hevitpose.inference.backends import OnnxGraph, OpenVINOGraph, RuntimeOptions
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.network import DEFAULT, TRAINABLE, Network, find_weights, keypoints_of, load_network
 
@@ -111,6 +111,21 @@ def test_an_onnx_file_of_another_program_is_refused(tmp_path):
     )
     with pytest.raises(InputError, match=r"other\.onnx: not weights of hevitpose"):
         load_network(tmp_path / "other.onnx")
+
+
+@pytest.mark.parametrize("graph", [OnnxGraph, OpenVINOGraph])
+def test_a_file_that_is_loaded_but_cannot_be_run_is_one_line(tmp_path, graph):
+    onnx = pytest.importorskip("onnx")
+    pixels, sides = onnx.TensorProto.UINT8, ["n", "h", "w", 3]
+    crops, heatmaps = (onnx.helper.make_tensor_value_info(name, pixels, sides) for name in ("crops", "heatmaps"))
+    shape = onnx.numpy_helper.from_array(np.array([1, 7, 11, 3]), "shape")  # which no crop of 8 x 8 has
+    node = onnx.helper.make_node("Reshape", ["crops", "shape"], ["heatmaps"])
+    content = onnx.helper.make_graph([node], "other", [crops], [heatmaps], [shape])
+    opset = onnx.helper.make_opsetid("", 18)
+    onnx.save(onnx.helper.make_model(content, opset_imports=[opset], ir_version=9), tmp_path / "other.onnx")
+    with pytest.raises(InputError, match=r"other\.onnx: cannot be run \(") as error:
+        graph(tmp_path / "other.onnx")(np.zeros((1, 8, 8, 3), dtype=np.uint8), ["heatmaps"])
+    assert "\n" not in str(error.value)
 
 
 def test_keypoints_of_a_set_are_found_among_those_of_the_network():

@@ -161,6 +161,8 @@ def _skeleton(content: Mapping[str, Any], path: Path, table: SkeletonTable | Non
 
 def _images(source: Path, beside: Path) -> list[Path]:
     if is_folder(source):
+        if source.resolve() == Path(source.resolve().anchor):
+            raise InputError(source, "is the root of all folders: name the folder of the images")
         return files_below(source, images.SUFFIXES)
     if source.suffix != ".txt":
         raise InputError(source, "no such folder")

@@ -94,7 +94,7 @@ class Graph(ABC):
 
     @abstractmethod
     def run(self, crops: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[np.float32]]:
-        """The named outputs."""
+        """The named outputs. Raises InputError where the file, though it could be loaded, cannot be run."""
 
 
 class OnnxGraph(Graph):
@@ -106,7 +106,10 @@ class OnnxGraph(Graph):
         return dict(self.session.get_modelmeta().custom_metadata_map)
 
     def run(self, crops: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[np.float32]]:
-        outputs: list[NDArray[np.float32]] = self.session.run(names, {self.input_name: crops})
+        try:
+            outputs: list[NDArray[np.float32]] = self.session.run(names, {self.input_name: crops})
+        except Exception as error:  # ONNX Runtime's errors have no public root
+            raise InputError(self.path, f"cannot be run ({str(error).splitlines()[0]})") from error
         return outputs
 
 
@@ -123,7 +126,10 @@ class OpenVINOGraph(Graph):
     def run(self, crops: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[np.float32]]:
         if not hasattr(self.requests, "own"):
             self.requests.own = self.compiled.create_infer_request()
-        outputs = self.requests.own.infer({0: crops})
+        try:
+            outputs = self.requests.own.infer({0: crops})
+        except Exception as error:  # nor have OpenVINO's
+            raise InputError(self.path, f"cannot be run ({str(error).strip().splitlines()[-1]})") from error
         return [outputs[name].copy() for name in names]
 
 

@@ -17,7 +17,6 @@ from hevitpose.benchmark.report import pipeline_table
 from hevitpose.core.architecture import NetworkName, Variant, network_spec
 from hevitpose.inference.network import DEFAULT
 from hevitpose.models.cost import Cost
-from hevitpose.paper.printed import read_paper
 from hevitpose.paper.table_text import markdown as paper_markdown
 from hevitpose.paper.tables import KEYS, paper_table
 from hevitpose.training.compare import markdown as comparison_markdown
@@ -305,18 +304,6 @@ def speed_ratios() -> Table:
     return Table(["ratio of times", "aimed at", *table.header[1:]], rows)
 
 
-def paper() -> Table:
-    """The paper's own networks in its tables 1 and 3."""
-    mpii, coco = read_paper()[KEYS[1]], read_paper()[KEYS[3]]
-    ap = {row[0]: row[coco["columns"].index("AP")] for row in coco["rows"]}
-    rows = [
-        [row[0], f"{row[1]} M", f"{row[2]}", f"{row[-1]}", f"{ap.get(row[0], '-')}"]
-        for row in mpii["rows"]
-        if row[0].startswith("HEViTPose")
-    ]
-    return Table(["network", "parameters", "GFLOPs", "PCKh@0.5, MPII test", "AP, COCO test-dev"], rows)
-
-
 CODECS = {
     "codec": "`{codec}`",
     "mean error": "{mean_error_px:.2f}",
@@ -404,28 +391,6 @@ def peaks() -> Table:
     return Table([f"{name}, {unit}" for name, unit in units.items()], [[f"{value:.1f}" for value in peaks.values()]])
 
 
-def roofline() -> Table:
-    """Milliseconds of each kind of node before and after fusing, and what they reach after it."""
-    networks: dict[str, dict[str, dict[str, Any]]] = {}
-    for each in result("benchmark_roofline")["networks"]:
-        for row in each["kinds"]:
-            networks.setdefault(each["network"], {}).setdefault(row["kind"], {})[each["form"]] = row
-    none = {"milliseconds": 0.0, "gflop": 0.0, "megabytes": 0.0}
-
-    def line(name: str, kind: str, before: dict[str, float], after: dict[str, float]) -> list[str]:
-        ms = max(after["milliseconds"], 1e-6)
-        figures = before["milliseconds"], after["milliseconds"], after["gflop"] * 1e3 / ms, after["megabytes"] / ms
-        return [name, kind, *(f"{figure:.1f}" for figure in figures)]
-
-    rows = []
-    for name, kinds in networks.items():
-        pairs = {kind: [of.get(form, none) for form in ("as trained", "as it predicts")] for kind, of in kinds.items()}
-        rows += [line(name, kind, *pair) for kind, pair in pairs.items()]
-        sums = [{key: sum(pair[i][key] for pair in pairs.values()) for key in none} for i in (0, 1)]
-        rows.append(bold(line(name, "all", *sums)))
-    return Table(["network", "kind of node", "as trained, ms", "as it predicts, ms", "GFLOP/s", "GB/s"], rows)
-
-
 def fusion() -> Table:
     """What each step of the inference form gains alone: its time divided by the training form's."""
     return pivot("form", result("benchmark_fusion")["rows"], "{form}", "{network}, batch {batch}", "{ratio:.2f}")
@@ -478,13 +443,11 @@ TABLES: dict[str, Callable[[], Table | str]] = {
     "comparison": partial(compared, "compare"),
     "open questions": partial(compared, "open_questions"),
     "peaks": peaks,
-    "roofline": roofline,
     "fusion": fusion,
     "runtimes": runtimes,
     "speed ratios": speed_ratios,
     "pipeline": lambda: pipeline_table(result("benchmark_pipeline")["pipeline"]),
     "startup": partial(rows_of, "benchmark_startup", {"up to": "{what}", "seconds": "{seconds:.2f}"}),
-    "paper": paper,
     "int8 scores": int8_scores,
     "int8 speed": int8_speed,
     "rounded": rounded,

@@ -179,19 +179,6 @@ def per_keypoint(weights: str) -> Table:
     return Table(table.header, [*table.rows, bold(["mean", *(f"{score['mean']:.1f}" for score in scores)])])
 
 
-def own_keypoints() -> Table:
-    """The two trainings of docs/custom-keypoints.md."""
-    rows = []
-    for name, what in (("mouse", "mouse, 4 keypoints"), ("coco_people", "people, COCO's 17")):
-        content = result(f"custom_{name}")
-        rows += [
-            [what, f"{content['persons']}", metric, f"{content['scores'][metric]['mean']:.1f}"]
-            for metric in ("PCKbox@0.05", "PCKbox@0.1", "AP", "AP50", "AR")
-            if metric in content["scores"]
-        ]
-    return Table(["set", "labelled, not trained on", "figure", "%"], rows)
-
-
 def augmentation() -> Table:
     """Mean scores over seeds with and without photometric augmentation and cutout."""
     rows, conditions = [], ("as labelled", "half as bright", "covered")
@@ -435,7 +422,6 @@ TABLES: dict[str, Callable[[], Table | str]] = {
     "training speed": training_speed,
     "network speed": network_speed,
     "errors": errors,
-    "own keypoints": own_keypoints,
     "augmentation": augmentation,
     "changed images": changed_images,
     "calibration": calibration,

@@ -71,7 +71,9 @@ def evaluate(
         int | None, typer.Option(help="Shift of the mirrored heatmap, in cells (default: the codec's).")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Crops per call of the network.")] = 32,
-    device: Annotated[str, typer.Option(help="Device, for the torch runtime.")] = "cpu",
+    device: Annotated[
+        str, typer.Option(help="Device: cpu; cuda, coreml or directml with ONNX Runtime; any of torch's with torch.")
+    ] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write the result to this JSON file.")] = None,
     plot: Annotated[

@@ -21,7 +21,9 @@ Model = Annotated[
 RuntimeOption = Annotated[
     Runtime | None, typer.Option("--runtime", help="Runtime of the network (default: chosen by file type).")
 ]
-Device = Annotated[str, typer.Option(help="Device: cpu; with ONNX Runtime also cuda, coreml or directml.")]
+Device = Annotated[
+    str, typer.Option(help="Device: cpu; cuda, coreml or directml with ONNX Runtime; any of torch's with torch.")
+]
 Threads = Annotated[
     int | None,
     typer.Option(min=1, callback=_at_most_all_cores, help="Threads per inference call (default: all cores)."),

@@ -42,7 +42,9 @@ def submit(
     ] = None,
     flip_test: Annotated[bool, typer.Option(help="Average with the mirrored crop.")] = True,
     batch_size: Annotated[int, typer.Option(min=1, help="Crops per call of the network.")] = 32,
-    device: Annotated[str, typer.Option(help="Device, for the torch runtime.")] = "cpu",
+    device: Annotated[
+        str, typer.Option(help="Device: cpu; cuda, coreml or directml with ONNX Runtime; any of torch's with torch.")
+    ] = "cpu",
 ) -> None:
     """Predict COCO's or MPII's test set, in the format of its evaluation server."""
     atomic.refuse_unwritable_file(output)

@@ -198,19 +198,6 @@ def changed_images() -> Table:
     return rows_of("benchmark_changed_images", columns | {name: f"{{scores[{name}]:.1f}}" for name in conditions})
 
 
-def errors() -> Table:
-    """Kinds of errors of the default weights by keypoint."""
-    errors = result(f"{DEFAULT}.lsp_val")["errors"]
-    kinds = [kind for kind in errors["all"] if kind != "joints"]
-
-    def row(name: str, shares: dict[str, float]) -> list[str]:
-        return [name, f"{shares['joints']:,}", *(f"{shares[kind]:.1f}" for kind in kinds)]
-
-    rows = [row(name, shares) for name, shares in errors["per_keypoint"].items() if shares["joints"]]
-    name, joints, *shares = row("all", errors["all"])
-    return Table(["keypoint", "joints", *kinds], [*rows, [*bold([name]), joints, *bold(shares)]])
-
-
 def calibration() -> Table:
     """The share of right joints by tenths of the score."""
     bins = result(f"{DEFAULT}.lsp_val")["calibration"]["bins"]
@@ -299,14 +286,6 @@ CODECS = {
     "after its shift": "{flip_bias_after_shift_px:+.2f}",
     "mean error of the flip test": "{mean_error_of_flip_test_px:.2f}",
 }
-
-
-def int8_speed() -> Table:
-    """Milliseconds of the bundled network in float32 and in 8 bits."""
-    rows = result("benchmark_int8")["rows"]
-    records = [int8 | {"exact_ms": exact["milliseconds"]} for exact, int8 in zip(rows[::2], rows[1::2], strict=True)]
-    columns = {"runtime": "{runtime}", "batch": "{batch}", "threads": "{threads}", "float32, ms": "{exact_ms:.1f}"}
-    return Table.of(records, columns | {"int8, ms": "{milliseconds:.1f}", "ratio": "{ratio:.2f}"})
 
 
 def int8_scores() -> Table:
@@ -421,7 +400,6 @@ TABLES: dict[str, Callable[[], Table | str]] = {
     "fast speed": lambda: Table.of(with_titles("benchmark_fast"), FAST_SPEED),
     "training speed": training_speed,
     "network speed": network_speed,
-    "errors": errors,
     "augmentation": augmentation,
     "changed images": changed_images,
     "calibration": calibration,
@@ -435,7 +413,6 @@ TABLES: dict[str, Callable[[], Table | str]] = {
     "pipeline": lambda: pipeline_table(result("benchmark_pipeline")["pipeline"]),
     "startup": partial(rows_of, "benchmark_startup", {"up to": "{what}", "seconds": "{seconds:.2f}"}),
     "int8 scores": int8_scores,
-    "int8 speed": int8_speed,
     "rounded": rounded,
     "browser speed": browser_speed,
     "browser downloads": browser_downloads,

@@ -17,7 +17,6 @@ from hevitpose.benchmark.report import pipeline_table
 from hevitpose.core.architecture import NetworkName, Variant, network_spec
 from hevitpose.inference.network import DEFAULT
 from hevitpose.models.cost import Cost
-from hevitpose.paper.printed import read_paper
 from hevitpose.paper.table_text import markdown as paper_markdown
 from hevitpose.paper.tables import KEYS, paper_table
 from hevitpose.training.compare import markdown as comparison_markdown
@@ -180,19 +179,6 @@ def per_keypoint(weights: str) -> Table:
     return Table(table.header, [*table.rows, bold(["mean", *(f"{score['mean']:.1f}" for score in scores)])])
 
 
-def own_keypoints() -> Table:
-    """The two trainings of docs/custom-keypoints.md."""
-    rows = []
-    for name, what in (("mouse", "mouse, 4 keypoints"), ("coco_people", "people, COCO's 17")):
-        content = result(f"custom_{name}")
-        rows += [
-            [what, f"{content['persons']}", metric, f"{content['scores'][metric]['mean']:.1f}"]
-            for metric in ("PCKbox@0.05", "PCKbox@0.1", "AP", "AP50", "AR")
-            if metric in content["scores"]
-        ]
-    return Table(["set", "labelled, not trained on", "figure", "%"], rows)
-
-
 def augmentation() -> Table:
     """Mean scores over seeds with and without photometric augmentation and cutout."""
     rows, conditions = [], ("as labelled", "half as bright", "covered")
@@ -210,19 +196,6 @@ def changed_images() -> Table:
     conditions = result("benchmark_changed_images")["rows"][0]["scores"]
     columns = {"weights": "`{model}`", "set": "{data}"}
     return rows_of("benchmark_changed_images", columns | {name: f"{{scores[{name}]:.1f}}" for name in conditions})
-
-
-def errors() -> Table:
-    """Kinds of errors of the default weights by keypoint."""
-    errors = result(f"{DEFAULT}.lsp_val")["errors"]
-    kinds = [kind for kind in errors["all"] if kind != "joints"]
-
-    def row(name: str, shares: dict[str, float]) -> list[str]:
-        return [name, f"{shares['joints']:,}", *(f"{shares[kind]:.1f}" for kind in kinds)]
-
-    rows = [row(name, shares) for name, shares in errors["per_keypoint"].items() if shares["joints"]]
-    name, joints, *shares = row("all", errors["all"])
-    return Table(["keypoint", "joints", *kinds], [*rows, [*bold([name]), joints, *bold(shares)]])
 
 
 def calibration() -> Table:
@@ -305,18 +278,6 @@ def speed_ratios() -> Table:
     return Table(["ratio of times", "aimed at", *table.header[1:]], rows)
 
 
-def paper() -> Table:
-    """The paper's own networks in its tables 1 and 3."""
-    mpii, coco = read_paper()[KEYS[1]], read_paper()[KEYS[3]]
-    ap = {row[0]: row[coco["columns"].index("AP")] for row in coco["rows"]}
-    rows = [
-        [row[0], f"{row[1]} M", f"{row[2]}", f"{row[-1]}", f"{ap.get(row[0], '-')}"]
-        for row in mpii["rows"]
-        if row[0].startswith("HEViTPose")
-    ]
-    return Table(["network", "parameters", "GFLOPs", "PCKh@0.5, MPII test", "AP, COCO test-dev"], rows)
-
-
 CODECS = {
     "codec": "`{codec}`",
     "mean error": "{mean_error_px:.2f}",
@@ -325,14 +286,6 @@ CODECS = {
     "after its shift": "{flip_bias_after_shift_px:+.2f}",
     "mean error of the flip test": "{mean_error_of_flip_test_px:.2f}",
 }
-
-
-def int8_speed() -> Table:
-    """Milliseconds of the bundled network in float32 and in 8 bits."""
-    rows = result("benchmark_int8")["rows"]
-    records = [int8 | {"exact_ms": exact["milliseconds"]} for exact, int8 in zip(rows[::2], rows[1::2], strict=True)]
-    columns = {"runtime": "{runtime}", "batch": "{batch}", "threads": "{threads}", "float32, ms": "{exact_ms:.1f}"}
-    return Table.of(records, columns | {"int8, ms": "{milliseconds:.1f}", "ratio": "{ratio:.2f}"})
 
 
 def int8_scores() -> Table:
@@ -404,28 +357,6 @@ def peaks() -> Table:
     return Table([f"{name}, {unit}" for name, unit in units.items()], [[f"{value:.1f}" for value in peaks.values()]])
 
 
-def roofline() -> Table:
-    """Milliseconds of each kind of node before and after fusing, and what they reach after it."""
-    networks: dict[str, dict[str, dict[str, Any]]] = {}
-    for each in result("benchmark_roofline")["networks"]:
-        for row in each["kinds"]:
-            networks.setdefault(each["network"], {}).setdefault(row["kind"], {})[each["form"]] = row
-    none = {"milliseconds": 0.0, "gflop": 0.0, "megabytes": 0.0}
-
-    def line(name: str, kind: str, before: dict[str, float], after: dict[str, float]) -> list[str]:
-        ms = max(after["milliseconds"], 1e-6)
-        figures = before["milliseconds"], after["milliseconds"], after["gflop"] * 1e3 / ms, after["megabytes"] / ms
-        return [name, kind, *(f"{figure:.1f}" for figure in figures)]
-
-    rows = []
-    for name, kinds in networks.items():
-        pairs = {kind: [of.get(form, none) for form in ("as trained", "as it predicts")] for kind, of in kinds.items()}
-        rows += [line(name, kind, *pair) for kind, pair in pairs.items()]
-        sums = [{key: sum(pair[i][key] for pair in pairs.values()) for key in none} for i in (0, 1)]
-        rows.append(bold(line(name, "all", *sums)))
-    return Table(["network", "kind of node", "as trained, ms", "as it predicts, ms", "GFLOP/s", "GB/s"], rows)
-
-
 def fusion() -> Table:
     """What each step of the inference form gains alone: its time divided by the training form's."""
     return pivot("form", result("benchmark_fusion")["rows"], "{form}", "{network}, batch {batch}", "{ratio:.2f}")
@@ -469,8 +400,6 @@ TABLES: dict[str, Callable[[], Table | str]] = {
     "fast speed": lambda: Table.of(with_titles("benchmark_fast"), FAST_SPEED),
     "training speed": training_speed,
     "network speed": network_speed,
-    "errors": errors,
-    "own keypoints": own_keypoints,
     "augmentation": augmentation,
     "changed images": changed_images,
     "calibration": calibration,
@@ -478,15 +407,12 @@ TABLES: dict[str, Callable[[], Table | str]] = {
     "comparison": partial(compared, "compare"),
     "open questions": partial(compared, "open_questions"),
     "peaks": peaks,
-    "roofline": roofline,
     "fusion": fusion,
     "runtimes": runtimes,
     "speed ratios": speed_ratios,
     "pipeline": lambda: pipeline_table(result("benchmark_pipeline")["pipeline"]),
     "startup": partial(rows_of, "benchmark_startup", {"up to": "{what}", "seconds": "{seconds:.2f}"}),
-    "paper": paper,
     "int8 scores": int8_scores,
-    "int8 speed": int8_speed,
     "rounded": rounded,
     "browser speed": browser_speed,
     "browser downloads": browser_downloads,

@@ -25,24 +25,24 @@ Examples:\n
 
 
 def angles(
-    results: Annotated[Path, typer.Argument(help="JSON lines of hevitpose predict CLIP.", show_default=False)],
+    results: Annotated[Path, typer.Argument(help="JSON lines that hevitpose predict CLIP wrote.", show_default=False)],
     output: Annotated[
         Path | None, typer.Option(help="CSV file to write.", show_default="RESULTS with the suffix .angles.csv")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help=".png or .svg file with the angles over time; both if the name has no suffix.")
+        Path | None, typer.Option(help="Plot the angles over time to this .png or .svg file; both without a suffix.")
     ] = None,
     person: Annotated[
         int | None,
         typer.Option(
-            help="Id of the only person to write and plot.", show_default="all; plotted: who is seen in most frames"
+            help="Write and plot only the person with this id.", show_default="all; plotted: who is seen in most frames"
         ),
     ] = None,
 ) -> None:
-    """Write joint angles and limb lengths of the people of a clip, one row per frame and person.
+    """Write joint angles and limb lengths of a clip, one row per frame and person.
 
-    Angles are in degrees in the plane of the image, 180 where a limb is straight; lengths are in pixels. A cell is
-    empty if a keypoint is absent.
+    Angles are in degrees in the image plane (180: straight), lengths in pixels.
+    A cell is empty if a keypoint is absent.
     """
     if plot is not None:
         need("plot")

@@ -48,39 +48,37 @@ STARTS = 7
 def benchmark(
     models: Annotated[
         str | None,
-        typer.Option(help="Networks (random weights), bundled weights, or files (.onnx, .safetensors, .tflite, ...)."),
+        typer.Option(
+            help="Models: networks (random weights), bundled weights or files (.onnx, .safetensors, .tflite, ...)."
+        ),
     ] = None,
-    runtimes: Annotated[str, typer.Option(help="onnx, openvino, torch.")] = "onnx",
-    precisions: Annotated[str, typer.Option(help="fp32, bf16; a quantised file keeps its own.")] = "fp32",
-    batch: Annotated[str, typer.Option(help="Crops per call.")] = "1",
-    threads: Annotated[str | None, typer.Option(help="Threads per call (default: all cores).")] = None,
-    size: Annotated[int, typer.Option(min=32, help="Side of the crops, where a file leaves it open.")] = 256,
+    runtimes: Annotated[str, typer.Option(help="Runtimes: onnx, openvino, torch.")] = "onnx",
+    precisions: Annotated[str, typer.Option(help="Precisions: fp32, bf16; a quantized file keeps its own.")] = "fp32",
+    batch: Annotated[str, typer.Option(help="Batch sizes, in crops per call.")] = "1",
+    threads: Annotated[str | None, typer.Option(help="Numbers of threads per call (default: all cores).")] = None,
+    size: Annotated[int, typer.Option(min=32, help="Side of the crops if a file leaves it open.")] = 256,
     reference: Annotated[
-        str | None, typer.Option(help="The model by whose time ratios divide.", show_default="the first")
+        str | None, typer.Option(help="Model whose time is 1.00 in the ratios.", show_default="the first")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Measuring time per case.")] = 3.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Measuring time per configuration.")] = 3.0,
     pipeline: Annotated[
-        Path | None, typer.Option(help="Measure the steps of prediction on this photo of one person instead.")
+        Path | None, typer.Option(help="Measure each step of prediction on this photo of one person.")
     ] = None,
-    people: Annotated[str, typer.Option(help="With --pipeline: numbers of people to simulate.")] = "1,5,20",
-    video: Annotated[
-        Path | None, typer.Option(help="Measure this clip, from the file to the drawn file, instead.")
-    ] = None,
-    detect_every: Annotated[
-        int, typer.Option(min=1, help="With --video: detect people in every n-th frame, and follow them in between.")
-    ] = 1,
+    people: Annotated[str, typer.Option(help="Numbers of people to simulate with --pipeline.")] = "1,5,20",
+    video: Annotated[Path | None, typer.Option(help="Measure this clip, from file to drawn file.")] = None,
+    detect_every: Annotated[int, typer.Option(min=1, help="Run the detector in every N-th frame of --video.")] = 1,
     accuracy: Annotated[
-        Path, typer.Option(help="With --plot: JSON file of scores, or a folder of them (evaluate, compare).")
+        Path, typer.Option(help="Scores for --plot: JSON file of evaluate or compare, or a folder of them.")
     ] = Path("results/compare"),
     output: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Figure of accuracy over milliseconds to write, .png or .svg.")
+        Path | None, typer.Option(help="Plot accuracy over milliseconds to this file (.png, .svg).")
     ] = None,
 ) -> None:
     """Benchmark latency, throughput and memory; each configuration runs in its own process, measured round-robin.
 
-    With --pipeline: the time of each step of prediction, from the image's file to its drawing. With --video: the time
-    of a frame, in crops of the network, which are measured in the same run.
+    --pipeline measures each step from image file to drawing.
+    --video measures a frame in crops: network calls timed in the same run.
     """
     if sum(each is not None for each in (models, pipeline, video)) != 1:
         raise InputError("`models`", "use either this, `pipeline` or `video`")

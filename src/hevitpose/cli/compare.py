@@ -27,31 +27,37 @@ Examples:\n
 def compare(
     models: Annotated[
         str,
-        typer.Option(help="Networks, each with its settings: t,t:sigma=1,b:shared_weights=false (docs/training.md)."),
+        typer.Option(
+            help="Networks, with changes after colons: t,t:sigma=1,b:shared_weights=false (docs/training.md)."
+        ),
     ],
-    data: Annotated[str, typer.Option(help="Folder of labelled images, TOML file that describes it, or people16.")],
-    budget: Annotated[str, typer.Option(help="Epochs of each run (20), or its time (30m, 8h).")],
-    root: Annotated[Path | None, typer.Option(help="Folder of the files (default: that of the TOML file).")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the runs, the table and the figures.")] = Path("runs/compare"),
-    recipe: Annotated[str, typer.Option(help="Recipe of all runs (hevitpose train), without a network.")] = "people16",
-    size: Annotated[str | None, typer.Option(help="Input size instead of the recipe's, as in hevitpose train.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Batch size instead of the recipe's.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, order and augmentation.")] = 0,
+    data: Annotated[str, typer.Option(help="Train on this data: folder of labelled images, TOML file or people16.")],
+    budget: Annotated[str, typer.Option(help="Epochs (20) or time (30m, 8h) of each run.")],
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of the data's files (default: that of the TOML file).")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for runs, table and figures.")] = Path("runs/compare"),
+    recipe: Annotated[
+        str, typer.Option(help="Recipe of all runs, as in hevitpose train but without a network.")
+    ] = "people16",
+    size: Annotated[str | None, typer.Option(help="Input size, as in hevitpose train (default: the recipe's).")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Batch size (default: the recipe's).")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, sample order and augmentation.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each network, with consecutive seeds.")] = 1,
     micro_batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Persons per forward pass; larger batches are accumulated.")
+        int | None, typer.Option(min=1, help="People per forward pass; gradients of a batch are accumulated.")
     ] = None,
     device: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device; auto is the first GPU, or the CPU.")
+        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device; auto is the first GPU, else the CPU.")
     ] = "auto",
     precision: Annotated[
         Literal["auto", "bf16", "fp32"],
-        typer.Option(help="Precision; auto is bfloat16 where the device has it."),
+        typer.Option(help="Precision; auto is bfloat16 if the device multiplies it natively."),
     ] = "auto",
 ) -> None:
-    """Train networks from scratch by the same recipe and budget, and compare their scores.
+    """Train networks from scratch with the same recipe and budget, and compare their scores.
 
-    Run the command again to continue where it was interrupted; finished runs are kept.
+    Repeat the command to continue after an interruption; finished runs are kept.
     """
     need("train")
     from hevitpose.data.find import find_dataset

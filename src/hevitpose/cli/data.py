@@ -38,19 +38,19 @@ SAMPLES = 24
 CROP_HW = (192, 192)
 
 app = typer.Typer(no_args_is_help=True, help="Check, draw and convert labelled data.", epilog=EXAMPLES)
-Data = Annotated[str, typer.Argument(help="Folder, label file, TOML file or data.yaml; or people16.")]
-Root = Annotated[Path | None, typer.Option(help="Folder of the data's files, if not beside the description.")]
-SplitName = Annotated[str | None, typer.Option("--split", help="Only the set of this name (train is the first).")]
+Data = Annotated[str, typer.Argument(help="Data to read: folder, label file, TOML file, data.yaml or people16.")]
+Root = Annotated[Path | None, typer.Option(help="Folder of the data's files (default: that of the TOML file).")]
+SplitName = Annotated[str | None, typer.Option("--split", help="Set to use, by name (train is the first).")]
 
 
 @app.command(epilog=EXAMPLES)
 def check(
     data: Data,
     root: Root = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Open no image, as the check before training.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Check labels only, without opening images.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all faults as JSON.")] = False,
 ) -> None:
-    """Find what would spoil training or evaluation, each fault with its repair; exit status 1 on errors."""
+    """Check labels and images; report each fault with its repair. Exit status 1 on errors."""
     with show_progress() as on_progress:
         splits = find_splits(data, root)
         faults = check_sets(splits, not quick, on_progress)
@@ -80,13 +80,13 @@ def print_faults(faults: list[Fault]) -> None:
 @app.command(epilog=EXAMPLES)
 def show(
     data: Data,
-    output: Annotated[Path, typer.Option(help="The PNG file to write.")] = Path("sheet.png"),
+    output: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("sheet.png"),
     root: Root = None,
     split: SplitName = None,
-    flip: Annotated[bool, typer.Option("--flip", help="Mirrored, as in training and in the flip test.")] = False,
-    count: Annotated[int, typer.Option(min=1, help="Number of people, evenly spaced in the set.")] = SAMPLES,
+    flip: Annotated[bool, typer.Option("--flip", help="Mirror people as training and the flip test do.")] = False,
+    count: Annotated[int, typer.Option(min=1, help="Number of people, spread evenly over the set.")] = SAMPLES,
 ) -> None:
-    """Draw labelled people on one sheet: with --flip, orange must still be the person's own left."""
+    """Draw labelled people on one sheet. With --flip, orange must still be the person's own left."""
     people = read_set(_chosen(find_splits(data, root), data, split)[0], output, data)
     if flip and (note := people.skeleton.mirror_note):
         print(f"note: {note}", file=sys.stderr)
@@ -98,11 +98,13 @@ def show(
 @app.command(epilog=EXAMPLES)
 def convert(
     source: Data,
-    output: Annotated[Path, typer.Option(help="FILE.json: COCO keypoints. A folder: YOLO-pose, with all sets.")],
+    output: Annotated[
+        Path, typer.Option(help="FILE.json for COCO keypoints, or a folder for YOLO-pose with all sets.")
+    ],
     root: Root = None,
     split: SplitName = None,
 ) -> None:
-    """Write labels of any format (YOLO-pose, DeepLabCut, LabelMe, MPII ...) as COCO keypoints or as YOLO-pose."""
+    """Convert labels (YOLO-pose, DeepLabCut, LabelMe, MPII ...) to COCO keypoints or YOLO-pose."""
     splits = find_splits(source, root)
     if output.suffix == ".json":
         sets = [read_set(_chosen(splits, source, split or (None if len(splits) == 1 else ""))[0], output, source)]

@@ -14,7 +14,7 @@ Examples:\n
 
 
 def debug_step(
-    file: Annotated[Path, typer.Argument(help="The file failed_step.safetensors of a run.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="failed_step.safetensors of a run.", show_default=False)],
 ) -> None:
     """Re-run a training step that produced NaN or infinity and report the first layer where it appeared."""
     need("train")

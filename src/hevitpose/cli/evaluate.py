@@ -36,41 +36,51 @@ Examples:\n
 
 
 def evaluate(
-    data: Annotated[str, typer.Option(help="Validation set (mpii_val, my.toml/val), or a file of labels.")],
-    root: Annotated[Path | None, typer.Option(help="Folder of the data's files.")] = None,
-    model: Annotated[str, typer.Option(help="Bundled weights or a file (with torch: hevitpose_t_people16).")] = DEFAULT,
-    runtime: Annotated[Runtime | None, typer.Option(help="Runtime (default: the one that the file is for).")] = None,
-    metric: Annotated[Metric | None, typer.Option(help="Metric instead of the set's own.")] = None,
+    data: Annotated[str, typer.Option(help="Evaluate on this data: a set (mpii_val, my.toml/val) or label file.")],
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of the data's files (default: that of the TOML file).")
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(help="Evaluate this model: bundled weights, folder or file (with torch: hevitpose_t_people16)."),
+    ] = DEFAULT,
+    runtime: Annotated[
+        Runtime | None, typer.Option(help="Runtime of the network (default: chosen by file type).")
+    ] = None,
+    metric: Annotated[Metric | None, typer.Option(help="Metric (default: the set's own).")] = None,
     boxes: Annotated[
-        Path | None, typer.Option(help="Boxes of a detector (COCO detections) instead of those of the labels, for oks.")
+        Path | None,
+        typer.Option(help="Predict in the boxes of this file (COCO detections) instead of the labels'; for oks."),
     ] = None,
     end_to_end: Annotated[
-        bool, typer.Option("--end-to-end", help="Use no boxes: find the people, and count who is found, too.")
+        bool, typer.Option("--end-to-end", help="Find the people without given boxes, and score detection too.")
     ] = False,
-    detector: Annotated[str, typer.Option(help="With --end-to-end: as for hevitpose predict.")] = "auto",
+    detector: Annotated[str, typer.Option(help="Detector for --end-to-end, as in hevitpose predict.")] = "auto",
     nms: Annotated[
         Nms,
-        typer.Option(help="Duplicates by OKS, for oks: drop them (hard), lower their scores (soft) or keep them."),
+        typer.Option(help="OKS-NMS, for oks: drop duplicates (hard), lower their scores (soft) or keep them (none)."),
     ] = "hard",
     predictions: Annotated[
-        Path | None, typer.Option(help="Score this file (COCO results, HRNet's pred.mat) instead of a network.")
+        Path | None, typer.Option(help="Score this file (COCO results or HRNet's pred.mat) instead of a model.")
     ] = None,
     save_predictions: Annotated[
         Path | None, typer.Option(help="Write the predictions as COCO results (.json) or HRNet's pred.mat (.mat).")
     ] = None,
-    flip_test: Annotated[bool, typer.Option(help="Average with the mirrored image.")] = True,
+    flip_test: Annotated[bool, typer.Option(help="Average with the mirrored crop.")] = True,
     flip_shift: Annotated[
-        int | None, typer.Option(help="Shift of the mirrored heatmap in cells, instead of the codec's.")
+        int | None, typer.Option(help="Shift of the mirrored heatmap, in cells (default: the codec's).")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Crops per call of the network.")] = 32,
-    device: Annotated[str, typer.Option(help="Device of the runtime torch.")] = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    output: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
+    device: Annotated[
+        str, typer.Option(help="Device: cpu; cuda, coreml or directml with ONNX Runtime; any of torch's with torch.")
+    ] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Write the result to this JSON file.")] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Plot kinds of errors by keypoint and the calibration of scores (PNG, SVG).")
+        Path | None, typer.Option(help="Plot error types by keypoint and score calibration to this file (.png, .svg).")
     ] = None,
 ) -> None:
-    """Score a network on labelled people: in the boxes of their labels, of a detector, or without any."""
+    """Score a model or predictions on labelled people: in labelled boxes, detected boxes, or end to end."""
     plots = output_files(plot) if plot else []
     if plots:
         need("train")  # for matplotlib

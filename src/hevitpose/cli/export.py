@@ -33,41 +33,46 @@ MAX_LOSS = 0.5
 
 
 def export(
-    weights: Annotated[str, typer.Argument(help="Folder of a run, .safetensors file, or name of bundled weights.")],
+    weights: Annotated[str, typer.Argument(help="Weights: a run's folder, .safetensors file or bundled weights.")],
     output: Annotated[
-        Path, typer.Option(help="The .onnx file to write; or a folder, for the keypoint network and its detector.")
+        Path, typer.Option(help="File to write (.onnx), or folder for the keypoint network and its detector.")
     ],
     check: Annotated[
         list[Path] | None,
-        typer.Option(help="Images on which to compare file and torch (default: the run's).", show_default=False),
+        typer.Option(help="Images to compare the file with torch on (default: the run's).", show_default=False),
     ] = None,
     flip_test: Annotated[
-        bool, typer.Option("--flip-test", help="Average with the mirrored crop, inside the graph.")
+        bool, typer.Option("--flip-test", help="Average with the mirrored crop inside the graph.")
     ] = False,
     precision: Annotated[
         Literal["float32", "float16", "int8"],
-        typer.Option(help="Stored weights: float16 and int8 take a half and a quarter; computation is in float32."),
+        typer.Option(
+            help="Precision of the stored weights (float16: half the size, int8: a quarter); computation is in float32."
+        ),
     ] = "float32",
     int8: Annotated[
-        bool, typer.Option("--int8", help="Compute dense convolutions in 8 bits, if the score allows (docs/export.md).")
+        bool, typer.Option("--int8", help="Compute dense convolutions in 8 bits if the score allows (docs/export.md).")
     ] = False,
     calibrate: Annotated[
-        str | None, typer.Option(help="With --int8: data set, or file of labels, that gives the ranges of activations.")
+        str | None, typer.Option(help="Data set or label file for the activation ranges of --int8.")
     ] = None,
-    score: Annotated[
-        str | None, typer.Option(help="With --int8: validation set on which float and 8 bits are scored.")
-    ] = None,
+    score: Annotated[str | None, typer.Option(help="Validation set to score float and --int8 on.")] = None,
     max_loss: Annotated[
         float | None,
-        typer.Option(help="With --int8: points of the score that may be lost.", show_default=str(MAX_LOSS)),
+        typer.Option(help="Points of score that --int8 may lose.", show_default=str(MAX_LOSS)),
     ] = None,
-    root: Annotated[Path | None, typer.Option(help="Folder of the data's files.")] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of the data's files (default: that of the TOML file).")
+    ] = None,
 ) -> None:
-    """Write a network as ONNX: uint8 RGB crops (N, H, W, 3) in; keypoints (N, K, 2) in pixels of the crop, scores
-    (N, K) and heatmaps out. To a folder: pose.onnx, detector.onnx and model.json, which predict takes together.
+    """Export a model to ONNX, for prediction without torch.
 
-    The file is compared with torch on real images and not written if they differ. With --int8 it is scored beside the
-    float network and not written if it loses more than --max-loss.
+    Input: uint8 RGB crops (N, H, W, 3).
+    Output: keypoints (N, K, 2) in crop pixels, scores (N, K), heatmaps.
+    A folder gets pose.onnx, detector.onnx and model.json, for predict --model.
+
+    The file is written only if it agrees with torch on real images.
+    With --int8 it must also score within --max-loss of the float network.
     """
     need("export")
     files = (find_weights(weights, "torch"), calibrate, score, *(check or []))

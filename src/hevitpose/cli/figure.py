@@ -23,25 +23,24 @@ def figure(
     which: Annotated[
         Literal["1", "4", "cost"],
         typer.Argument(
-            help="1: accuracy over GFLOPs. 4: how often patch embeddings use each pixel. cost: GFLOPs over input side.",
+            help="Figure: 1 (accuracy over GFLOPs), 4 (pixel use of patch embeddings) or cost (GFLOPs over size).",
             show_default=False,
         ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
-            help=".png or .svg file to write; both if the name has no suffix.", show_default="out/figure_WHICH"
-        ),
+        typer.Option(help="File to write (.png, .svg); both without a suffix.", show_default="out/figure_WHICH"),
     ] = None,
     of: Annotated[
-        Literal["paper", "runs"], typer.Option(help="Figure 1: the paper's table 1, or runs of hevitpose compare.")
+        Literal["paper", "runs"],
+        typer.Option(help="Source of figure 1: the paper's table 1, or runs of hevitpose compare."),
     ] = "paper",
-    results: Annotated[Path, typer.Option(help="Figure 1: folder that holds the runs.")] = Path("results"),
+    results: Annotated[Path, typer.Option(help="Folder of the runs for figure 1.")] = Path("results"),
 ) -> None:
     """Draw a figure of the paper, 3.35 inches wide, as PNG and SVG.
 
-    Figure 4 counts the paths from each pixel through the layers of the embeddings of table 4. Figure cost counts six
-    networks at six sizes, which takes about a minute.
+    Figure 4 counts paths from each pixel through table 4's embeddings.
+    Figure cost counts six networks at six sizes, in about a minute.
     """
     need("train")
     files = output_files(output or Path("out") / f"figure_{which}")

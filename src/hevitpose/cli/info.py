@@ -47,19 +47,19 @@ def info(
     model: Annotated[
         str,
         typer.Argument(
-            help="Network (b, b-g222, t:heads=1-2-4), weight file (.safetensors, .onnx), bundled weights, or "
-            "folder of a run or of an exported model."
+            help="Network (b, b-g222, t:heads=1-2-4), bundled weights, weight file (.safetensors, .onnx), or folder of "
+            "train or export."
         ),
     ],
-    keypoints: Annotated[int, typer.Option(min=1, help="Keypoints of a network given by name.")] = 16,
+    keypoints: Annotated[int, typer.Option(min=1, help="Number of keypoints of a network given by name.")] = 16,
     height: Annotated[int, typer.Option(min=32, help="Input height of a network given by name.")] = 256,
     width: Annotated[int, typer.Option(min=32, help="Input width of a network given by name.")] = 256,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the description as JSON.")] = False,
 ) -> None:
-    """Describe a network, a weight file, a training run or an exported model.
+    """Describe a network, weight file, training run or exported model.
 
-    A network's cost is listed part by part in two countings: the paper's (MMPose's, which does not see attention's
-    projections and products), and all multiply-accumulates.
+    The cost of a network's parts is counted in two ways: as in the paper
+    (by MMPose, without attention's projections and products), and in full.
     """
     path = Path(model)
     if path.suffix in (".safetensors", ".onnx") or (weights_folder() / f"{model}.onnx").is_file():

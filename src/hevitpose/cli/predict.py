@@ -45,56 +45,70 @@ Examples:\n
 def predict(
     paths: Annotated[
         list[str] | None,
-        typer.Argument(help="Images, folders, patterns, @LIST of paths, -, or clips.", show_default=False),
+        typer.Argument(
+            help="Images, folders, glob patterns, @LIST (a file of paths), - (standard input) or clips.",
+            show_default=False,
+        ),
     ] = None,
-    output: Annotated[Path, typer.Option(help="Folder for the results; a file for the formats with one.")] = Path(
+    output: Annotated[Path, typer.Option(help="Folder for the results, or the file for single-file formats.")] = Path(
         "out"
     ),
-    draw: Annotated[
-        bool, typer.Option("--draw", help="Also write the skeletons: images as PNG, clips as MP4.")
-    ] = False,
+    draw: Annotated[bool, typer.Option("--draw", help="Draw skeletons: images as PNG, clips as MP4.")] = False,
     box: Annotated[
-        list[str] | None, typer.Option(help="Box of a person, in pixels; repeat for each person.", metavar="X,Y,W,H")
+        list[str] | None,
+        typer.Option(help="Predict in this box, in pixels; repeat for each person.", metavar="X,Y,W,H"),
     ] = None,
-    boxes: Annotated[Path | None, typer.Option(help="Boxes of people: COCO detections or labels (JSON).")] = None,
+    boxes: Annotated[
+        Path | None, typer.Option(help="Predict in the boxes of this file: COCO detections or labels.")
+    ] = None,
     detector: Annotated[
         str,
         typer.Option(
-            help="auto; person: the bundled detector; search: in windows, for other keypoints; whole: one person per "
-            "image; or a detector's ONNX file."
+            help="Detector: auto, person (bundled), search (in windows, for other keypoints), whole (one person per "
+            "image) or an ONNX file."
         ),
     ] = "auto",
-    tiles: Annotated[int, typer.Option(min=1, help="Also detect in N x N tiles, for small people.", metavar="N")] = 1,
-    max_people: Annotated[int | None, typer.Option(min=1, help="Keep only the best people of an image.")] = None,
+    tiles: Annotated[
+        int, typer.Option(min=1, help="Detect in N x N tiles as well, to find small people.", metavar="N")
+    ] = 1,
+    max_people: Annotated[
+        int | None, typer.Option(min=1, help="Keep only this many people per image, the best.")
+    ] = None,
     person: Annotated[
-        str | None, typer.Option(help="Keep one person; in clips also by id.", metavar="largest|center|ID")
+        str | None, typer.Option(help="Keep only one person; in clips also by id.", metavar="largest|center|ID")
     ] = None,
     min_person_score: Annotated[
-        float, typer.Option(min=0, max=1, help="People below this score are left out.")
+        float, typer.Option(min=0, max=1, help="Leave out people below this score.")
     ] = MIN_PERSON_SCORE,
-    padding: Annotated[float | None, typer.Option(help="Factor by which boxes grow (default: as in training).")] = None,
+    padding: Annotated[
+        float | None, typer.Option(help="Enlarge boxes by this factor (default: as in training).")
+    ] = None,
     format: Annotated[
         AnyFormat | None,
         typer.Option(
-            help="Images: json, one file each (default); one for all: coco (results), coco-labels (to correct), csv. "
-            "Clips: jsonl (default), csv, mot, coco, openpose or npz."
+            help="Output format. Images: json, a file per image (default), or one file of coco (results), coco-labels "
+            "(to correct) or csv. Clips: jsonl (default), csv, mot, coco, openpose or npz."
         ),
     ] = None,
     keypoints: Annotated[
         KeypointSet | None,
-        typer.Option(help="Keypoints to write (default: all; coco17 for --format coco where the model has them)."),
+        typer.Option(help="Keypoints to write (default: all; with --format coco, coco17 if the model has them)."),
     ] = None,
-    min_score: Annotated[float, typer.Option(min=0, max=1, help="Keypoints below this score are absent.")] = MIN_SCORE,
-    flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with the mirrored crop: slower.")] = False,
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Treat keypoints below this score as absent.")
+    ] = MIN_SCORE,
+    flip_test: Annotated[
+        bool, typer.Option("--flip-test", help="Average with the mirrored crop: more accurate, half as fast.")
+    ] = False,
     model: Model = DEFAULT,
     runtime: RuntimeOption = None,
     device: Device = "cpu",
-    batch_size: Annotated[int, typer.Option(min=1, help="Crops per call, of several images if they fit.")] = 16,
+    batch_size: Annotated[int, typer.Option(min=1, help="Crops per call, from several images if they fit.")] = 16,
     threads: Threads = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print every keypoint.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Leave out images that have results already.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Skip images that already have results.")] = False,
     shard: Annotated[
-        str | None, typer.Option(help="Predict a part of the images, for several machines.", metavar="1/8")
+        str | None, typer.Option(help="Predict only this part of the images, to use several machines.", metavar="1/8")
     ] = None,
     start: Start = None,
     end: End = None,
@@ -105,10 +119,10 @@ def predict(
     camera: CameraOption = None,
     mirror: Mirror = None,
 ) -> None:
-    """Find the people in images and clips, and their keypoints.
+    """Predict the keypoints of people in images, clips or a camera.
 
-    An image that cannot be read is skipped; the exit status is then 1, or 3 if it lies in a folder. A clip that is cut
-    off gives the frames before the cut, and exit status 3.
+    Unreadable images are skipped: exit status 1, or 3 inside a folder.
+    A truncated clip gives the frames before the cut: exit status 3.
     """
     if box and boxes:
         raise InputError("--boxes", "cannot be used together with --box")

@@ -12,28 +12,29 @@ from hevitpose.core.errors import InputError
 from hevitpose.io.video import SUFFIXES
 
 AnyFormat = Literal["json", "jsonl", "csv", "coco", "coco-labels", "mot", "openpose", "npz"]
-Start = Annotated[float | None, typer.Option("--start", help="Clips: begin at this time.", metavar="SECONDS")]
-End = Annotated[float | None, typer.Option("--end", help="Clips and cameras: stop at this time.", metavar="SECONDS")]
+Start = Annotated[float | None, typer.Option("--start", help="Start at this time (clips).", metavar="SECONDS")]
+End = Annotated[float | None, typer.Option("--end", help="Stop at this time (clips, cameras).", metavar="SECONDS")]
 Every = Annotated[
-    float | None, typer.Option("--every", help="Clips: take a frame every so many seconds.", metavar="SECONDS")
+    float | None, typer.Option("--every", help="Predict one frame every SECONDS (clips).", metavar="SECONDS")
 ]
 DetectEvery = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Clips: detect people in every n-th frame, and follow them in between (default: 1; cameras: 5)."
+        min=1, help="Run the detector in every N-th frame and track in between (default: clips 1, cameras 5)."
     ),
 ]
 Smooth = Annotated[
     Smoothing | None,
-    typer.Option(help="Clips: online smooths by the frames before; offline by the whole clip, and fills gaps."),
+    typer.Option(help="Smooth clips: online by previous frames; offline by the whole clip, filling gaps."),
 ]
-ColorByOption = Annotated[ColorBy | None, typer.Option(help="Clips: colours of the drawing (default: person).")]
+ColorByOption = Annotated[ColorBy | None, typer.Option(help="Color drawings of clips by person (default) or by side.")]
 CameraOption = Annotated[
-    int | None, typer.Option(min=0, help="Read this camera, in a window or with --draw into a file (q or Ctrl-C ends).")
+    int | None,
+    typer.Option(min=0, help="Read this camera and show a window; with --draw, write a file (q or Ctrl-C quits)."),
 ]
 Mirror = Annotated[
     bool | None,
-    typer.Option("--mirror/--no-mirror", help="Cameras: mirror the drawing (default: in the window only)."),
+    typer.Option("--mirror/--no-mirror", help="Mirror the camera drawing (default: in the window only)."),
 ]
 
 

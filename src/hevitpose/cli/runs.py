@@ -32,10 +32,10 @@ Examples:\n
 
 
 def runs(
-    folders: Annotated[list[Path] | None, typer.Argument(help="Runs, or folders of runs.", show_default="runs")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    folders: Annotated[list[Path] | None, typer.Argument(help="Runs or folders of runs.", show_default="runs")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the runs as JSON.")] = False,
 ) -> None:
-    """List training runs with their best scores, and compare their settings."""
+    """List training runs with their best scores and the settings that differ."""
     found = find_runs(folders or [Path("runs")])
     rows = [summary(run) for run in found]
     different = differences(found)

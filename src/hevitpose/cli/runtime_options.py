@@ -12,11 +12,18 @@ def _at_most_all_cores(threads: int | None) -> int | None:
     return threads and min(threads, os.cpu_count() or 1)
 
 
-Model = Annotated[str, typer.Option(help="Bundled weights, or a file (.onnx, .safetensors).")]
-RuntimeOption = Annotated[
-    Runtime | None, typer.Option("--runtime", help="Runtime of the network (default: by the file).")
+Model = Annotated[
+    str,
+    typer.Option(
+        help="Predict with this model: bundled weights, folder of train or export, or file (.onnx, .safetensors)."
+    ),
 ]
-Device = Annotated[str, typer.Option(help="cpu; cuda, coreml or directml with ONNX Runtime.")]
+RuntimeOption = Annotated[
+    Runtime | None, typer.Option("--runtime", help="Runtime of the network (default: chosen by file type).")
+]
+Device = Annotated[
+    str, typer.Option(help="Device: cpu; cuda, coreml or directml with ONNX Runtime; any of torch's with torch.")
+]
 Threads = Annotated[
     int | None,
     typer.Option(min=1, callback=_at_most_all_cores, help="Threads per inference call (default: all cores)."),

@@ -21,31 +21,32 @@ Examples:\n
 
 def serve(
     host: Annotated[
-        str, typer.Option(help="Address to listen on; any but this machine's own demands a token.")
+        str, typer.Option(help="Address to listen on; beyond this machine, --token-file is required.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = 8080,
     token_file: Annotated[
-        Path | None, typer.Option(help="Demand the token in this file of every request for poses.")
+        Path | None, typer.Option(help="Require the token in this file from every request for poses or metrics.")
     ] = None,
     model: Model = DEFAULT,
     detector: Annotated[
-        str, typer.Option(help="person: find all people; whole: one person per image; or a detector's ONNX file.")
+        str,
+        typer.Option(help="Detector: auto, person (bundled), search, whole (one person per image) or an ONNX file."),
     ] = "auto",
     runtime: RuntimeOption = None,
     device: Device = "cpu",
     threads: Threads = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images, and crops, per call.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images and crops per call.")] = 8,
     max_requests: Annotated[
-        int, typer.Option(min=1, help="Requests in memory at a time; others are answered with 429.")
+        int, typer.Option(min=1, help="Largest number of requests in memory; others get 429.")
     ] = 128,
-    max_megabytes: Annotated[float, typer.Option(min=0.001, help="Largest body.")] = 20,
-    max_megapixels: Annotated[float, typer.Option(min=0.001, max=300, help="Largest image.")] = 50,
-    read_seconds: Annotated[float, typer.Option(min=0.1, help="Time a client has to send a request.")] = 10,
-    answer_seconds: Annotated[float, typer.Option(min=0.1, help="Time after which a request is given up.")] = 30,
+    max_megabytes: Annotated[float, typer.Option(min=0.001, help="Largest request body.")] = 20,
+    max_megapixels: Annotated[float, typer.Option(min=0.001, max=300, help="Largest image to decode.")] = 50,
+    read_seconds: Annotated[float, typer.Option(min=0.1, help="Time limit for a client to send a request.")] = 10,
+    answer_seconds: Annotated[float, typer.Option(min=0.1, help="Time limit for answering a request.")] = 30,
 ) -> None:
-    """Answer images over HTTP with the people in them, and show the page for the browser.
+    """Serve predictions over HTTP, and the browser page.
 
-    Ctrl+C or SIGTERM ends it once every accepted request is answered.
+    Ctrl+C or SIGTERM stops the service once accepted requests are answered.
     """
     need("serve")
     import numpy as np

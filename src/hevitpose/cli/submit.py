@@ -25,17 +25,28 @@ Examples:\n
 
 
 def submit(
-    data: Annotated[Path, typer.Option(help="COCO's list of images (.json), or MPII's annotations (.mat).")],
-    output: Annotated[Path, typer.Option(help="File for the server: .zip for COCO, .mat for MPII.")],
+    data: Annotated[Path, typer.Option(help="Test set: COCO's list of images (.json) or MPII's annotations (.mat).")],
+    output: Annotated[Path, typer.Option(help="File to write: .zip for COCO, .mat for MPII.")],
     root: Annotated[Path | None, typer.Option(help="Folder of the images (default: that of --data).")] = None,
-    boxes: Annotated[Path | None, typer.Option(help="Detected boxes, for COCO; MPII has its own.")] = None,
-    model: Annotated[str, typer.Option(help="Bundled weights, or a file (torch: hevitpose_t_people16).")] = DEFAULT,
-    runtime: Annotated[Runtime | None, typer.Option(help="Runtime (default: the one that the file is for).")] = None,
-    flip_test: Annotated[bool, typer.Option(help="Average with the mirrored image.")] = True,
+    boxes: Annotated[
+        Path | None, typer.Option(help="Predict in the boxes of this file (COCO only; MPII has its own).")
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Predict with this model: bundled weights, folder or file (with torch: hevitpose_t_people16)."
+        ),
+    ] = DEFAULT,
+    runtime: Annotated[
+        Runtime | None, typer.Option(help="Runtime of the network (default: chosen by file type).")
+    ] = None,
+    flip_test: Annotated[bool, typer.Option(help="Average with the mirrored crop.")] = True,
     batch_size: Annotated[int, typer.Option(min=1, help="Crops per call of the network.")] = 32,
-    device: Annotated[str, typer.Option(help="Device of the runtime torch.")] = "cpu",
+    device: Annotated[
+        str, typer.Option(help="Device: cpu; cuda, coreml or directml with ONNX Runtime; any of torch's with torch.")
+    ] = "cpu",
 ) -> None:
-    """Write predictions on the test sets of COCO and MPII for their evaluation servers."""
+    """Predict COCO's or MPII's test set, in the format of its evaluation server."""
     atomic.refuse_unwritable_file(output)
     refuse_inputs([output], [data, boxes, model])
     network, folder = load_network(model, RuntimeOptions(runtime, device=device)), root or data.parent

@@ -24,16 +24,17 @@ Examples:\n
 
 
 def table(
-    number: Annotated[int, typer.Argument(min=1, max=6, help="Number of the table.", show_default=False)],
+    number: Annotated[int, typer.Argument(min=1, max=6, help="Number of the paper's table.", show_default=False)],
     results: Annotated[
-        Path, typer.Option(help="Folder of results (hevitpose evaluate --output, hevitpose compare).")
+        Path, typer.Option(help="Folder of scores (hevitpose evaluate --output, hevitpose compare).")
     ] = Path("results"),
-    format: Annotated[Literal["md", "json"] | None, typer.Option(help="Markdown or JSON.")] = None,
-    output: Annotated[Path | None, typer.Option(help="File to write; its suffix, .md or .json, is the format.")] = None,
+    format: Annotated[Literal["md", "json"] | None, typer.Option(help="Output format: Markdown or JSON.")] = None,
+    output: Annotated[Path | None, typer.Option(help="File to write (.md, .json).")] = None,
 ) -> None:
-    """Print a table of the paper beside our own counts, and scores measured here or the command that measures them.
+    """Print a table of the paper beside our counts and scores, or the commands for them.
 
-    A cell that is illegible in print is a question mark (null in JSON). Counting takes about a second per network.
+    "?" (null in JSON) marks cells that are illegible in print.
+    Counting takes about a second per network.
     """
     refuse_inputs([output], results.rglob("*.json") if results.is_dir() else [])
     need("baselines" if number in (1, 3) else "train")

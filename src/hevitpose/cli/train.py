@@ -33,101 +33,107 @@ Examples:\n
 
 def train(
     data: Annotated[
-        str | None, typer.Option(help="Folder of labelled images, TOML file that describes it, or people16.")
+        str | None, typer.Option(help="Train on this data: folder of labelled images, TOML file or people16.")
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Network, with its settings: t, t:shared_weights=false (default: the recipe's, or t)."),
+        typer.Option(
+            help="Network, with changes after colons: t, t:shared_weights=false (default: the recipe's, or t)."
+        ),
     ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="Recipe: the paper's for MPII (mpii, paper) or COCO (coco), MMPose's (mpii-mmpose, coco-mmpose), "
-            "one for CPUs (people16); with a network: mpii/hrnet_w32, mpii/b-g222 (docs/training.md). "
-            "Default: settings that follow from the data."
+            help="Recipe: the paper's (mpii, coco), MMPose's (mpii-mmpose, coco-mmpose) or one for CPUs (people16); "
+            "add a network as in mpii/hrnet_w32 (docs/training.md). Default: settings that follow from the data."
         ),
     ] = None,
     detector: Annotated[
         bool | None,
         typer.Option(
             "--detector/--no-detector",
-            help="Also train a detector on the same boxes, so that the model needs none given "
-            "(default: unless --recipe is used).",
+            help="Train a detector on the same boxes as well (default: unless --recipe is given).",
             show_default=False,
         ),
     ] = None,
-    root: Annotated[Path | None, typer.Option(help="Folder of the files (default: that of the TOML file).")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for checkpoint, weights, log and curve.")] = Path("runs/train"),
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs instead of the recipe's.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Batch size instead of the recipe's.")] = None,
-    lr: Annotated[float | None, typer.Option(min=1e-12, help="Learning rate instead of the recipe's.")] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of the data's files (default: that of the TOML file).")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the run: weights, scores, checkpoint, log.")] = Path(
+        "runs/train"
+    ),
+    epochs: Annotated[int | None, typer.Option(min=1, help="Number of epochs (default: the recipe's).")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Batch size (default: the recipe's).")] = None,
+    lr: Annotated[float | None, typer.Option(min=1e-12, help="Learning rate (default: the recipe's).")] = None,
     size: Annotated[
         str | None, typer.Option(help="Input size: 256, 256x192 (height x width), or a schedule 128,192@0.5,256@0.8.")
     ] = None,
     codec: Annotated[
         Literal["edges", "msra", "dark", "udp"] | None,
-        typer.Option(help="Codec between joints and heatmaps (docs/coordinates.md)."),
+        typer.Option(help="Codec of the heatmaps (docs/coordinates.md)."),
     ] = None,
-    sigma: Annotated[float | None, typer.Option(min=0.1, help="Sigma of a joint's Gaussian, in heatmap cells.")] = None,
+    sigma: Annotated[
+        float | None, typer.Option(min=0.1, help="Sigma of a keypoint's Gaussian, in heatmap cells.")
+    ] = None,
     half_body: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Probability of showing the upper or the lower body alone."),
+        typer.Option(min=0, max=1, help="Probability of showing only the upper or the lower body."),
     ] = None,
     color_jitter: Annotated[
         float | None,
         typer.Option(min=0, max=0.9, help="Largest change of brightness, saturation and gamma; 0.3 is moderate."),
     ] = None,
     cutout: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Share of views of which a rectangle is painted over.")
+        float | None, typer.Option(min=0, max=1, help="Probability of hiding part of the input behind a rectangle.")
     ] = None,
     grey: Annotated[float | None, typer.Option(min=0, max=1, help="Probability of a black-and-white input.")] = None,
     shift: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Probability of shifting the box, by up to 0.16 of its size."),
+        typer.Option(min=0, max=1, help="Probability of shifting the box by up to 0.16 of its size."),
     ] = None,
     micro_batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Persons per forward pass; larger batches are accumulated.")
+        int | None, typer.Option(min=1, help="People per forward pass; gradients of a batch are accumulated.")
     ] = None,
-    crops: Annotated[Path | None, typer.Option(help="Folder for cached crops, for sets larger than memory.")] = None,
+    crops: Annotated[Path | None, typer.Option(help="Cache crops in this folder, for sets larger than memory.")] = None,
     patience: Annotated[
         int | None,
         typer.Option(min=1, help="Stop after this many epochs without a better score on the first validation set."),
     ] = None,
     time_budget: Annotated[
-        str | None, typer.Option(help="Time for the run (90m, 8h) instead of --epochs; the speed is measured first.")
+        str | None, typer.Option(help="Train for this time (90m, 8h) instead of --epochs, after measuring the speed.")
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(help="Trained weights to start from: a file (.safetensors) or hevitpose_t_people16."),
+        typer.Option(help="Start from these weights: a run's folder, .safetensors file or hevitpose_t_people16."),
     ] = None,
     imagenet: Annotated[
         Path | None,
         typer.Option(
-            help="ImageNet weights of timm to start from (.safetensors): efficientvit_m0, m2, m4 for t, s, b; else "
-            "those of the network's backbone."
+            help="Start from timm's ImageNet weights (.safetensors): efficientvit_m0, m2, m4 for t, s, b; else those "
+            "of the backbone."
         ),
     ] = None,
     pretrained: Annotated[
         bool,
-        typer.Option("--pretrained", help="Download ImageNet weights with timm, for a timm backbone."),
+        typer.Option("--pretrained", help="Download ImageNet weights of the backbone with timm."),
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, order and augmentation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, sample order and augmentation.")] = 0,
     device: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device; auto is the first GPU, or the CPU.")
+        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device; auto is the first GPU, else the CPU.")
     ] = "auto",
     precision: Annotated[
         Literal["auto", "bf16", "fp32"],
-        typer.Option(help="Precision; auto is bfloat16 where the device has it."),
+        typer.Option(help="Precision; auto is bfloat16 if the device multiplies it natively."),
     ] = "auto",
     compile: Annotated[bool, typer.Option(help="Compile the network (torch.compile).")] = False,
     resume: Annotated[bool, typer.Option(help="Continue the run in --out, if there is one.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Do two steps and one evaluation on made-up people, without --data.")
+        bool, typer.Option("--dry-run", help="Run two steps and one evaluation on synthetic people, without --data.")
     ] = False,
 ) -> None:
-    """Train a network on labelled people, and a detector that finds them.
+    """Train a keypoint network, and a detector, on labelled people.
 
-    The folder of the run is then a model: hevitpose predict --model runs/train IMAGES.
+    The run's folder is a model: hevitpose predict --model runs/train IMAGES.
     """
     need("train")
     from hevitpose.data.find import find_dataset

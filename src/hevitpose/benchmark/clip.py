@@ -34,14 +34,14 @@ def measure_clip(
     Raises InputError where the clip cannot be read.
     """
     network = tracker.estimator.network
-    facts = _run(tracker, path, FEW_FRAMES_S)  # loads the detector, warms the caches
+    _run(tracker, path, FEW_FRAMES_S)  # loads the detector, warms the caches
     frame_ms, crop_ms, ratios = [], [], []
     for number in range(rounds):
         on_progress(Progress("rounds", number, rounds))
         before = crop_time_ms(network)
         start = time.perf_counter()
-        facts = _run(tracker, path)
-        frame_ms.append(1000 * (time.perf_counter() - start) / facts["frames"])
+        frames, facts = _run(tracker, path)
+        frame_ms.append(1000 * (time.perf_counter() - start) / frames)
         crop_ms.append(statistics.fmean((before, crop_time_ms(network))))
         ratios.append(frame_ms[-1] / crop_ms[-1])
     return {
@@ -83,8 +83,8 @@ class _People:
         """Nothing to do."""
 
 
-def _run(tracker: PoseTracker, path: Path, end_s: float | None = None) -> dict[str, Any]:
-    """Predict and draw the clip into a folder that is removed afterwards; what was in it."""
+def _run(tracker: PoseTracker, path: Path, end_s: float | None = None) -> tuple[int, dict[str, object]]:
+    """Predict and draw the clip into a folder that is removed afterwards; its frames, and what was in it."""
     network, people = tracker.estimator.network, _People()
     with tempfile.TemporaryDirectory() as folder:
         reader = VideoReader(path, 0.0, end_s)
@@ -92,7 +92,7 @@ def _run(tracker: PoseTracker, path: Path, end_s: float | None = None) -> dict[s
         lines = JsonLines(Path(folder) / "clip.jsonl", header)
         drawing = ClipDrawing(Path(folder) / "clip.mp4", ClipPainter(), reader.fps, Sound(path, reader.origin_s))
         frames = predict_clip(tracker, reader, [lines, people], drawing).frames
-    return {
+    return frames, {
         "size_wh": list(reader.size_wh),
         "frames": frames,
         "people_per_frame": round(people.count / frames, 2),

@@ -5,7 +5,6 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ DIGITS = 3
 
 def coco_content(
     people: LabelledPeople, folder: Path, sizes_wh: Sequence[tuple[int, int]] | None = None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The content of a COCO keypoint file that lies in `folder`, from which it names the images.
 
     People and images are numbered from 1. `sizes_wh` are those of the images, which are left out without them.

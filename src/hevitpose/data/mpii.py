@@ -175,7 +175,7 @@ def read_pred_mat(path: Path, people: LabelledPeople) -> tuple[Predictions, list
     return Predictions(people.image_index, people.boxes, joints, np.ones(shape[:2]), ones, everybody, stated), []
 
 
-def save_mat(path: Path, content: dict[str, Any]) -> None:
+def save_mat(path: Path, content: Mapping[str, object]) -> None:
     """As MATLAB's -v7, compressed."""
     from scipy.io import savemat
 
@@ -190,10 +190,9 @@ def _load_mat(path: Path, as_objects: bool) -> dict[str, Any]:
     if not is_file(path):
         raise InputError(path, "no such file")
     try:
-        content: dict[str, Any] = loadmat(path, squeeze_me=as_objects, struct_as_record=not as_objects)
+        return dict(loadmat(path, squeeze_me=as_objects, struct_as_record=not as_objects))
     except Exception as error:  # On a broken file scipy raises nearly every type.
         raise InputError(path, f"cannot be read as a MATLAB file ({error})") from error
-    return content
 
 
 def mpii_people(name: str, path: Path, folder: Path, files: Iterable[str], rows: list[PersonRow]) -> LabelledPeople:

@@ -46,9 +46,9 @@ def skeleton_from_coco(category: Mapping[str, Any], source: str) -> Skeleton:
         raise InputError(source, error.reason) from error
 
 
-def category_of(skeleton: Skeleton) -> dict[str, Any]:
+def category_of(skeleton: Skeleton) -> dict[str, object]:
     """The COCO category, of id 1, that `skeleton_from_coco` reads back."""
-    category: dict[str, Any] = {
+    category: dict[str, object] = {
         "id": 1,
         "name": skeleton.name,
         "keypoints": list(skeleton.keypoints),
@@ -105,7 +105,7 @@ def _is_names(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value)
 
 
-def category_with(category: Mapping[str, Any], table: SkeletonTable) -> dict[str, Any]:
+def category_with(category: Mapping[str, Any], table: SkeletonTable) -> dict[str, object]:
     """The COCO category as the table changes it. Raises InputError where the two name other keypoints."""
     named = category.get("keypoints") or table.keypoints or ()
     if not isinstance(named, list | tuple):
@@ -120,7 +120,7 @@ def category_with(category: Mapping[str, Any], table: SkeletonTable) -> dict[str
             raise InputError(table.source, f"skeleton names {name!r}, not one of {', '.join(map(str, names))}")
         return names.index(name)
 
-    changes: dict[str, Any] = {"keypoints": names}
+    changes: dict[str, object] = {"keypoints": names}
     if table.mirror is not None:
         changes["flip_pairs"] = [[index(a), index(b)] for a, b in table.mirror]
     if table.limbs is not None:

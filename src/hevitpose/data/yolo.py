@@ -43,7 +43,7 @@ def yolo_images(path: Path) -> dict[str, tuple[Path, ...]]:
         if not all(isinstance(one, str) and one for one in values):
             raise InputError(path, f"{key} must be folders or text files, found {short(value)}")
         if values:
-            found[key] = tuple(_place(one.replace("\\", "/"), base, path.parent) for one in values)
+            found[key] = tuple(_place(str(one).replace("\\", "/"), base, path.parent) for one in values)
     if not found:
         raise InputError(path, "names neither train nor val")
     return found

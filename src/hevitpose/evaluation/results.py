@@ -127,12 +127,13 @@ def find_score_records(folder: Path) -> list[ScoreRecord]:
     found: list[ScoreRecord] = []
     for path in [folder] if folder.is_file() else sorted(folder.rglob("*.json")):
         content = read_json(path)
-        if isinstance(content, dict) and isinstance(content.get("scores"), dict):
-            found += _scores(content, (path.relative_to(folder) if path != folder else Path(path.name)).as_posix())
+        if isinstance(content, dict) and isinstance(scores := content.get("scores"), dict):
+            file = path.relative_to(folder) if path != folder else Path(path.name)
+            found += _scores(content, scores, file.as_posix())
     return found
 
 
-def _scores(content: dict[str, Any], file: str) -> list[ScoreRecord]:
+def _scores(content: Mapping[str, object], scores: Mapping[str, object], file: str) -> list[ScoreRecord]:
     """The scores of one evaluation or compared run."""
     network = content.get("network") or content.get("architecture") or _title_of_bundled(content.get("model"))
     if not isinstance(network, str):
@@ -140,7 +141,7 @@ def _scores(content: dict[str, Any], file: str) -> list[ScoreRecord]:
     data, epochs = str(content.get("data", "?")), content.get("epochs")
     epochs = epochs if isinstance(epochs, int) else None
     found = []
-    for name, value in content["scores"].items():
+    for name, value in scores.items():
         if "mean" in (inner := value if isinstance(value, dict) else {}):
             inner, where = {name: inner["mean"]}, data
         else:

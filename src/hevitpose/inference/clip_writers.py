@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -92,7 +92,7 @@ class JsonLines:
         self.output.publish()
 
 
-def clip_people(poses: ImagePoses) -> list[dict[str, Any]]:
+def clip_people(poses: ImagePoses) -> list[dict[str, object]]:
     """The people of a frame as JSON: as those of images, with `id`, None until it is confirmed."""
     people = []
     for number, (of_image, person) in enumerate(zip(poses.to_json()["people"], poses, strict=True)):
@@ -178,7 +178,7 @@ class ClipCoco:
 
     def write(self, frame: Frame, poses: ImagePoses) -> None:
         for person in poses:
-            entry: dict[str, Any] = {
+            entry: dict[str, object] = {
                 "image_id": frame.index,
                 "category_id": 1,
                 "keypoints": coco_keypoints(person),

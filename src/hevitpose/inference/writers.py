@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
-from typing import IO, Any, Literal, Protocol
+from typing import IO, Literal, Protocol
 
 import numpy as np
 
@@ -161,7 +161,7 @@ class CocoLabels:
 
     def __init__(self, path: Path, image_ids: Sequence[int]) -> None:
         self.output, self.image_ids = OneFile(path), image_ids
-        self.images: list[dict[str, Any]] = []
+        self.images: list[dict[str, object]] = []
         self.people = 0
 
     def write(self, frame: Frame, poses: ImagePoses) -> None:
@@ -187,7 +187,7 @@ class CocoLabels:
         self.output.publish()
 
 
-def _label(person: Person, size_wh: tuple[int, int]) -> dict[str, Any]:
+def _label(person: Person, size_wh: tuple[int, int]) -> dict[str, object]:
     """The box, area, keypoints and score of a COCO annotation."""
     present, box = person.present, person.box
     if present.any():

@@ -152,7 +152,7 @@ def best_matches(people: LabelledPeople, found: Predictions, sigmas: Floats) -> 
     return chosen
 
 
-def _truth(people: LabelledPeople) -> dict[str, Any]:
+def _truth(people: LabelledPeople) -> dict[str, object]:
     """People as the content of a COCO file, images numbered by their index."""
     boxes, areas, ignored = geometry.xywh_from_xyxy(people.boxes), areas_of(people), people.ignored
     joints = np.concatenate([people.keypoints, people.visibility[..., None]], axis=-1).reshape(len(people), -1)
@@ -173,7 +173,7 @@ def _truth(people: LabelledPeople) -> dict[str, Any]:
     return {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
 
 
-def _results(image_index: NDArray[np.int64], joints: Floats, scores: Floats) -> list[dict[str, Any]]:
+def _results(image_index: NDArray[np.int64], joints: Floats, scores: Floats) -> list[dict[str, object]]:
     triples = np.concatenate([joints, np.ones((*joints.shape[:2], 1))], axis=-1)
     return [
         {"image_id": int(image), "category_id": 1, "keypoints": person.ravel().tolist(), "score": float(score)}

@@ -79,7 +79,7 @@ def read_detection_set(path: Path, root: Path | None = None, on_progress: OnProg
     where the file or an image cannot be read or a box is not a box.
     """
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
         categories = sorted(content["categories"], key=lambda category: int(category["id"]))
         number = {category["id"]: i for i, category in enumerate(categories)}
         rows: dict[Any, list[tuple[list[float], int, bool]]] = {image["id"]: [] for image in content["images"]}

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hevitpose.data.detections import keys_of, meets_image, read_detections
+from hevitpose.data.detections import meets_image, read_detections
 
 BOX = [10, 20, 30, 40]
 
@@ -66,11 +66,6 @@ def test_the_longest_end_of_the_path_decides(detections):
     file = detections(*entries)
     sides = [np.ptp(file.find(Path(path)).boxes[0, [0, 2]]) for path in ("x/a.jpg", "x/y/a.jpg", "z/a.jpg")]
     assert sides == [1, 2, 3]
-
-
-def test_the_last_key_of_a_image_is_its_number():
-    assert keys_of(Path("x/im_007.jpg")) == ["x/im_007.jpg", "im_007.jpg", "x/im_007", "im_007", 7]
-    assert keys_of(Path("x.jpg")) == ["x.jpg", "x"]
 
 
 GOOD = {"file_name": "a.jpg", "bbox": BOX, "score": 0.5}

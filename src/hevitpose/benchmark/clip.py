@@ -20,14 +20,13 @@ from hevitpose.io.video_writer import Sound
 from hevitpose.view.draw_clip import ClipPainter
 
 FEW_FRAMES_S = 0.5
+ROUNDS = 3
 CROP_RUNS = 30
 """Crops that are timed before and after each clip."""
 
 
-def measure_clip(
-    tracker: PoseTracker, path: Path, rounds: int = 3, on_progress: OnProgress = ignore_progress
-) -> dict[str, Any]:
-    """Milliseconds of a frame and of one crop of the network, in turn for `rounds` rounds, and their ratio.
+def measure_clip(tracker: PoseTracker, path: Path, on_progress: OnProgress = ignore_progress) -> dict[str, Any]:
+    """Milliseconds of a frame and of one crop of the network, in turn for `ROUNDS` rounds, and their ratio.
 
     A frame costs what decoding, detecting, poses, identities, JSON lines, drawing and encoding take together by the
     clock, as they overlap; a crop is one call of the network with the same threads. Ratios and times are medians.
@@ -36,8 +35,8 @@ def measure_clip(
     network = tracker.estimator.network
     _run(tracker, path, FEW_FRAMES_S)  # loads the detector, warms the caches
     frame_ms, crop_ms, ratios = [], [], []
-    for number in range(rounds):
-        on_progress(Progress("rounds", number, rounds))
+    for number in range(ROUNDS):
+        on_progress(Progress("rounds", number, ROUNDS))
         before = crop_time_ms(network)
         start = time.perf_counter()
         frames, facts = _run(tracker, path)
@@ -51,7 +50,7 @@ def measure_clip(
         "input_size": list(network.config.input_size),
         "detect_every": tracker.detect_every,
         "smooth": tracker.smooth,
-        "rounds": rounds,
+        "rounds": ROUNDS,
         "frame_ms": round(statistics.median(frame_ms), 2),
         "frames_per_second": round(1000 / statistics.median(frame_ms), 2),
         "crop_ms": round(statistics.median(crop_ms), 2),

@@ -52,7 +52,8 @@ def refuse_faults(splits: Iterable[Split], data: str) -> None:
     """
     chosen = list(splits)
     faults = check_sets(chosen)
-    quick = any(fault.level == "error" for fault in faults) or _images(chosen) > MAX_OPENED
+    broken = any(fault.level == "error" for fault in faults)
+    quick = broken or sum(len(split.people.images) for split in chosen) > MAX_OPENED
     faults = faults if quick else check_sets(chosen, open_images=True)
     errors = [fault for fault in faults if fault.level == "error"]
     more = f"hevitpose data check {data}"
@@ -67,11 +68,6 @@ def refuse_faults(splits: Iterable[Split], data: str) -> None:
         print(line, file=sys.stderr)
     if note := mirror_note(chosen):
         print(f"note: {note}", file=sys.stderr)
-
-
-def _images(splits: Sequence[Split]) -> int:
-    """Images of all sets, which have no errors."""
-    return sum(len(split.people.images) for split in splits)
 
 
 def mirror_note(splits: Iterable[Split]) -> str | None:

@@ -89,11 +89,6 @@ def boxes_around_joints(joints: Floats) -> Floats:
     return boxes
 
 
-def read_bbox(record: Mapping[str, Any]) -> Floats:
-    """COCO's `bbox` as box (4,) x1, y1, x2, y2. Raises KeyError or ValueError."""
-    return with_area(geometry.xyxy_from_xywh(read_numbers(record, "bbox", 4)))
-
-
 def with_area(box: Floats) -> Floats:
     """The box (4,) itself. Raises ValueError where it has no area."""
     if not (box[2:] > box[:2]).all():
@@ -352,7 +347,7 @@ def read_box(annotation: Mapping[str, Any]) -> Floats:
     Raises KeyError or ValueError.
     """
     if annotation.get("center") is None or annotation.get("scale") is None:
-        return read_bbox(annotation)
+        return with_area(geometry.xyxy_from_xywh(read_numbers(annotation, "bbox", 4)))
     return with_area(mpii_boxes(read_numbers(annotation, "center", 2)[None], read_numbers(annotation, "scale", 1))[0])
 
 

@@ -49,7 +49,8 @@ class DetectionFile:
 
     def key_of(self, path: Path, image_id: Key | None = None) -> Key | None:
         """What the file calls this image; None where it does not mention it."""
-        return next((key for key in keys_of(path, image_id) if key in self.of), None)
+        number = number_of(path) if image_id is None else image_id
+        return next((key for key in (*names_of(path), number) if key in self.of), None)
 
     def match(self, paths: Sequence[Path]) -> list[Key | None]:
         """`key_of` each image; a name in another folder is taken too, where no other image or entry has it."""
@@ -68,12 +69,6 @@ class DetectionFile:
     def image_id(self, key: Key | None) -> int | None:
         """The number by which the file calls the image of this key."""
         return key if isinstance(key, int) else self.image_ids.get(key) if key else None
-
-
-def keys_of(path: Path, image_id: Key | None = None) -> list[Key]:
-    """What a detection file may call this image, the most exact first."""
-    number = number_of(path) if image_id is None else image_id
-    return names_of(path) if number is None else [*names_of(path), number]
 
 
 def names_of(path: Path) -> list[Key]:

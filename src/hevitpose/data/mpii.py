@@ -33,7 +33,7 @@ def read_mpii(path: Path, folder: Path, name: str, subset: Path | None = None) -
     `subset`: a text file with the names of the images to take, one a line; without it, all that have joints (those
     of the training half). People without joints, scale or centre are left out. Raises InputError.
     """
-    wanted = _names(subset) if subset else None
+    wanted = set(read_text(subset).split()) if subset else None
     files: list[str] = []
     rows: list[PersonRow] = []
     for position, (image, _) in enumerate(annotation_list(path), start=1):
@@ -67,10 +67,6 @@ def place_of(rect: Any) -> tuple[Floats, float] | None:
     if not hasattr(position, "x") or not np.size(scale):
         return None
     return np.array([position.x, position.y], dtype=np.float64) - FIRST_PIXEL, float(scale)
-
-
-def _names(path: Path) -> set[str]:
-    return set(read_text(path).split())
 
 
 def _people(image: Any) -> Iterator[tuple[Floats, float, Floats, float]]:

@@ -68,25 +68,20 @@ class JsonLines:
         self.output, self.header, self.begun = OneFile(path), header, False
 
     def write(self, frame: Frame, poses: ImagePoses) -> None:
-        self._begin()
-        line = {"frame": frame.index, "time_s": rounded(frame.time_s or 0.0, 6), "people": [*clip_people(poses)]}
+        if not self.begun:
+            self.begun, header = True, self.header
+            first = {
+                "schema": CLIP_SCHEMA,
+                "model": header.model,
+                "file": header.file,
+                "width": header.size_wh[0],
+                "height": header.size_wh[1],
+                "fps": None if header.fps is None else round(header.fps, 6),
+                "keypoints": list(header.skeleton.keypoints),
+            }
+            self.output.append(json.dumps(first) + "\n")
+        line = {"frame": frame.index, "time_s": rounded(frame.time_s or 0.0, 6), "people": clip_people(poses)}
         self.output.append(json.dumps(line) + "\n")
-
-    def _begin(self) -> None:
-        if self.begun:
-            return
-        self.begun = True
-        header = self.header
-        first = {
-            "schema": CLIP_SCHEMA,
-            "model": header.model,
-            "file": header.file,
-            "width": header.size_wh[0],
-            "height": header.size_wh[1],
-            "fps": None if header.fps is None else round(header.fps, 6),
-            "keypoints": list(header.skeleton.keypoints),
-        }
-        self.output.append(json.dumps(first) + "\n")
 
     def close(self) -> None:
         self.output.publish()

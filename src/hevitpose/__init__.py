@@ -88,23 +88,6 @@ _HOMES = {
     "train": "training.loop",
 }
 """The public names and the modules that define them."""
-_EXTRAS = {
-    "torch": "train",
-    "lightning_fabric": "train",
-    "safetensors": "train",
-    "tensorboard": "train",
-    "matplotlib": "train",
-    "onnx": "export",
-    "onnxscript": "export",
-    "timm": "baselines",
-    "openvino": "openvino",
-    "starlette": "serve",
-    "uvicorn": "serve",
-    "prometheus_client": "serve",
-    "ray": "ray",
-    "pyarrow": "ray",
-}
-"""The extra that installs a module."""
 
 
 def __getattr__(name: str) -> Any:
@@ -118,11 +101,12 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(import_module(f"hevitpose.{_HOMES[name]}"), name)
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        from hevitpose.core.errors import MissingExtraError
+        from hevitpose.core.extras import extra_of
+
+        extra = extra_of(error.name or "")
         if extra is None:
             raise
-        from hevitpose.core.errors import MissingExtraError
-
         raise MissingExtraError(extra, f"hevitpose.{name}") from error
 
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from hevitpose.cli.extras import need
 from hevitpose.core.angles import joint_angles, limb_lengths
 from hevitpose.core.errors import InputError
+from hevitpose.core.extras import need
 from hevitpose.core.geometry import Floats
 from hevitpose.data.clip_poses import ClipPoses, read_clip_poses
 from hevitpose.inference.smoothing import MAX_GAP_S

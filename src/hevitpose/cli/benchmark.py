@@ -20,8 +20,8 @@ from hevitpose.benchmark.report import accuracy_over_ms, case_table, pipeline_ta
 from hevitpose.benchmark.run import Plan, run_benchmark
 from hevitpose.benchmark.timing import Precision
 from hevitpose.cli.common import refuse_inputs
-from hevitpose.cli.extras import need
 from hevitpose.core.errors import InputError
+from hevitpose.core.extras import need
 from hevitpose.core.progress import Progress
 from hevitpose.inference.backends import Runtime
 from hevitpose.inference.estimator import PoseEstimator

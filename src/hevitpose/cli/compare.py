@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 
 from hevitpose.cli.common import refuse_faults, refuse_inputs
-from hevitpose.cli.extras import need
 from hevitpose.cli.options import with_options
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
+from hevitpose.core.extras import need
 from hevitpose.io import atomic
 
 EXAMPLES = """

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from hevitpose.cli.extras import need
 from hevitpose.cli.runs import summary
 from hevitpose.core.architecture import network_spec, parse_network
 from hevitpose.core.errors import InputError
+from hevitpose.core.extras import need
 from hevitpose.core.model_config import DETECTOR_KEY, model_config_from_metadata
 from hevitpose.inference.backends import RuntimeOptions, onnx_session
 from hevitpose.inference.model_folder import read_model_folder

@@ -80,7 +80,7 @@ def main() -> None:
         print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as error:
-        from hevitpose.cli.extras import extra_of
+        from hevitpose.core.extras import extra_of
 
         extra = extra_of(error.name or "")
         if extra is None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Never
 import typer
 
 from hevitpose.cli.common import refuse_faults, refuse_inputs
-from hevitpose.cli.extras import need
 from hevitpose.core.errors import InputError
+from hevitpose.core.extras import need
 
 if TYPE_CHECKING:
     from hevitpose.data.datasets import Dataset

@@ -13,8 +13,8 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import NOTHING_IGNORED, Ignored, ImageFile, LabelledPeople, labelled_people
 from hevitpose.core.skeleton import Skeleton
-from hevitpose.data.rectangles import with_rectangles
-from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
+from hevitpose.data.rectangles import as_numbers, with_rectangles
+from hevitpose.data.skeletons import SkeletonTable, skeleton_from_coco
 from hevitpose.io.folders import find_file, is_file
 from hevitpose.io.json_files import read_json
 from hevitpose.metrics.pck import head_size
@@ -46,10 +46,7 @@ def _checked(numbers: Floats, record: Mapping[str, Any], key: str, count: int) -
 
 def numbers_at(record: Mapping[str, Any], key: str) -> Floats:
     """The numbers (n,) at `key`, however nested, null as NaN; none where it holds something else. Raises KeyError."""
-    try:
-        return np.array(record[key], dtype=np.float64).ravel()
-    except (TypeError, ValueError, OverflowError):
-        return np.zeros(0)
+    return as_numbers(record[key])
 
 
 def read_keypoints(record: Mapping[str, Any], num_keypoints: int) -> Floats:
@@ -271,8 +268,7 @@ def keypoint_category(
     if not found:
         help_ = "keypoints = [...] of [skeleton] in a TOML file can name them"
         raise InputError(path, f"needs a category with keypoint names; found {names} ({help_})")
-    category = category_with(found[0], table) if table else found[0]
-    return skeleton_from_coco(category, str(path)), {str(whole(c["id"])) for c in found}
+    return skeleton_from_coco(found[0], str(path), table), {str(whole(c["id"])) for c in found}
 
 
 def read_person(

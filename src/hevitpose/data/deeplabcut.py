@@ -10,7 +10,7 @@ import numpy as np
 from hevitpose.core.errors import InputError, MissingExtraError
 from hevitpose.core.labels import Finding, ImageFile, LabelledPeople, labelled_people
 from hevitpose.data.coco import FARTHEST_PIXEL, boxes_around_joints, short, some
-from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
+from hevitpose.data.skeletons import SkeletonTable, skeleton_from_coco
 from hevitpose.io.folders import find_file, is_clutter, is_file, is_folder
 from hevitpose.io.images import SUFFIXES
 from hevitpose.io.json_files import read_csv, read_text, read_yaml
@@ -65,7 +65,7 @@ def read_deeplabcut(path: Path, name: str, table: SkeletonTable | None = None) -
     position = {file: k for k, file in enumerate(files)}
     limbs, without_yaml = _limbs(config, names)
     category = {"name": "animal", "keypoints": names, "skeleton": limbs}
-    skeleton = skeleton_from_coco(category_with(category, table) if table else category, str(path))
+    skeleton = skeleton_from_coco(category, str(path), table)
     if unique := list(dict.fromkeys(part for sheet in sheets for part in sheet.unique)):
         findings.append(Finding("unique body parts", "", f"{some(unique)} of individual {UNIQUE!r} are left out"))
     findings += [*without_yaml, *_unlabelled(sheets, set(files))]

@@ -65,21 +65,18 @@ class JsonLines:
     """A header, then a line per frame with its people (docs/video.md)."""
 
     def __init__(self, path: Path, header: ClipHeader) -> None:
-        self.output, self.header, self.begun = OneFile(path), header, False
+        first = {
+            "schema": CLIP_SCHEMA,
+            "model": header.model,
+            "file": header.file,
+            "width": header.size_wh[0],
+            "height": header.size_wh[1],
+            "fps": None if header.fps is None else round(header.fps, 6),
+            "keypoints": list(header.skeleton.keypoints),
+        }
+        self.output = OneFile(path, json.dumps(first) + "\n")
 
     def write(self, frame: Frame, poses: ImagePoses) -> None:
-        if not self.begun:
-            self.begun, header = True, self.header
-            first = {
-                "schema": CLIP_SCHEMA,
-                "model": header.model,
-                "file": header.file,
-                "width": header.size_wh[0],
-                "height": header.size_wh[1],
-                "fps": None if header.fps is None else round(header.fps, 6),
-                "keypoints": list(header.skeleton.keypoints),
-            }
-            self.output.append(json.dumps(first) + "\n")
         line = {"frame": frame.index, "time_s": rounded(frame.time_s or 0.0, 6), "people": clip_people(poses)}
         self.output.append(json.dumps(line) + "\n")
 
@@ -169,9 +166,10 @@ class ClipCoco:
     """COCO results in one file: `image_id` is the frame from 0, `track_id` the identity where it is confirmed."""
 
     def __init__(self, path: Path) -> None:
-        self.output, self.separator = OneFile(path), "["
+        self.output, self.separator = OneFile(path, "["), ""
 
     def write(self, frame: Frame, poses: ImagePoses) -> None:
+        self.output.append("")  # a clip without people is a file, too
         for person in poses:
             entry: dict[str, object] = {
                 "image_id": frame.index,
@@ -184,12 +182,10 @@ class ClipCoco:
                 entry["track_id"] = person.track_id
             self.output.append(self.separator + json.dumps(entry))
             self.separator = ",\n"
-        if self.separator == "[":
-            self.output.append("")  # a clip without people is a file, too
 
     def close(self) -> None:
         if self.output.file is not None:
-            self.output.append("]\n" if self.separator != "[" else "[]\n")
+            self.output.append("]\n")
         self.output.publish()
 
 

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
 
 from hevitpose.core.errors import InputError
 from hevitpose.data.check.rules import Fault, check_sets
@@ -14,6 +17,15 @@ from hevitpose.data.datasets import Split
 from hevitpose.data.find import find_splits
 from hevitpose.io import atomic
 
+MicroBatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Persons per forward pass; larger batches are accumulated.")
+]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device; auto is the first GPU, or the CPU.")
+]
+Precision = Annotated[
+    Literal["auto", "bf16", "fp32"], typer.Option(help="Precision; auto is bfloat16 where the device has it.")
+]
 MAX_LISTED = 10
 """Faults of one kind that are printed."""
 MAX_OPENED = 2000

@@ -4,12 +4,12 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from hevitpose.cli.common import refuse_faults, refuse_inputs
+from hevitpose.cli.common import Device, MicroBatchSize, Precision, refuse_faults, refuse_inputs
 from hevitpose.cli.options import with_options
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
@@ -38,16 +38,9 @@ def compare(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Batch size instead of the recipe's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, order and augmentation.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each network, with consecutive seeds.")] = 1,
-    micro_batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Persons per forward pass; larger batches are accumulated.")
-    ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device; auto is the first GPU, or the CPU.")
-    ] = "auto",
-    precision: Annotated[
-        Literal["auto", "bf16", "fp32"],
-        typer.Option(help="Precision; auto is bfloat16 where the device has it."),
-    ] = "auto",
+    micro_batch_size: MicroBatchSize = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
 ) -> None:
     """Train networks from scratch by the same recipe and budget, and compare their scores.
 

@@ -12,21 +12,8 @@ from hevitpose.cli.options import with_options, with_todays_names
 from hevitpose.core.errors import HevitposeError
 
 COMMANDS = (
-    "predict",
-    "serve",
-    "angles",
-    "train",
-    "compare",
-    "evaluate",
-    "export",
-    "benchmark",
-    "info",
-    "table",
-    "figure",
-    "debug-step",
-    "runs",
-    "submit",
-    "data",
+    *("predict", "serve", "angles", "train", "compare", "evaluate", "export", "benchmark", "info", "table", "figure"),
+    *("debug-step", "runs", "submit", "data"),
 )
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 

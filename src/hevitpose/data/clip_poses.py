@@ -100,9 +100,5 @@ def _row(
     frame: Mapping[str, Any], person: Mapping[str, Any], names: Sequence[str]
 ) -> tuple[int, float, int, Sequence[Sequence[float]]]:
     points = [person["keypoints"][name] for name in names]
-    triples = [[_number(point[key]) for key in ("x", "y", "score")] for point in points]
+    triples = [[float("nan" if (v := point[key]) is None else v) for key in ("x", "y", "score")] for point in points]
     return int(frame["frame"]), float(frame["time_s"]), int(person["id"] or 0), triples
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)

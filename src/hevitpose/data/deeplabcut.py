@@ -112,17 +112,13 @@ def _unlabelled(sheets: list[_Sheet], labelled: set[ImageFile]) -> list[Finding]
     """Images that have a row without labels, or lie beside the labelled ones without a row."""
     rows = {file for sheet in sheets for file in sheet.images} - labelled
     paths = {file.folder / file.name for file in labelled}
-    beside = {p for folder in {path.parent for path in paths} for p in _images_in(folder)}
+    inside = (p for folder in {path.parent for path in paths} if is_folder(folder) for p in folder.iterdir())
+    beside = {p for p in inside if p.suffix.lower() in SUFFIXES and not is_clutter(p.name)}
     without = sorted({str(path) for path in beside - paths} | {str(file) for file in rows})
     if not without:
         return []
     problem = f"{len(without)} of {len(without) + len(labelled)} images have no labels ({some(without)})"
     return [Finding("unlabelled images", "", problem)]
-
-
-def _images_in(folder: Path) -> list[Path]:
-    inside = folder.iterdir() if is_folder(folder) else ()
-    return [p for p in inside if p.suffix.lower() in SUFFIXES and not is_clutter(p.name)]
 
 
 def _read_sheet(path: Path) -> _Sheet:

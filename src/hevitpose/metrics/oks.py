@@ -94,7 +94,7 @@ def average_precision(
     coco, coco_eval = load_evaluator()
     truth = coco(_truth(people))
     found = truth.loadRes(_results(image_index, joints, scores))
-    evaluator = coco_eval(truth, found, "keypoints", print_function=_silent, kpt_oks_sigmas=sigmas.tolist())
+    evaluator = coco_eval(truth, found, "keypoints", print_function=lambda *_: None, kpt_oks_sigmas=sigmas.tolist())
     evaluator.evaluate()
     evaluator.accumulate()
     evaluator.summarize()
@@ -179,7 +179,3 @@ def _results(image_index: NDArray[np.int64], joints: Floats, scores: Floats) -> 
         {"image_id": int(image), "category_id": 1, "keypoints": person.ravel().tolist(), "score": float(score)}
         for image, person, score in zip(image_index, triples, scores, strict=True)
     ]
-
-
-def _silent(*_: object) -> None:
-    """Suppress the evaluator's output."""

@@ -39,15 +39,8 @@ class ClipPoses:
 
     def of(self, track_id: int) -> "ClipPoses":
         """The rows of one person."""
-        here = self.track_ids == track_id
-        return replace(
-            self,
-            frames=self.frames[here],
-            times_s=self.times_s[here],
-            track_ids=self.track_ids[here],
-            keypoints=self.keypoints[here],
-            keypoint_scores=self.keypoint_scores[here],
-        )
+        here, arrays = self.track_ids == track_id, ("frames", "times_s", "track_ids", "keypoints", "keypoint_scores")
+        return replace(self, **{name: getattr(self, name)[here] for name in arrays})
 
 
 def read_clip_poses(path: Path) -> ClipPoses:

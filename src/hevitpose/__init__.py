@@ -58,53 +58,25 @@ __all__ = [
     "list_models",
     "train",
 ]
-_HOMES = {
-    "COCO17": "core.skeleton",
-    "MPII16": "core.skeleton",
-    "PEOPLE21": "core.skeleton",
-    "Detections": "core.results",
-    "DeviceError": "core.errors",
-    "Frame": "inference.inputs",
-    "HEViTPose": "models.hevitpose",
-    "HevitposeError": "core.errors",
-    "ImagePoses": "core.results",
-    "InputError": "core.errors",
-    "MissingExtraError": "core.errors",
-    "Person": "core.results",
-    "PoseEstimator": "inference.estimator",
-    "PoseTracker": "inference.video",
-    "Recipe": "training.recipes",
-    "RuntimeOptions": "inference.backends",
-    "Skeleton": "core.skeleton",
-    "TrainingDiverged": "core.errors",
-    "draw": "view.draw",
-    "evaluate": "evaluation.evaluate",
-    "export_onnx": "export.checked",
-    "find_dataset": "data.find",
-    "hevitpose_b": "models.hevitpose",
-    "hevitpose_s": "models.hevitpose",
-    "hevitpose_t": "models.hevitpose",
-    "list_models": "inference.network",
-    "train": "training.loop",
+_NAMES = {
+    "core.errors": ("DeviceError", "HevitposeError", "InputError", "MissingExtraError", "TrainingDiverged"),
+    "core.results": ("Detections", "ImagePoses", "Person"),
+    "core.skeleton": ("COCO17", "MPII16", "PEOPLE21", "Skeleton"),
+    "data.find": ("find_dataset",),
+    "evaluation.evaluate": ("evaluate",),
+    "export.checked": ("export_onnx",),
+    "inference.backends": ("RuntimeOptions",),
+    "inference.estimator": ("PoseEstimator",),
+    "inference.inputs": ("Frame",),
+    "inference.network": ("list_models",),
+    "inference.video": ("PoseTracker",),
+    "models.hevitpose": ("HEViTPose", "hevitpose_b", "hevitpose_s", "hevitpose_t"),
+    "training.loop": ("train",),
+    "training.recipes": ("Recipe",),
+    "view.draw": ("draw",),
 }
-"""The public names and the modules that define them."""
-_EXTRAS = {
-    "torch": "train",
-    "lightning_fabric": "train",
-    "safetensors": "train",
-    "tensorboard": "train",
-    "matplotlib": "train",
-    "onnx": "export",
-    "onnxscript": "export",
-    "timm": "baselines",
-    "openvino": "openvino",
-    "starlette": "serve",
-    "uvicorn": "serve",
-    "prometheus_client": "serve",
-    "ray": "ray",
-    "pyarrow": "ray",
-}
-"""The extra that installs a module."""
+"""The public names, by the module that defines them."""
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
@@ -118,11 +90,12 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(import_module(f"hevitpose.{_HOMES[name]}"), name)
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        from hevitpose.core.errors import MissingExtraError
+        from hevitpose.core.extras import extra_of
+
+        extra = extra_of(error.name or "")
         if extra is None:
             raise
-        from hevitpose.core.errors import MissingExtraError
-
         raise MissingExtraError(extra, f"hevitpose.{name}") from error
 
 

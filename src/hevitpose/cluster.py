@@ -33,7 +33,9 @@ from hevitpose.inference.network import DEFAULT, weights_id
 from hevitpose.io import atomic
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 PART_SIZE = 1000
 """Images per file: a minute or two of a processor core's work, which is what an interruption may cost."""
@@ -157,15 +159,9 @@ def predict_list(
     for left in folder.glob(atomic.PARTS):  # of processes that were killed
         left.unlink(missing_ok=True)
     missing = [part for part in parts if not part.file(folder).exists()]
-    setup: dict[str, Any] = {
-        "images": images,
-        "folder": folder,
-        "model": model,
-        "threads": cpus_per_actor,
-        "options": options,
-    }
+    setup = (images, folder, model, cpus_per_actor, options)
     if actors is None:
-        writer = _PartWriter(**setup) if missing else None
+        writer = _PartWriter(*setup) if missing else None
         written = (writer.write(part) for part in missing) if writer else iter(())
     else:
         written = _with_ray(missing, setup, actors, cpus_per_actor)
@@ -184,14 +180,14 @@ class _PartWriter:
     def write(self, part: Part) -> Written:
         return write_part(self.images, part, self.folder, self.estimator)
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[int]]:
+    def __call__(self, batch: "Mapping[str, NDArray[np.int64]]") -> dict[str, list[int]]:
         """The parts of a batch, in columns; what was written, in columns."""
         rows = zip(*(batch[name].tolist() for name in ("number", "offset", "size", "first")), strict=True)
         written = [asdict(self.write(Part(*row))) for row in rows]
         return {name: [each[name] for each in written] for name in written[0]}
 
 
-def _with_ray(parts: list[Part], setup: dict[str, Any], actors: int, cpus: int) -> Iterator[Written]:
+def _with_ray(parts: list[Part], setup: tuple[object, ...], actors: int, cpus: int) -> Iterator[Written]:
     import ray.data
 
     if not parts:
@@ -200,12 +196,12 @@ def _with_ray(parts: list[Part], setup: dict[str, Any], actors: int, cpus: int) 
     work = ray.data.from_items([asdict(part) for part in parts], override_num_blocks=min(len(parts), MAX_BLOCKS))
     pool = ray.data.ActorPoolStrategy(size=actors)
     # An actor that dies is started again, and its part with it.
-    done = work.map_batches(_PartWriter, batch_size=1, compute=pool, num_cpus=cpus, fn_constructor_kwargs=setup)
+    done = work.map_batches(_PartWriter, batch_size=1, compute=pool, num_cpus=cpus, fn_constructor_args=setup)
     for row in done.iter_rows():
         yield Written(**{name: int(value) for name, value in row.items()})
 
 
-def _row(source: ImageInput, poses: ImagePoses | None, error: str | None) -> dict[str, Any]:
+def _row(source: ImageInput, poses: ImagePoses | None, error: str | None) -> dict[str, object]:
     found = None if poses is None else poses.to_json()
     return {
         "image_id": source.index + 1,

@@ -60,8 +60,8 @@ def test_a_coco_file_reads_back(tmp_path, mice):
 
 def test_images_of_an_archive_stay_there(tmp_path, mice):
     file = ImageFile("b.png", tmp_path / "photos", "all.zip")
-    images = coco_content(replace(mice, images=(file, file)), tmp_path)["images"]
-    assert images[0] == {"id": 1, "file_name": "b.png", "archive": "photos/all.zip"}
+    images = coco_content(replace(mice, images=(file, file)), tmp_path, [(4, 3)] * 2)["images"]
+    assert images[0] == {"id": 1, "file_name": "b.png", "archive": "photos/all.zip", "width": 4, "height": 3}
 
 
 def test_a_yolo_data_set_reads_back(tmp_path, mice):

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hevitpose.data.detections import keys_of, meets_image, read_detections
+from hevitpose.data.detections import meets_image, read_detections
 
 BOX = [10, 20, 30, 40]
 
@@ -66,11 +66,6 @@ def test_the_longest_end_of_the_path_decides(detections):
     file = detections(*entries)
     sides = [np.ptp(file.find(Path(path)).boxes[0, [0, 2]]) for path in ("x/a.jpg", "x/y/a.jpg", "z/a.jpg")]
     assert sides == [1, 2, 3]
-
-
-def test_the_last_key_of_a_image_is_its_number():
-    assert keys_of(Path("x/im_007.jpg")) == ["x/im_007.jpg", "im_007.jpg", "x/im_007", "im_007", 7]
-    assert keys_of(Path("x.jpg")) == ["x.jpg", "x"]
 
 
 GOOD = {"file_name": "a.jpg", "bbox": BOX, "score": 0.5}
@@ -187,13 +182,12 @@ def test_the_boxes_of_labels_are_those_of_its_people_without_crowds(tmp_path):
     assert (len(file.find(Path("a.jpg")).boxes), file.crowds, file.other) == (1, 1, 1)
 
 
-def test_boxes_of_a_coco_file_are_those_of_the_named_category(tmp_path):
+def test_boxes_of_a_coco_file_are_those_of_people(tmp_path):
     content = {
         "images": [{"id": 5, "file_name": "a.jpg"}],
         "annotations": [{"image_id": 5, "category_id": k, "bbox": [k, 0, 9, 9]} for k in (2, 1, 1)],
         "categories": [{"id": 1, "name": "car"}, {"id": 2, "name": "Person"}, {"id": 3, "name": "mouse"}],
     }
     (tmp_path / "boxes.json").write_text("\ufeff" + json.dumps(content))
-    for category, boxes, other in (("person", 1, 2), ("car", 2, 1)):
-        file = read_detections(tmp_path / "boxes.json", category)
-        assert (len(file.find(Path("x/a.jpg")).boxes), file.other) == (boxes, other)
+    file = read_detections(tmp_path / "boxes.json")
+    assert (len(file.find(Path("x/a.jpg")).boxes), file.other) == (1, 2)

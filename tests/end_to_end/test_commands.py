@@ -347,7 +347,7 @@ def test_boxes_for_several_images_are_said_to_be_those_of_each(hevitpose, skier)
 
 
 def test_a_missing_extra_names_the_install_command(hevitpose, monkeypatch):
-    from hevitpose.cli import extras
+    from hevitpose.core import extras
 
     monkeypatch.setattr(extras, "find_spec", lambda _: None)
     status, _, errors = hevitpose("info", "t")

@@ -112,8 +112,8 @@ def test_an_input_is_never_written_over(tmp_path, refused, monkeypatch):
     (tmp_path / "in" / "hard").hardlink_to(source)
     for path in (source, Path("a.json"), Path("in/../a.json"), Path("in/link"), Path("in/hard")):
         with refused(path, "one of the inputs"):
-            atomic.refuse_input(path, [tmp_path / "other", source])
-    atomic.refuse_input(tmp_path / "new", [source])
+            atomic.refuse_inputs([path], [tmp_path / "other", source])
+    atomic.refuse_inputs([tmp_path / "new"], [source])
 
 
 def test_outputs_are_not_even_listed_where_no_input_exists(tmp_path):

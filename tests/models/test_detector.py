@@ -13,7 +13,6 @@ from hevitpose.models.detector import (
     decode,
     init_from_pose,
     pairwise_iou,
-    person_detector,
 )
 from hevitpose.models.hevitpose import hevitpose_t
 
@@ -37,7 +36,7 @@ def test_shapes_and_prior() -> None:
 
 
 def test_person_detector_is_small() -> None:
-    assert sum(parameter.numel() for parameter in person_detector().parameters()) < 2.2e6
+    assert sum(parameter.numel() for parameter in Detector(DetectorConfig()).parameters()) < 2.2e6
 
 
 def test_decode_finds_peaks_and_cuts_boxes_at_the_borders() -> None:
@@ -77,7 +76,7 @@ def test_pairwise_iou_is_that_of_the_metric() -> None:
 
 def test_init_from_pose_keeps_the_embedding_of_the_half_sized_image() -> None:
     pose = hevitpose_t().eval()
-    detector = person_detector().eval()
+    detector = Detector(DetectorConfig()).eval()
     filled = init_from_pose(detector, pose.state_dict())
     assert "stages.2.blocks.0.dw0.branch.conv.weight" in filled
     assert "head.centers.0.weight" not in filled

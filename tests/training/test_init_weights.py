@@ -17,7 +17,7 @@ from hevitpose.models.hevitpose import hevitpose_s, hevitpose_t
 from hevitpose.models.registry import build_network
 from hevitpose.models.weights import save_model
 from hevitpose.training.fabric import Hardware
-from hevitpose.training.init_weights import init_from_imagenet, init_from_weights, match_keypoints
+from hevitpose.training.init_weights import KeypointMatch, init_from_imagenet, init_from_weights
 from hevitpose.training.loop import train
 from hevitpose.training.recipes import TIMM, InputSize, Recipe
 
@@ -39,7 +39,7 @@ def test_a_name_is_the_same_however_it_is_written(name):
 
 
 def test_keypoints_are_paired_by_name_and_the_report_says_how():
-    match = match_keypoints(OURS, MPII16)
+    match = KeypointMatch(OURS, MPII16)
     place = MPII16.keypoints.index
     assert match.rows == (place("l_knee"), place("r_knee"), place("r_hip"), place("l_hip"), None)
     kept, renamed, new, unused = match.report

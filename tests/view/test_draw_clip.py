@@ -42,14 +42,13 @@ def test_low_scores_fade():
 
 
 def test_a_trail_shows_the_last_second_and_is_forgotten():
-    painter = ClipPainter(trail_s=1.0)
+    painter = ClipPainter()
     for n in range(4):
         drawn = painter(BLACK, poses_at(40 + 30 * n), n / 4)
     assert drawn[64:67, 60].any()
     assert not painter(BLACK, poses_at(130), 1.9)[64:67, 60].any()
     painter(BLACK, ImagePoses.empty(SKELETON, (200, 150)), 4.0)
     assert painter.trails == {}
-    assert not ClipPainter(trail_s=0)(BLACK, poses_at(130), 2.0)[64:67, 60].any()
 
 
 def test_the_mirror_turns_the_drawing_but_not_its_figures():

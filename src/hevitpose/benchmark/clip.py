@@ -20,28 +20,27 @@ from hevitpose.io.video_writer import Sound
 from hevitpose.view.draw_clip import ClipPainter
 
 FEW_FRAMES_S = 0.5
+ROUNDS = 3
 CROP_RUNS = 30
 """Crops that are timed before and after each clip."""
 
 
-def measure_clip(
-    tracker: PoseTracker, path: Path, rounds: int = 3, on_progress: OnProgress = ignore_progress
-) -> dict[str, Any]:
-    """Milliseconds of a frame and of one crop of the network, in turn for `rounds` rounds, and their ratio.
+def measure_clip(tracker: PoseTracker, path: Path, on_progress: OnProgress = ignore_progress) -> dict[str, Any]:
+    """Milliseconds of a frame and of one crop of the network, in turn for `ROUNDS` rounds, and their ratio.
 
     A frame costs what decoding, detecting, poses, identities, JSON lines, drawing and encoding take together by the
     clock, as they overlap; a crop is one call of the network with the same threads. Ratios and times are medians.
     Raises InputError where the clip cannot be read.
     """
     network = tracker.estimator.network
-    facts = _run(tracker, path, FEW_FRAMES_S)  # loads the detector, warms the caches
+    _run(tracker, path, FEW_FRAMES_S)  # loads the detector, warms the caches
     frame_ms, crop_ms, ratios = [], [], []
-    for number in range(rounds):
-        on_progress(Progress("rounds", number, rounds))
+    for number in range(ROUNDS):
+        on_progress(Progress("rounds", number, ROUNDS))
         before = crop_time_ms(network)
         start = time.perf_counter()
-        facts = _run(tracker, path)
-        frame_ms.append(1000 * (time.perf_counter() - start) / facts["frames"])
+        frames, facts = _run(tracker, path)
+        frame_ms.append(1000 * (time.perf_counter() - start) / frames)
         crop_ms.append(statistics.fmean((before, crop_time_ms(network))))
         ratios.append(frame_ms[-1] / crop_ms[-1])
     return {
@@ -51,7 +50,7 @@ def measure_clip(
         "input_size": list(network.config.input_size),
         "detect_every": tracker.detect_every,
         "smooth": tracker.smooth,
-        "rounds": rounds,
+        "rounds": ROUNDS,
         "frame_ms": round(statistics.median(frame_ms), 2),
         "frames_per_second": round(1000 / statistics.median(frame_ms), 2),
         "crop_ms": round(statistics.median(crop_ms), 2),
@@ -83,8 +82,8 @@ class _People:
         """Nothing to do."""
 
 
-def _run(tracker: PoseTracker, path: Path, end_s: float | None = None) -> dict[str, Any]:
-    """Predict and draw the clip into a folder that is removed afterwards; what was in it."""
+def _run(tracker: PoseTracker, path: Path, end_s: float | None = None) -> tuple[int, dict[str, object]]:
+    """Predict and draw the clip into a folder that is removed afterwards; its frames, and what was in it."""
     network, people = tracker.estimator.network, _People()
     with tempfile.TemporaryDirectory() as folder:
         reader = VideoReader(path, 0.0, end_s)
@@ -92,7 +91,7 @@ def _run(tracker: PoseTracker, path: Path, end_s: float | None = None) -> dict[s
         lines = JsonLines(Path(folder) / "clip.jsonl", header)
         drawing = ClipDrawing(Path(folder) / "clip.mp4", ClipPainter(), reader.fps, Sound(path, reader.origin_s))
         frames = predict_clip(tracker, reader, [lines, people], drawing).frames
-    return {
+    return frames, {
         "size_wh": list(reader.size_wh),
         "frames": frames,
         "people_per_frame": round(people.count / frames, 2),

@@ -4,7 +4,6 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +26,7 @@ CROPS, MIN_ROUNDS = 40, 5
 
 def measure_pipeline(
     estimator: PoseEstimator, photo: Path, people: Sequence[int], draw: Draw, on_progress: OnProgress = ignore_progress
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """For each number of people, the milliseconds of each step and shares of the network's time.
 
     `detector_share`: of finding the people, once an image. `others_share`: of all other steps together.

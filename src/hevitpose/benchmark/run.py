@@ -45,7 +45,7 @@ def run_benchmark(plan: Plan, on_progress: OnProgress = ignore_progress) -> dict
             left_out.append(f"{precision} in {runtime}: {reason}")
         else:
             kinds.append((runtime, precision))
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as folder:
         models = _prepare(plan, {runtime for runtime, _ in kinds}, Path(folder), on_progress)
         reference = models[list(plan.models).index(plan.reference)]
@@ -68,7 +68,7 @@ def run_benchmark(plan: Plan, on_progress: OnProgress = ignore_progress) -> dict
                     left_out.append(f"{model.title} in {case.runtime}, batch {batch}: {result.reason}")
                 else:
                     base = references.get((case.runtime, case.precision))
-                    rows.append(_row(model, case) | figures(result, batch, base))
+                    rows.append({**_row(model, case), **figures(result, batch, base)})
     return {"size": plan.side, "reference": plan.reference, "rows": rows, "left_out": left_out}
 
 
@@ -85,7 +85,7 @@ def _prepare(plan: Plan, runtimes: set[Runtime], folder: Path, on_progress: OnPr
     ]
 
 
-def _row(model: BenchmarkModel, case: Case) -> dict[str, Any]:
+def _row(model: BenchmarkModel, case: Case) -> dict[str, object]:
     return {
         "model": model.model,
         "title": model.title,

@@ -84,7 +84,7 @@ def measure(
         return [Measurement(samples[each], each.memory) if isinstance(each, Worker) else each for each in workers]
 
 
-def figures(measured: Measurement, batch: int, reference: Measurement | None = None) -> dict[str, Any]:
+def figures(measured: Measurement, batch: int, reference: Measurement | None = None) -> dict[str, float | None]:
     """Median and 95th percentile of a run in ms, images/s, MB, and the share of undisturbed samples.
 
     Disturbed samples count only if there are no others. `ratio`: the median over the rounds of the time divided by the
@@ -173,18 +173,18 @@ class Worker:
         with suppress(BrokenPipeError):  # the missing answer is reported below
             self.requests.write("sample\n")
             self.requests.flush()
-        answer = self._answer()
-        self.memory = answer["memory"]
-        return Sample(answer["seconds"], answer["processor_s"])
+        return self._answer()
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self) -> Sample:
+        """The next line of the process; the one that says that the case is loaded has no figures."""
         line = self.answers.readline()
         if not line:
             raise InputError(self.case.path, f"its process in {self.case.runtime} ended early, perhaps out of memory")
-        answer: dict[str, Any] = json.loads(line)
+        answer = json.loads(line)
         if "error" in answer:
             raise InputError(self.case.path, answer["error"])
-        return answer
+        self.memory = answer.get("memory")
+        return Sample(answer.get("seconds", []), answer.get("processor_s", 0.0))
 
 
 def work(text: str) -> None:

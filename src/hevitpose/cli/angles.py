@@ -8,9 +8,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from hevitpose.cli.extras import need
 from hevitpose.core.angles import joint_angles, limb_lengths
 from hevitpose.core.errors import InputError
+from hevitpose.core.extras import need
 from hevitpose.core.geometry import Floats
 from hevitpose.data.clip_poses import ClipPoses, read_clip_poses
 from hevitpose.inference.smoothing import MAX_GAP_S
@@ -47,7 +47,7 @@ def angles(
     if plot is not None:
         need("plot")
     output = output or results.with_suffix(".angles.csv")
-    atomic.refuse_input(output, [results])
+    atomic.refuse_inputs([output], [results])
     poses = read_clip_poses(results)
     if poses.cut:
         print(f"warning: {results}: the last line is cut and was left out", file=sys.stderr)
@@ -98,8 +98,7 @@ def plot_files(plot: Path, poses: ClipPoses, person: int | None, results: Path, 
     from hevitpose.view.plots import angles_over_time, output_files, write_figure
 
     files = output_files(plot)
-    for file in files:
-        atomic.refuse_input(file, [results, output])
+    atomic.refuse_inputs(files, [results, output])
     counts = Counter(poses.track_ids[poses.track_ids > 0].tolist())
     if not counts:
         raise InputError(results, "has no person with an id to plot")

@@ -20,8 +20,8 @@ from hevitpose.benchmark.report import accuracy_over_ms, case_table, pipeline_ta
 from hevitpose.benchmark.run import Plan, run_benchmark
 from hevitpose.benchmark.timing import Precision
 from hevitpose.cli.common import refuse_inputs
-from hevitpose.cli.extras import need
 from hevitpose.core.errors import InputError
+from hevitpose.core.extras import need
 from hevitpose.core.progress import Progress
 from hevitpose.inference.backends import Runtime
 from hevitpose.inference.estimator import PoseEstimator
@@ -117,7 +117,7 @@ def benchmark(
         sys.exit(1)
 
 
-def of_models(plan: Plan) -> dict[str, Any]:
+def of_models(plan: Plan) -> dict[str, object]:
     """Measure and print the cases of the plan."""
     if not all(ready_file(name, plan.runtimes) for name in plan.models):
         need("export")
@@ -137,7 +137,7 @@ def of_models(plan: Plan) -> dict[str, Any]:
     return result
 
 
-def of_pipeline(photo: Path, runtime: Runtime, threads: int, people: list[int]) -> dict[str, Any]:
+def of_pipeline(photo: Path, runtime: Runtime, threads: int, people: list[int]) -> dict[str, object]:
     """Measure and print the steps of prediction with its default weights; with torch, those of HEViTPose-T."""
     height, width = images.read(photo).shape[:2]
     weights = TRAINABLE if runtime == "torch" else DEFAULT
@@ -186,11 +186,11 @@ def command_s(photo: Path, runs: int) -> float:
     return round(statistics.median(seconds[1:]), 3)
 
 
-def draw_accuracy(plot: Path, rows: list[dict[str, Any]], accuracy: Path) -> None:
+def draw_accuracy(plot: Path, rows: list[dict[str, object]], accuracy: Path) -> None:
     """Write the figure, or say why there is none."""
     figure = accuracy_over_ms(rows, accuracy)
     if figure is None:
-        networks = ", ".join(dict.fromkeys(row["title"] for row in rows))
+        networks = ", ".join(dict.fromkeys(str(row["title"]) for row in rows))
         print(f"no figure: {accuracy} holds no score of {networks}", file=sys.stderr)
         return
     for file in output_files(plot):

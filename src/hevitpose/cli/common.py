@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
 
 from hevitpose.core.errors import InputError
 from hevitpose.data.check.rules import Fault, check_sets
@@ -14,6 +17,15 @@ from hevitpose.data.datasets import Split
 from hevitpose.data.find import find_splits
 from hevitpose.io import atomic
 
+MicroBatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Persons per forward pass; larger batches are accumulated.")
+]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device; auto is the first GPU, or the CPU.")
+]
+Precision = Annotated[
+    Literal["auto", "bf16", "fp32"], typer.Option(help="Precision; auto is bfloat16 where the device has it.")
+]
 MAX_LISTED = 10
 """Faults of one kind that are printed."""
 MAX_OPENED = 2000
@@ -52,7 +64,8 @@ def refuse_faults(splits: Iterable[Split], data: str) -> None:
     """
     chosen = list(splits)
     faults = check_sets(chosen)
-    quick = any(fault.level == "error" for fault in faults) or _images(chosen) > MAX_OPENED
+    broken = any(fault.level == "error" for fault in faults)
+    quick = broken or sum(len(split.people.images) for split in chosen) > MAX_OPENED
     faults = faults if quick else check_sets(chosen, open_images=True)
     errors = [fault for fault in faults if fault.level == "error"]
     more = f"hevitpose data check {data}"
@@ -67,11 +80,6 @@ def refuse_faults(splits: Iterable[Split], data: str) -> None:
         print(line, file=sys.stderr)
     if note := mirror_note(chosen):
         print(f"note: {note}", file=sys.stderr)
-
-
-def _images(splits: Sequence[Split]) -> int:
-    """Images of all sets, which have no errors."""
-    return sum(len(split.people.images) for split in splits)
 
 
 def mirror_note(splits: Iterable[Split]) -> str | None:

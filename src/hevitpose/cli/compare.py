@@ -4,16 +4,16 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from hevitpose.cli.common import refuse_faults, refuse_inputs
-from hevitpose.cli.extras import need
+from hevitpose.cli.common import Device, MicroBatchSize, Precision, refuse_faults, refuse_inputs
 from hevitpose.cli.options import with_options
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
+from hevitpose.core.extras import need
 from hevitpose.io import atomic
 
 EXAMPLES = """
@@ -44,16 +44,9 @@ def compare(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Batch size (default: the recipe's).")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, sample order and augmentation.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each network, with consecutive seeds.")] = 1,
-    micro_batch_size: Annotated[
-        int | None, typer.Option(min=1, help="People per forward pass; gradients of a batch are accumulated.")
-    ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device; auto is the first GPU, else the CPU.")
-    ] = "auto",
-    precision: Annotated[
-        Literal["auto", "bf16", "fp32"],
-        typer.Option(help="Precision; auto is bfloat16 if the device multiplies it natively."),
-    ] = "auto",
+    micro_batch_size: MicroBatchSize = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
 ) -> None:
     """Train networks from scratch with the same recipe and budget, and compare their scores.
 

@@ -139,7 +139,7 @@ def read_set(split: Split, output: Path, data: str) -> LabelledPeople:
     """
     split = dataclasses.replace(split, repair=True)
     people = split.people
-    atomic.refuse_input(output, [*filter(Path.is_file, [Path(data)]), *split.files()])
+    atomic.refuse_inputs([output], [*filter(Path.is_file, [Path(data)]), *split.files()])
     for _, record, problem in people.findings:
         print(f"note: {f'{record}: ' if record else ''}{problem}", file=sys.stderr)
     return people

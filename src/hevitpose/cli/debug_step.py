@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hevitpose.cli.extras import need
+from hevitpose.core.extras import need
 
 EXAMPLES = """
 Examples:\n

@@ -8,9 +8,9 @@ import typer
 from rich.console import Console
 
 from hevitpose.cli.common import refuse_inputs, splits_of
-from hevitpose.cli.extras import need
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
+from hevitpose.core.extras import need
 from hevitpose.evaluation.evaluate import evaluate as run_evaluation
 from hevitpose.evaluation.evaluate import evaluate_predictions
 from hevitpose.evaluation.results import evaluation_to_json

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hevitpose.cli.common import refuse_inputs, splits_of
-from hevitpose.cli.extras import need
 from hevitpose.core.errors import InputError
+from hevitpose.core.extras import need
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.data.find import find_split, find_splits

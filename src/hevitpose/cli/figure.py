@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from hevitpose.cli.extras import need
+from hevitpose.core.extras import need
 from hevitpose.paper.figures import cost_figure, figure_1, figure_4
 from hevitpose.view.plots import output_files, write_figure
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from hevitpose.cli.extras import need
 from hevitpose.cli.runs import summary
 from hevitpose.core.architecture import network_spec, parse_network
 from hevitpose.core.errors import InputError
+from hevitpose.core.extras import need
 from hevitpose.core.model_config import DETECTOR_KEY, model_config_from_metadata
 from hevitpose.inference.backends import RuntimeOptions, onnx_session
 from hevitpose.inference.model_folder import read_model_folder
@@ -80,7 +80,7 @@ def info(
         Console().print(entries(model, content).grid())
 
 
-def describe_weights(path: Path) -> dict[str, Any]:
+def describe_weights(path: Path) -> dict[str, object]:
     """What a weight file says of itself, and the card beside it. Raises InputError."""
     if path.suffix == ".onnx":
         session = onnx_session(path, RuntimeOptions(optimize_graph=False))
@@ -116,7 +116,7 @@ def read_safetensors_header(path: Path) -> tuple[dict[str, str], int]:
         raise InputError(path, f"cannot be read as safetensors ({error})") from error
 
 
-def find_card(weights: Path) -> dict[str, Any] | None:
+def find_card(weights: Path) -> dict[str, object] | None:
     """The card of bundled weights (NAME.json) or of a run's (card.json); None if there is none for this file."""
     for path in (weights.with_suffix(".json"), weights.parent / "card.json"):
         card = read_json(path) if path.is_file() else None
@@ -125,13 +125,13 @@ def find_card(weights: Path) -> dict[str, Any] | None:
     return None
 
 
-def describe_run(folder: Path) -> dict[str, Any]:
+def describe_run(folder: Path) -> dict[str, object]:
     """What `hevitpose runs` says of a training run, and its recipe. Raises InputError."""
     run = read_run(folder)
     return summary(run) | {"recipe": run.recipe}
 
 
-def describe_model(folder: Path) -> dict[str, Any]:
+def describe_model(folder: Path) -> dict[str, object]:
     """What the files of an exported model say of themselves, and how scores are calibrated. Raises InputError."""
     model = read_model_folder(folder)
     return {

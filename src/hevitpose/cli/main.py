@@ -12,21 +12,8 @@ from hevitpose.cli.options import with_options, with_todays_names
 from hevitpose.core.errors import HevitposeError
 
 COMMANDS = (
-    "predict",
-    "serve",
-    "angles",
-    "train",
-    "compare",
-    "evaluate",
-    "export",
-    "benchmark",
-    "info",
-    "table",
-    "figure",
-    "debug-step",
-    "runs",
-    "submit",
-    "data",
+    *("predict", "serve", "angles", "train", "compare", "evaluate", "export", "benchmark", "info", "table", "figure"),
+    *("debug-step", "runs", "submit", "data"),
 )
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -80,7 +67,7 @@ def main() -> None:
         print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as error:
-        from hevitpose.cli.extras import extra_of
+        from hevitpose.core.extras import extra_of
 
         extra = extra_of(error.name or "")
         if extra is None:

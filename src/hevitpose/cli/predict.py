@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -129,7 +129,7 @@ def predict(
     if bool(paths) == (camera is not None):
         raise typer.BadParameter("name images, folders or clips, or a --camera", param_hint="PATHS")
     sources = [path for text in paths or [] for path in as_paths(text)]
-    options: dict[str, Any] = {
+    options: dict[str, object] = {
         "runtime": runtime,
         "threads": threads,
         "device": device,

@@ -70,7 +70,7 @@ def summary(run: RunLog) -> dict[str, object]:
     }
 
 
-def run_table(rows: list[dict[str, Any]]) -> Table:
+def run_table(rows: list[dict[str, object]]) -> Table:
     """One row per run."""
     table = Table.of(rows, COLUMNS, ALIGNMENT)
     return Table(

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from hevitpose.cli.extras import need
 from hevitpose.cli.runtime_options import Device, Model, RuntimeOption, Threads
 from hevitpose.core.errors import InputError
+from hevitpose.core.extras import need
 from hevitpose.inference.network import DEFAULT
 from hevitpose.io.json_files import read_text
 

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 
 from hevitpose.cli.common import refuse_inputs
-from hevitpose.cli.extras import need
 from hevitpose.core.errors import InputError
+from hevitpose.core.extras import need
 from hevitpose.io import atomic
 from hevitpose.paper.table_text import as_json, as_table, halves, markdown, scores_or_command
 from hevitpose.paper.tables import PaperTable, paper_table

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, Never
 
 import typer
 
-from hevitpose.cli.common import refuse_faults, refuse_inputs
-from hevitpose.cli.extras import need
+from hevitpose.cli.common import Device, MicroBatchSize, Precision, refuse_faults, refuse_inputs
 from hevitpose.core.errors import InputError
+from hevitpose.core.extras import need
 
 if TYPE_CHECKING:
     from hevitpose.data.datasets import Dataset
@@ -91,9 +91,7 @@ def train(
         float | None,
         typer.Option(min=0, max=1, help="Probability of shifting the box by up to 0.16 of its size."),
     ] = None,
-    micro_batch_size: Annotated[
-        int | None, typer.Option(min=1, help="People per forward pass; gradients of a batch are accumulated.")
-    ] = None,
+    micro_batch_size: MicroBatchSize = None,
     crops: Annotated[Path | None, typer.Option(help="Cache crops in this folder, for sets larger than memory.")] = None,
     patience: Annotated[
         int | None,
@@ -118,13 +116,8 @@ def train(
         typer.Option("--pretrained", help="Download ImageNet weights of the backbone with timm."),
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, sample order and augmentation.")] = 0,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device; auto is the first GPU, else the CPU.")
-    ] = "auto",
-    precision: Annotated[
-        Literal["auto", "bf16", "fp32"],
-        typer.Option(help="Precision; auto is bfloat16 if the device multiplies it natively."),
-    ] = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
     compile: Annotated[bool, typer.Option(help="Compile the network (torch.compile).")] = False,
     resume: Annotated[bool, typer.Option(help="Continue the run in --out, if there is one.")] = False,
     dry_run: Annotated[

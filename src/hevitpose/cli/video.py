@@ -155,7 +155,7 @@ def clip_tasks(paths: Sequence[Path], output: Path, draw: bool, format: ClipForm
     for name, count in Counter(str(file).lower() for file in files).items():
         if count > 1:
             raise InputError(name, "several clips have this name: run once for each, each with its own --output")
+    atomic.refuse_inputs(files, unique)
     for file in files:
-        atomic.refuse_input(file, unique)
         (atomic.refuse_unwritable_file if file.suffix else atomic.refuse_unwritable)(file)
     return tasks

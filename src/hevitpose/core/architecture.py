@@ -71,7 +71,7 @@ class Variant:
     query_reduction: bool | None = None
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """The arguments that are given."""
         return {name: value for name, value in vars(self).items() if value is not None}
 

@@ -158,7 +158,7 @@ def labelled_people(
         skeleton: its K keypoints.
         images: the images, with people or without.
         image_index: (N,) the image of each person.
-        joints: in pixels; pass an array of shape (0, K, 3) if there are no people.
+        joints: in pixels.
         boxes: the edges of each person's box in pixels.
         image_ids: of the annotation file; 0, 1, 2 ... by default.
         ids: (N,) of the annotation file; 0, 1, 2 ... by default.

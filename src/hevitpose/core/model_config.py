@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from os import PathLike
-from typing import Any, get_args
+from typing import get_args
 
 from hevitpose.core.architecture import PLAIN, NetworkName, Variant, parse_variant
 from hevitpose.core.errors import InputError
@@ -46,7 +46,7 @@ class ModelConfig:
     flip_test: bool = False
     box_sizes: BoxSizes | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         config = asdict(self)
         del config["variant"]
         if self.box_sizes is None:

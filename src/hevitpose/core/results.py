@@ -289,10 +289,6 @@ class Predictions:
         person_of = None if self.person_of is None else self.person_of[chosen]
         return replace(self, person_of=person_of, **{name: getattr(self, name)[chosen] for name in arrays})
 
-    def with_keypoints(self, rows: list[int]) -> "Predictions":
-        """The same people with these of their keypoints only; their `scores` stay."""
-        return replace(self, joints=self.joints[:, rows], keypoint_scores=self.keypoint_scores[:, rows])
-
 
 def person_scores(keypoint_scores: Floats, counted: NDArray[np.bool_], box_scores: ArrayLike = 1.0) -> Floats:
     """Scores (N,) of people: the mean score of the `counted` (N, K) keypoints times the box's, as in COCO's protocol.

@@ -30,7 +30,7 @@ def measure_box_sizes(people: LabelledPeople) -> BoxSizes | None:
 def _measure(people: LabelledPeople) -> BoxSizes:
     chosen = evenly_spaced(len(people), MEASURED_PEOPLE)
     index = people.image_index[chosen]
-    longer = {int(image): max(images.read_size(people.images[image])[0]) for image in np.unique(index)}
+    longer = {int(image): max(images.read_size(people.images[image])) for image in np.unique(index)}
     boxes = people.boxes[chosen]
     shares = (boxes[:, 2:] - boxes[:, :2]).max(axis=1) / np.array([longer[int(image)] for image in index])
     low, median, high = np.percentile(shares, [5, 50, 95]).round(4).tolist()

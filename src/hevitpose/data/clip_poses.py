@@ -39,15 +39,8 @@ class ClipPoses:
 
     def of(self, track_id: int) -> "ClipPoses":
         """The rows of one person."""
-        here = self.track_ids == track_id
-        return replace(
-            self,
-            frames=self.frames[here],
-            times_s=self.times_s[here],
-            track_ids=self.track_ids[here],
-            keypoints=self.keypoints[here],
-            keypoint_scores=self.keypoint_scores[here],
-        )
+        here, arrays = self.track_ids == track_id, ("frames", "times_s", "track_ids", "keypoints", "keypoint_scores")
+        return replace(self, **{name: getattr(self, name)[here] for name in arrays})
 
 
 def read_clip_poses(path: Path) -> ClipPoses:
@@ -100,9 +93,5 @@ def _row(
     frame: Mapping[str, Any], person: Mapping[str, Any], names: Sequence[str]
 ) -> tuple[int, float, int, Sequence[Sequence[float]]]:
     points = [person["keypoints"][name] for name in names]
-    triples = [[_number(point[key]) for key in ("x", "y", "score")] for point in points]
+    triples = [[float("nan" if (v := point[key]) is None else v) for key in ("x", "y", "score")] for point in points]
     return int(frame["frame"]), float(frame["time_s"]), int(person["id"] or 0), triples
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)

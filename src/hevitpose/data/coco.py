@@ -13,8 +13,8 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import NOTHING_IGNORED, Ignored, ImageFile, LabelledPeople, labelled_people
 from hevitpose.core.skeleton import Skeleton
-from hevitpose.data.rectangles import with_rectangles
-from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
+from hevitpose.data.rectangles import as_numbers, with_rectangles
+from hevitpose.data.skeletons import SkeletonTable, skeleton_from_coco
 from hevitpose.io.folders import find_file, is_file
 from hevitpose.io.json_files import read_json
 from hevitpose.metrics.pck import head_size
@@ -46,10 +46,7 @@ def _checked(numbers: Floats, record: Mapping[str, Any], key: str, count: int) -
 
 def numbers_at(record: Mapping[str, Any], key: str) -> Floats:
     """The numbers (n,) at `key`, however nested, null as NaN; none where it holds something else. Raises KeyError."""
-    try:
-        return np.array(record[key], dtype=np.float64).ravel()
-    except (TypeError, ValueError, OverflowError):
-        return np.zeros(0)
+    return as_numbers(record[key])
 
 
 def read_keypoints(record: Mapping[str, Any], num_keypoints: int) -> Floats:
@@ -87,11 +84,6 @@ def boxes_around_joints(joints: Floats) -> Floats:
     smallest = max(1.0, SMALLEST_BOX * float(np.median(longer[longer > 0]))) if (longer > 0).any() else 64.0
     boxes[some] = geometry.box_from_center(geometry.corner_frame((low + high) / 2), np.maximum(sizes, smallest))
     return boxes
-
-
-def read_bbox(record: Mapping[str, Any]) -> Floats:
-    """COCO's `bbox` as box (4,) x1, y1, x2, y2. Raises KeyError or ValueError."""
-    return with_area(geometry.xyxy_from_xywh(read_numbers(record, "bbox", 4)))
 
 
 def with_area(box: Floats) -> Floats:
@@ -276,8 +268,7 @@ def keypoint_category(
     if not found:
         help_ = "keypoints = [...] of [skeleton] in a TOML file can name them"
         raise InputError(path, f"needs a category with keypoint names; found {names} ({help_})")
-    category = category_with(found[0], table) if table else found[0]
-    return skeleton_from_coco(category, str(path)), {str(whole(c["id"])) for c in found}
+    return skeleton_from_coco(found[0], str(path), table), {str(whole(c["id"])) for c in found}
 
 
 def read_person(
@@ -352,7 +343,7 @@ def read_box(annotation: Mapping[str, Any]) -> Floats:
     Raises KeyError or ValueError.
     """
     if annotation.get("center") is None or annotation.get("scale") is None:
-        return read_bbox(annotation)
+        return with_area(geometry.xyxy_from_xywh(read_numbers(annotation, "bbox", 4)))
     return with_area(mpii_boxes(read_numbers(annotation, "center", 2)[None], read_numbers(annotation, "scale", 1))[0])
 
 

@@ -5,7 +5,6 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,14 +18,11 @@ from hevitpose.metrics.oks import areas_of
 DIGITS = 3
 
 
-def coco_content(
-    people: LabelledPeople, folder: Path, sizes_wh: Sequence[tuple[int, int]] | None = None
-) -> dict[str, Any]:
+def coco_content(people: LabelledPeople, folder: Path, sizes_wh: Sequence[tuple[int, int]]) -> dict[str, object]:
     """The content of a COCO keypoint file that lies in `folder`, from which it names the images.
 
-    People and images are numbered from 1. `sizes_wh` are those of the images, which are left out without them.
+    People and images are numbered from 1. `sizes_wh` are those of the images.
     """
-    sizes = [{}] * len(people.images) if sizes_wh is None else [{"width": w, "height": h} for w, h in sizes_wh]
     boxes = geometry.xywh_from_xyxy(people.boxes)
     areas = areas_of(people)
     joints = np.where(people.labelled[..., None], people.keypoints, 0).round(DIGITS)
@@ -46,8 +42,8 @@ def coco_content(
         for n in range(len(people))
     ]
     images = [
-        {"id": k + 1, **_names(file, folder), **size}
-        for k, (file, size) in enumerate(zip(people.images, sizes, strict=True))
+        {"id": k + 1, **_names(file, folder), "width": width, "height": height}
+        for k, (file, (width, height)) in enumerate(zip(people.images, sizes_wh, strict=True))
     ]
     return {"images": images, "annotations": annotations, "categories": [category_of(people.skeleton)]}
 
@@ -67,7 +63,7 @@ def _seen_from(folder: Path, path: Path) -> str:
 
 def write_coco(people: LabelledPeople, path: Path) -> None:
     """Write a COCO keypoint file with the sizes of the upright images. Raises InputError."""
-    sizes = [images.read_size(file)[0] for file in people.images]
+    sizes = [images.read_size(file) for file in people.images]
     atomic.write(path, json.dumps(coco_content(people, path.parent, sizes)))
 
 
@@ -106,7 +102,7 @@ def _write_yolo_set(people: LabelledPeople, folder: Path, name: str) -> None:
     for place in places:
         place.mkdir(parents=True)
     for k, (file, own) in enumerate(zip(people.images, unique_names(people.images), strict=True)):
-        size_wh = np.array(images.read_size(file)[0])
+        size_wh = np.array(images.read_size(file))
         lines = []
         for n in np.flatnonzero(people.image_index == k):
             corner, sides = boxes[n, :2], boxes[n, 2:]

@@ -14,7 +14,7 @@ from hevitpose.data.deeplabcut import read_deeplabcut
 from hevitpose.data.label_studio import read_label_studio
 from hevitpose.data.labelme import read_labelme
 from hevitpose.data.mpii import read_mpii, read_mpii_hrnet
-from hevitpose.data.skeletons import SkeletonTable, category_of, category_with, skeleton_from_coco
+from hevitpose.data.skeletons import SkeletonTable, category_of, skeleton_from_coco
 from hevitpose.data.yolo import read_yolo
 from hevitpose.io.folders import files_below, is_folder
 from hevitpose.metrics.names import Metric
@@ -89,8 +89,8 @@ class Split:
                 return read_labelme(self.annotations, self.name, self.skeleton)
         if self.skeleton is None:
             return people
-        category = category_with(category_of(people.skeleton), self.skeleton)
-        return replace(people, skeleton=skeleton_from_coco(category, str(self.annotations)))
+        skeleton = skeleton_from_coco(category_of(people.skeleton), str(self.annotations), self.skeleton)
+        return replace(people, skeleton=skeleton)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from hevitpose.core.errors import InputError, MissingExtraError
 from hevitpose.core.labels import Finding, ImageFile, LabelledPeople, labelled_people
 from hevitpose.data.coco import FARTHEST_PIXEL, boxes_around_joints, short, some
-from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
+from hevitpose.data.skeletons import SkeletonTable, skeleton_from_coco
 from hevitpose.io.folders import find_file, is_clutter, is_file, is_folder
 from hevitpose.io.images import SUFFIXES
 from hevitpose.io.json_files import read_csv, read_text, read_yaml
@@ -65,7 +65,7 @@ def read_deeplabcut(path: Path, name: str, table: SkeletonTable | None = None) -
     position = {file: k for k, file in enumerate(files)}
     limbs, without_yaml = _limbs(config, names)
     category = {"name": "animal", "keypoints": names, "skeleton": limbs}
-    skeleton = skeleton_from_coco(category_with(category, table) if table else category, str(path))
+    skeleton = skeleton_from_coco(category, str(path), table)
     if unique := list(dict.fromkeys(part for sheet in sheets for part in sheet.unique)):
         findings.append(Finding("unique body parts", "", f"{some(unique)} of individual {UNIQUE!r} are left out"))
     findings += [*without_yaml, *_unlabelled(sheets, set(files))]
@@ -112,17 +112,13 @@ def _unlabelled(sheets: list[_Sheet], labelled: set[ImageFile]) -> list[Finding]
     """Images that have a row without labels, or lie beside the labelled ones without a row."""
     rows = {file for sheet in sheets for file in sheet.images} - labelled
     paths = {file.folder / file.name for file in labelled}
-    beside = {p for folder in {path.parent for path in paths} for p in _images_in(folder)}
+    inside = (p for folder in {path.parent for path in paths} if is_folder(folder) for p in folder.iterdir())
+    beside = {p for p in inside if p.suffix.lower() in SUFFIXES and not is_clutter(p.name)}
     without = sorted({str(path) for path in beside - paths} | {str(file) for file in rows})
     if not without:
         return []
     problem = f"{len(without)} of {len(without) + len(labelled)} images have no labels ({some(without)})"
     return [Finding("unlabelled images", "", problem)]
-
-
-def _images_in(folder: Path) -> list[Path]:
-    inside = folder.iterdir() if is_folder(folder) else ()
-    return [p for p in inside if p.suffix.lower() in SUFFIXES and not is_clutter(p.name)]
 
 
 def _read_sheet(path: Path) -> _Sheet:

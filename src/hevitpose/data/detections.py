@@ -49,7 +49,8 @@ class DetectionFile:
 
     def key_of(self, path: Path, image_id: Key | None = None) -> Key | None:
         """What the file calls this image; None where it does not mention it."""
-        return next((key for key in keys_of(path, image_id) if key in self.of), None)
+        number = number_of(path) if image_id is None else image_id
+        return next((key for key in (*names_of(path), number) if key in self.of), None)
 
     def match(self, paths: Sequence[Path]) -> list[Key | None]:
         """`key_of` each image; a name in another folder is taken too, where no other image or entry has it."""
@@ -68,12 +69,6 @@ class DetectionFile:
     def image_id(self, key: Key | None) -> int | None:
         """The number by which the file calls the image of this key."""
         return key if isinstance(key, int) else self.image_ids.get(key) if key else None
-
-
-def keys_of(path: Path, image_id: Key | None = None) -> list[Key]:
-    """What a detection file may call this image, the most exact first."""
-    number = number_of(path) if image_id is None else image_id
-    return names_of(path) if number is None else [*names_of(path), number]
 
 
 def names_of(path: Path) -> list[Key]:
@@ -99,17 +94,17 @@ def meets_image(boxes: Floats, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
     return np.asarray(((boxes[:, :2] < image[2:]) & (boxes[:, 2:] > image[:2])).all(axis=1))
 
 
-def read_detections(path: Path, category: str = "person") -> DetectionFile:
+def read_detections(path: Path) -> DetectionFile:
     """Boxes of people from COCO's results or from a COCO file of labels.
 
     Results are a list of entries with `file_name` or `image_id`, `bbox` (x, y, width, height) and `score`, 1 where it
-    is missing. Boxes belong if their category is the only one, or else the one called `category`, or failing that the
+    is missing. Boxes belong if their category is the only one, or else the one called "person", or failing that the
     only one with keypoints (1 in results); the others are counted in `other`, boxes without width or height in `empty`,
     and regions with more than a person in `crowds`. Raises InputError, naming the entry, where a box cannot be one or
     no entry belongs.
     """
     content = read_json(path)
-    entries, wanted = _entries(content, path, category)
+    entries, wanted = _entries(content, path)
     boxes: dict[Key, list[tuple[Floats, float]]] = defaultdict(list)
     image_ids: dict[Key, int] = {}
     empty = other = crowds = 0
@@ -144,7 +139,7 @@ def read_detections(path: Path, category: str = "person") -> DetectionFile:
     return DetectionFile(of, image_ids, empty, other, crowds)
 
 
-def _entries(content: Any, path: Path, category: str) -> tuple[list[Any], str]:
+def _entries(content: Any, path: Path) -> tuple[list[Any], str]:
     """The entries of a file, each with the name of its image where that is known, and the category of people."""
     if isinstance(content, Mapping) and isinstance(content.get("annotations"), list):
         names = {
@@ -159,7 +154,7 @@ def _entries(content: Any, path: Path, category: str) -> tuple[list[Any], str]:
             for entry in content["annotations"]
         ]
         known = [one for one in content.get("categories") or () if isinstance(one, Mapping) and "id" in one]
-        named = [one for one in known if str(one.get("name")).lower() == category.lower()]
+        named = [one for one in known if str(one.get("name")).lower() == "person"]
         with_keypoints = [one for one in known if one.get("keypoints")]
         called = [str(whole(one["id"])) for one in named or (with_keypoints if len(with_keypoints) == 1 else [])]
     elif isinstance(content, list):

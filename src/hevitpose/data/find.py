@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,17 +23,9 @@ from hevitpose.metrics.names import Metric, suitable_metric
 
 FILES = (".json", ".csv", ".mat")
 """Files that are one set of people."""
-
-
 ROOT_VARIABLE = "HEVITPOSE_DATA"
-
-
 TRAIN = ("train.json", "*_train.json", "train/_annotations.coco.json", "annotations/*[Tt]rain*.json")
-
-
 VALIDATION = ("val.json", "valid.json", "*_val.json", "val*/_annotations.coco.json", "annotations/*[Vv]al*.json")
-
-
 UNSPLIT = ("annotations/*_default.json", "result.json", "_annotations.coco.json", "*.json")
 """Where annotations lie in a folder: COCO's own names, and the exports of Roboflow, CVAT and Label Studio."""
 
@@ -49,13 +42,12 @@ def find_dataset(name: str, root: Path | None = None) -> Dataset:
         return _read(path.stem, read_toml(path), root or path.parent, path)
     if path.suffix in (".yaml", ".yml"):
         return _yolo(path)
-    stem = name.removesuffix(".toml")
-    bundled = {entry.name: entry for entry in (resources.files("hevitpose") / "datasets").iterdir()}
-    entry = bundled.get(f"{stem}.toml")
+    stem, bundled = name.removesuffix(".toml"), _bundled()
+    entry = bundled.get(stem)
     if entry is None and name and is_folder(path):
         return dataset_in(path, root)
     if entry is None:
-        known = ", ".join(sorted(Path(n).stem for n in bundled if n.endswith(".toml")))
+        known = ", ".join(sorted(bundled))
         raise InputError(name, f"no such TOML file or folder, and no data set of that name (known: {known})")
     given = root or (Path(os.environ[ROOT_VARIABLE]) if os.environ.get(ROOT_VARIABLE) else None)
     if given is None:
@@ -203,9 +195,8 @@ def find_split(name: str, root: Path | None = None) -> Split:
     if dataset:
         found = find_dataset(dataset, root).validation
     else:
-        descriptions = [e for e in (resources.files("hevitpose") / "datasets").iterdir() if ".toml" in e.name]
-        tables = ((entry.name, tomllib.loads(entry.read_text(encoding="utf-8"))) for entry in descriptions)
-        holders = [Path(file).stem for file, table in tables if wanted in table.get("validation", {})]
+        tables = ((stem, tomllib.loads(entry.read_text(encoding="utf-8"))) for stem, entry in _bundled().items())
+        holders = [stem for stem, table in tables if wanted in table.get("validation", {})]
         found = find_dataset(holders[0], root).validation if holders else ()
     for split in found:
         if split.name == wanted:
@@ -217,7 +208,7 @@ def find_split(name: str, root: Path | None = None) -> Split:
 def find_splits(name: str, root: Path | None = None) -> tuple[Split, ...]:
     """The sets of a data set, that for training first; else the one that `find_split` finds. Raises InputError."""
     path = Path(name)
-    if path.suffix in FILES or not (is_folder(path) or is_file(path) or _is_shipped(name)):
+    if path.suffix in FILES or not (is_folder(path) or is_file(path) or name.removesuffix(".toml") in _bundled()):
         return (find_split(name, root),)
     dataset = find_dataset(name, root)
     if not (dataset.train or dataset.validation):
@@ -225,9 +216,10 @@ def find_splits(name: str, root: Path | None = None) -> tuple[Split, ...]:
     return (*filter(None, (dataset.train,)), *dataset.validation)
 
 
-def _is_shipped(name: str) -> bool:
-    own = {entry.name for entry in (resources.files("hevitpose") / "datasets").iterdir()}
-    return f"{name.removesuffix('.toml')}.toml" in own
+def _bundled() -> dict[str, Traversable]:
+    """The descriptions of the data sets of this package, by name."""
+    entries = (resources.files("hevitpose") / "datasets").iterdir()
+    return {entry.name.removesuffix(".toml"): entry for entry in entries if entry.name.endswith(".toml")}
 
 
 def _read(name: str, table: Mapping[str, Any], folder: Path, source: Path) -> Dataset:

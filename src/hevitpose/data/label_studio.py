@@ -13,7 +13,7 @@ from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import Finding, ImageFile, LabelledPeople, labelled_people
 from hevitpose.data.coco import boxes_around_joints, image_file, read_numbers, short, some
 from hevitpose.data.rectangles import area_of, holds
-from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
+from hevitpose.data.skeletons import SkeletonTable, skeleton_from_coco
 from hevitpose.io.json_files import first_character, read_json, read_text
 
 
@@ -78,7 +78,7 @@ def read_label_studio(path: Path, folder: Path, name: str, table: SkeletonTable 
     for n, (_, group) in enumerate(groups):
         boxes[n] = boxes[n] if group.box is None else group.box
     category = {"name": "animal", "keypoints": names}
-    skeleton = skeleton_from_coco(category_with(category, table) if table else category, str(path))
+    skeleton = skeleton_from_coco(category, str(path), table)
     if without := len(files) - len({image for image, _ in groups}):
         findings.append(Finding("unlabelled images", "", f"{without} of {len(files)} images have no keypoint"))
     return labelled_people(name, skeleton, files, [k for k, _ in groups], joints, boxes, findings=findings)

@@ -11,7 +11,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats, xyxy_from_xywh
 from hevitpose.core.labels import Finding, ImageFile, LabelledPeople, labelled_people
 from hevitpose.data.coco import boxes_around_joints, read_numbers, some
-from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
+from hevitpose.data.skeletons import SkeletonTable, skeleton_from_coco
 from hevitpose.io.folders import files_below, find_file
 from hevitpose.io.images import SUFFIXES
 from hevitpose.io.json_files import first_character, read_json, read_text
@@ -55,7 +55,7 @@ def read_labelme(folder: Path, name: str, table: SkeletonTable | None = None) ->
     for n, (_, _, box) in enumerate(people):
         boxes[n] = boxes[n] if box is None else box
     category = {"name": "animal", "keypoints": names}
-    skeleton = skeleton_from_coco(category_with(category, table) if table else category, str(folder))
+    skeleton = skeleton_from_coco(category, str(folder), table)
     left_out = some(f"{count} of {shape}" for shape, count in others.items())
     findings = [Finding("other shapes", "", f"shapes that are neither points nor boxes: {left_out}")] if others else []
     used = {file.folder / file.name for file in files}

@@ -33,7 +33,7 @@ def read_mpii(path: Path, folder: Path, name: str, subset: Path | None = None) -
     `subset`: a text file with the names of the images to take, one a line; without it, all that have joints (those
     of the training half). People without joints, scale or centre are left out. Raises InputError.
     """
-    wanted = _names(subset) if subset else None
+    wanted = set(read_text(subset).split()) if subset else None
     files: list[str] = []
     rows: list[PersonRow] = []
     for position, (image, _) in enumerate(annotation_list(path), start=1):
@@ -67,10 +67,6 @@ def place_of(rect: Any) -> tuple[Floats, float] | None:
     if not hasattr(position, "x") or not np.size(scale):
         return None
     return np.array([position.x, position.y], dtype=np.float64) - FIRST_PIXEL, float(scale)
-
-
-def _names(path: Path) -> set[str]:
-    return set(read_text(path).split())
 
 
 def _people(image: Any) -> Iterator[tuple[Floats, float, Floats, float]]:
@@ -175,7 +171,7 @@ def read_pred_mat(path: Path, people: LabelledPeople) -> tuple[Predictions, list
     return Predictions(people.image_index, people.boxes, joints, np.ones(shape[:2]), ones, everybody, stated), []
 
 
-def save_mat(path: Path, content: dict[str, Any]) -> None:
+def save_mat(path: Path, content: Mapping[str, object]) -> None:
     """As MATLAB's -v7, compressed."""
     from scipy.io import savemat
 
@@ -190,10 +186,9 @@ def _load_mat(path: Path, as_objects: bool) -> dict[str, Any]:
     if not is_file(path):
         raise InputError(path, "no such file")
     try:
-        content: dict[str, Any] = loadmat(path, squeeze_me=as_objects, struct_as_record=not as_objects)
+        return dict(loadmat(path, squeeze_me=as_objects, struct_as_record=not as_objects))
     except Exception as error:  # On a broken file scipy raises nearly every type.
         raise InputError(path, f"cannot be read as a MATLAB file ({error})") from error
-    return content
 
 
 def mpii_people(name: str, path: Path, folder: Path, files: Iterable[str], rows: list[PersonRow]) -> LabelledPeople:

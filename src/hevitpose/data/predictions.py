@@ -19,7 +19,7 @@ from hevitpose.io.folders import normalize_path
 from hevitpose.io.json_files import read_json
 
 
-def coco_results(people: LabelledPeople, found: Predictions) -> list[dict[str, Any]]:
+def coco_results(people: LabelledPeople, found: Predictions) -> list[dict[str, object]]:
     """COCO results: one entry a person, x, y and score of every keypoint."""
     triples = np.concatenate([found.joints.round(3), found.keypoint_scores[..., None].round(4)], axis=-1)
     return [

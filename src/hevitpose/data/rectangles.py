@@ -29,7 +29,7 @@ def with_rectangles(content: Mapping[str, Any]) -> Mapping[str, Any]:
     rectangles: dict[str, list[tuple[int, Floats]]] = defaultdict(list)
     for position, one in enumerate(content["annotations"] if ids else ()):
         if isinstance(one, Mapping) and str(one.get("category_id")) in ids and not one.get("keypoints"):
-            box = _numbers(one.get("bbox"))
+            box = as_numbers(one.get("bbox"))
             if len(box) == 4 and np.isfinite(box).all() and (box[2:] > 0).all():
                 rectangles[str(one.get("image_id"))].append((position, geometry.xyxy_from_xywh(box)))
     if not rectangles:
@@ -53,19 +53,20 @@ def _tight_places(annotation: Any) -> Floats | None:
     """The labelled places (M, 2) of an annotation whose box is missing or their extent; else None."""
     if not isinstance(annotation, Mapping) or not annotation.get("keypoints"):
         return None
-    numbers = _numbers(annotation["keypoints"])
+    numbers = as_numbers(annotation["keypoints"])
     if len(numbers) % 3:
         return None
     joints = numbers.reshape(-1, 3)
     places = joints[joints[:, 2] > 0, :2]
     if not len(places) or not np.isfinite(places).all():
         return None
-    box = _numbers(annotation["bbox"]) if annotation.get("bbox") is not None else None
+    box = as_numbers(annotation["bbox"]) if annotation.get("bbox") is not None else None
     extent = np.concatenate([places.min(axis=0), np.ptp(places, axis=0)])
     return places if box is None or (len(box) == 4 and (abs(box - extent) <= EDGE).all()) else None
 
 
-def _numbers(value: Any) -> Floats:
+def as_numbers(value: Any) -> Floats:
+    """The numbers (n,) in a value, however nested, null as NaN; none where it is something else."""
     try:
         return np.array(value, dtype=np.float64).ravel()
     except (TypeError, ValueError, OverflowError):

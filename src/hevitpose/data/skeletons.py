@@ -9,13 +9,14 @@ from hevitpose.core.keypoint_names import mirror_from_names
 from hevitpose.core.skeleton import COCO17, Skeleton
 
 
-def skeleton_from_coco(category: Mapping[str, Any], source: str) -> Skeleton:
-    """The keypoint set that a COCO category names; partners from its `flip_pairs` (0-based), else from the names.
+def skeleton_from_coco(category: Mapping[str, Any], source: str, table: "SkeletonTable | None" = None) -> Skeleton:
+    """The keypoint set that a COCO category, as `table` changes it, names; partners from its `flip_pairs` (0-based), else from the names.
 
     An empty list of pairs says that no keypoint changes sides. Its limbs (`skeleton`) count from 1, as in COCO; from 0
     where one of them is 0, as some tools write them. `sigmas` may stand in it too. Raises InputError where the category
     has no keypoints or the rest does not fit them.
     """
+    category = category_with(category, table) if table else category
     names = category.get("keypoints")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise InputError(source, f"category {category.get('name', category.get('id'))!r} has no list of keypoint names")
@@ -46,9 +47,9 @@ def skeleton_from_coco(category: Mapping[str, Any], source: str) -> Skeleton:
         raise InputError(source, error.reason) from error
 
 
-def category_of(skeleton: Skeleton) -> dict[str, Any]:
+def category_of(skeleton: Skeleton) -> dict[str, object]:
     """The COCO category, of id 1, that `skeleton_from_coco` reads back."""
-    category: dict[str, Any] = {
+    category: dict[str, object] = {
         "id": 1,
         "name": skeleton.name,
         "keypoints": list(skeleton.keypoints),
@@ -105,7 +106,7 @@ def _is_names(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value)
 
 
-def category_with(category: Mapping[str, Any], table: SkeletonTable) -> dict[str, Any]:
+def category_with(category: Mapping[str, Any], table: SkeletonTable) -> Mapping[str, Any]:
     """The COCO category as the table changes it. Raises InputError where the two name other keypoints."""
     named = category.get("keypoints") or table.keypoints or ()
     if not isinstance(named, list | tuple):
@@ -120,7 +121,7 @@ def category_with(category: Mapping[str, Any], table: SkeletonTable) -> dict[str
             raise InputError(table.source, f"skeleton names {name!r}, not one of {', '.join(map(str, names))}")
         return names.index(name)
 
-    changes: dict[str, Any] = {"keypoints": names}
+    changes: dict[str, object] = {"keypoints": names}
     if table.mirror is not None:
         changes["flip_pairs"] = [[index(a), index(b)] for a, b in table.mirror]
     if table.limbs is not None:

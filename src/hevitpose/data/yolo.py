@@ -18,7 +18,7 @@ from hevitpose.core.keypoint_names import mirror_from_names
 from hevitpose.core.labels import Finding, ImageFile, LabelledPeople, labelled_people
 from hevitpose.core.skeleton import COCO17, Skeleton
 from hevitpose.data.coco import read_keypoints, short, some, with_area
-from hevitpose.data.skeletons import SkeletonTable, category_with, skeleton_from_coco
+from hevitpose.data.skeletons import SkeletonTable, skeleton_from_coco
 from hevitpose.io import images
 from hevitpose.io.folders import files_below, find_file, is_file, is_folder
 from hevitpose.io.json_files import read_text, read_yaml
@@ -43,7 +43,7 @@ def yolo_images(path: Path) -> dict[str, tuple[Path, ...]]:
         if not all(isinstance(one, str) and one for one in values):
             raise InputError(path, f"{key} must be folders or text files, found {short(value)}")
         if values:
-            found[key] = tuple(_place(one.replace("\\", "/"), base, path.parent) for one in values)
+            found[key] = tuple(_place(str(one).replace("\\", "/"), base, path.parent) for one in values)
     if not found:
         raise InputError(path, "names neither train nor val")
     return found
@@ -71,11 +71,11 @@ def read_yolo(path: Path, sources: Sequence[Path], name: str, table: SkeletonTab
         if labels is None:
             continue
         file = ImageFile(image.name, image.parent)
-        size_wh, _ = images.read_size(file)
+        size_wh = np.array(images.read_size(file))
         files.append(file)
         for number, line in enumerate(read_text(labels).splitlines(), start=1):
             try:
-                person = _person(line, skeleton.num_keypoints, values, np.array(size_wh)) if line.strip() else None
+                person = _person(line, skeleton.num_keypoints, values, size_wh) if line.strip() else None
             except ValueError as error:
                 raise InputError(labels, f"line {number}: {error}") from error
             if person:
@@ -156,7 +156,7 @@ def _skeleton(content: Mapping[str, Any], path: Path, table: SkeletonTable | Non
         category["flip_pairs"] = [[a, b] for a, b in enumerate(mirror) if a < b]
     if names == list(COCO17.keypoints):
         category["skeleton"] = [[a + 1, b + 1] for a, b in COCO17.limbs]
-    return skeleton_from_coco(category_with(category, table) if table else category, str(path)), values
+    return skeleton_from_coco(category, str(path), table), values
 
 
 def _images(source: Path, beside: Path) -> list[Path]:

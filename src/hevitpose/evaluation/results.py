@@ -1,15 +1,14 @@
 """Evaluations as JSON, and the scores in a folder of results."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib import resources
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from hevitpose.core.errors import InputError
 from hevitpose.evaluation.score import Evaluation, Score
+from hevitpose.inference.network import weights_folder
 from hevitpose.io.json_files import read_json
 from hevitpose.metrics.error_types import CalibrationBin, ErrorAnalysis, ErrorShares, calibration_error
 
@@ -32,7 +31,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, object]:
         "notes": list(evaluation.notes),
     }
     if evaluation.found is not None:
-        content["found"] = {name: _rounded(value) for name, value in evaluation.found.items()}
+        content["found"] = {name: three_digits(value) for name, value in evaluation.found.items()}
     return content | (_errors_to_json(evaluation.errors) if evaluation.errors else {})
 
 
@@ -52,13 +51,14 @@ def evaluation_from_json(content: Any, source: str | PathLike[str]) -> Evaluatio
 
 
 def _score_to_json(score: Score) -> dict[str, object]:
-    mean = _rounded(score.mean)
+    mean = three_digits(score.mean)
     if score.per_keypoint is None:
         return {"mean": mean}
-    return {"mean": mean, "per_keypoint": {name: _rounded(value) for name, value in score.per_keypoint.items()}}
+    return {"mean": mean, "per_keypoint": {name: three_digits(value) for name, value in score.per_keypoint.items()}}
 
 
-def _rounded(percent: float | None) -> float | None:
+def three_digits(percent: float | None) -> float | None:
+    """A percentage as files have it."""
     return None if percent is None else round(percent, 3)
 
 
@@ -127,12 +127,13 @@ def find_score_records(folder: Path) -> list[ScoreRecord]:
     found: list[ScoreRecord] = []
     for path in [folder] if folder.is_file() else sorted(folder.rglob("*.json")):
         content = read_json(path)
-        if isinstance(content, dict) and isinstance(content.get("scores"), dict):
-            found += _scores(content, (path.relative_to(folder) if path != folder else Path(path.name)).as_posix())
+        if isinstance(content, dict) and isinstance(scores := content.get("scores"), dict):
+            file = path.relative_to(folder) if path != folder else Path(path.name)
+            found += _scores(content, scores, file.as_posix())
     return found
 
 
-def _scores(content: dict[str, Any], file: str) -> list[ScoreRecord]:
+def _scores(content: Mapping[str, object], scores: Mapping[str, object], file: str) -> list[ScoreRecord]:
     """The scores of one evaluation or compared run."""
     network = content.get("network") or content.get("architecture") or _title_of_bundled(content.get("model"))
     if not isinstance(network, str):
@@ -140,7 +141,7 @@ def _scores(content: dict[str, Any], file: str) -> list[ScoreRecord]:
     data, epochs = str(content.get("data", "?")), content.get("epochs")
     epochs = epochs if isinstance(epochs, int) else None
     found = []
-    for name, value in content["scores"].items():
+    for name, value in scores.items():
         if "mean" in (inner := value if isinstance(value, dict) else {}):
             inner, where = {name: inner["mean"]}, data
         else:
@@ -155,6 +156,6 @@ def _scores(content: dict[str, Any], file: str) -> list[ScoreRecord]:
 
 def _title_of_bundled(model: object) -> str | None:
     """The network of bundled weights, from their card."""
-    card = resources.files("hevitpose") / "weights" / f"{model}.json"
-    title = json.loads(card.read_text(encoding="utf-8")).get("network") if card.is_file() else None
+    card = weights_folder() / f"{model}.json"
+    title = read_json(card).get("network") if card.is_file() else None
     return title if isinstance(title, str) else None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.labels import LabelledPeople
+from hevitpose.core.labels import LabelledPeople, labelled_people
 from hevitpose.core.results import Predictions
 from hevitpose.core.skeleton import COCO17
 from hevitpose.data.coco import image_file, is_image, short
@@ -36,20 +36,8 @@ def read_unlabelled_coco(path: Path, folder: Path) -> LabelledPeople:
     for image in images:
         if not is_image(image):
             raise InputError(path, f"image {short(image)} needs id and file_name")
-    k = COCO17.num_keypoints
-    return LabelledPeople(
-        name=path.stem,
-        skeleton=COCO17,
-        images=tuple(image_file(image, folder) for image in images),
-        image_ids=tuple(image["id"] for image in images),
-        image_index=np.zeros(0, dtype=np.int64),
-        ids=np.zeros(0, dtype=np.int64),
-        boxes=np.zeros((0, 4)),
-        keypoints=np.zeros((0, k, 2)),
-        visibility=np.zeros((0, k), dtype=np.int8),
-        head_sizes=np.zeros(0),
-        areas=np.zeros(0),
-    )
+    files, ids = [image_file(image, folder) for image in images], [image["id"] for image in images]
+    return labelled_people(path.stem, COCO17, files, [], [], [], image_ids=ids)
 
 
 def refuse_coco_name(path: Path) -> None:

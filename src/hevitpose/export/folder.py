@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hevitpose.core.errors import InputError
 from hevitpose.export.checked import WeightPrecision, images_of
@@ -55,7 +54,8 @@ def export_folder(
         result = write_pose(draft / POSE)
         model = ModelFolder(output / POSE, None, source.person_score)
         if source.detector:
-            squares = detector_inputs(images, load_detector(source.detector)[1].side)
+            side = load_detector(source.detector)[1].side
+            squares = np.stack([letterbox(image, side)[0] for image in images_of(images)])
             rounded = None if precision == "float32" else precision
             export_detector(source.detector, draft / DETECTOR, squares, rounded, OWN_DETECTOR_SCORE)
             model = replace(model, detector=output / DETECTOR)
@@ -64,8 +64,3 @@ def export_folder(
                 atomic.write(output / file, (draft / file).read_bytes())
     atomic.write(output / MODEL, json.dumps(model.to_json(), indent=1) + "\n")
     return model, result
-
-
-def detector_inputs(sources: Sequence[Source], side: int) -> NDArray[np.uint8]:
-    """Some images (N, S, S, 3) as the detector takes them. Raises InputError."""
-    return np.stack([letterbox(image, side)[0] for image in images_of(sources)])

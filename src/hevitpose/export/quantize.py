@@ -38,7 +38,7 @@ MAX_LOSS = 0.5
 """Points of the score that 8 bits may cost."""
 INT8 = "hevitpose.int8"
 BATCH = 8
-OPTIONS: dict[str, Any] = {
+OPTIONS: dict[str, object] = {
     "quant_format": QuantFormat.QDQ,
     "op_types_to_quantize": ["Conv", "Relu"],
     "per_channel": True,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -65,18 +65,6 @@ class JsonLines:
     """A header, then a line per frame with its people (docs/video.md)."""
 
     def __init__(self, path: Path, header: ClipHeader) -> None:
-        self.output, self.header, self.begun = OneFile(path), header, False
-
-    def write(self, frame: Frame, poses: ImagePoses) -> None:
-        self._begin()
-        line = {"frame": frame.index, "time_s": rounded(frame.time_s or 0.0, 6), "people": [*clip_people(poses)]}
-        self.output.append(json.dumps(line) + "\n")
-
-    def _begin(self) -> None:
-        if self.begun:
-            return
-        self.begun = True
-        header = self.header
         first = {
             "schema": CLIP_SCHEMA,
             "model": header.model,
@@ -86,13 +74,17 @@ class JsonLines:
             "fps": None if header.fps is None else round(header.fps, 6),
             "keypoints": list(header.skeleton.keypoints),
         }
-        self.output.append(json.dumps(first) + "\n")
+        self.output = OneFile(path, json.dumps(first) + "\n")
+
+    def write(self, frame: Frame, poses: ImagePoses) -> None:
+        line = {"frame": frame.index, "time_s": rounded(frame.time_s or 0.0, 6), "people": clip_people(poses)}
+        self.output.append(json.dumps(line) + "\n")
 
     def close(self) -> None:
         self.output.publish()
 
 
-def clip_people(poses: ImagePoses) -> list[dict[str, Any]]:
+def clip_people(poses: ImagePoses) -> list[dict[str, object]]:
     """The people of a frame as JSON: as those of images, with `id`, None until it is confirmed."""
     people = []
     for number, (of_image, person) in enumerate(zip(poses.to_json()["people"], poses, strict=True)):
@@ -174,11 +166,12 @@ class ClipCoco:
     """COCO results in one file: `image_id` is the frame from 0, `track_id` the identity where it is confirmed."""
 
     def __init__(self, path: Path) -> None:
-        self.output, self.separator = OneFile(path), "["
+        self.output, self.separator = OneFile(path, "["), ""
 
     def write(self, frame: Frame, poses: ImagePoses) -> None:
+        self.output.append("")  # a clip without people is a file, too
         for person in poses:
-            entry: dict[str, Any] = {
+            entry: dict[str, object] = {
                 "image_id": frame.index,
                 "category_id": 1,
                 "keypoints": coco_keypoints(person),
@@ -189,12 +182,10 @@ class ClipCoco:
                 entry["track_id"] = person.track_id
             self.output.append(self.separator + json.dumps(entry))
             self.separator = ",\n"
-        if self.separator == "[":
-            self.output.append("")  # a clip without people is a file, too
 
     def close(self) -> None:
         if self.output.file is not None:
-            self.output.append("]\n" if self.separator != "[" else "[]\n")
+            self.output.append("]\n")
         self.output.publish()
 
 

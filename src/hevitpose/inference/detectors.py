@@ -48,6 +48,8 @@ UNCONFIRMED = 0.5
 """The agreement of a window that shows what no other window shows."""
 LARGEST_BOX_SIZE = 4.0
 """A box may reach beyond its image, but not further than this share of it."""
+BATCH_SIZE = 8
+"""Squares per call of a detector."""
 MAX_TILES = 8
 TILE_OVERLAP = 0.25
 CUT_MARGIN = 0.01
@@ -236,7 +238,6 @@ class PersonDetector:
         source: Path | Graph | None = None,
         options: RuntimeOptions = DEFAULT_OPTIONS,
         min_score: float | None = None,
-        batch_size: int = 8,
     ) -> None:
         self.graph = source if isinstance(source, Graph) else _open(source, options)
         self.path = self.graph.path
@@ -246,12 +247,11 @@ class PersonDetector:
         except (LookupError, TypeError, ValueError) as error:
             raise InputError(self.path, "is not a detector of hevitpose") from error
         self.min_score = stated if min_score is None else min_score
-        self.batch_size = batch_size
 
     def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
         found: list[Detections] = []
-        for start in range(0, len(frames), self.batch_size):
-            batch = [frame.image for frame in frames[start : start + self.batch_size]]
+        for start in range(0, len(frames), BATCH_SIZE):
+            batch = [frame.image for frame in frames[start : start + BATCH_SIZE]]
             squares, scales = zip(*(letterbox(image, self.side) for image in batch), strict=True)
             boxes, scores = self.graph(np.stack(squares), ["boxes", "scores"])
             for image, scale, its_boxes, its_scores in zip(batch, scales, boxes, scores, strict=True):

@@ -49,7 +49,7 @@ class OpenPoseFiles:
         """Each file is whole already."""
 
 
-def openpose_json(poses: ImagePoses) -> dict[str, Any]:
+def openpose_json(poses: ImagePoses) -> dict[str, object]:
     """The people as OpenPose's JSON with the 25 keypoints of BODY_25; absent ones, and those unknown here, are 0, 0, 0.
 
     `person_id` is -1 without an id, as OpenPose has it.
@@ -63,7 +63,7 @@ def openpose_json(poses: ImagePoses) -> dict[str, Any]:
         triples = np.column_stack([person.keypoints, person.keypoint_scores])
         triples[~person.present] = 0
         body = [_body_keypoint(number, triples, index) for number in range(len(BODY_25))]
-        entry: dict[str, Any] = {"person_id": [person.track_id or -1]}
+        entry: dict[str, object] = {"person_id": [person.track_id or -1]}
         entry["pose_keypoints_2d"] = [rounded(value, 3) for triple in body for value in triple]
         people.append(entry | {name: [] for name in EMPTY})
     return {"version": OPENPOSE_VERSION, "people": people}

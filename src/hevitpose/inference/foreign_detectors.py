@@ -72,8 +72,8 @@ class ForeignDetector:
     >>> ForeignDetector(DetectorGraph(Path("nanodet.onnx")))  # doctest: +SKIP
     """
 
-    def __init__(self, graph: DetectorGraph, min_score: float = MIN_BOX_SCORE) -> None:
-        self.graph, self.min_score = graph, min_score
+    def __init__(self, graph: DetectorGraph) -> None:
+        self.graph = graph
         inputs, outputs = graph.session.get_inputs(), graph.session.get_outputs()
         self.outputs = [output.name for output in outputs]
         shape = inputs[0].shape
@@ -95,7 +95,7 @@ class ForeignDetector:
         except ValueError as error:
             raise InputError(self.graph.path, f"does not answer as {self.layout.name} does: {error}") from error
         boxes = np.clip(boxes / np.tile(scale, 2), 0, geometry.image_box(image.shape[:2])[[2, 3, 2, 3]])
-        kept = np.flatnonzero((scores >= self.min_score) & ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(axis=1))
+        kept = np.flatnonzero((scores >= MIN_BOX_SCORE) & ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(axis=1))
         boxes, scores = boxes[kept], scores[kept]
         order = nms(boxes, scores, NMS_IOU) if self.layout.suppress else np.argsort(-scores, kind="stable")
         return Detections(boxes[order], np.clip(scores[order], 0, 1))

@@ -10,7 +10,6 @@ A run that has not ended has none: its best weights so far are its model, withou
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -52,7 +51,7 @@ class ModelFolder:
     detector: Path | None = None
     person_score: Calibration | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The content of `model.json` in the folder of `pose`."""
         detector = self.detector and self.detector.relative_to(self.pose.parent).as_posix()
         score = self.person_score and asdict(self.person_score)

@@ -65,7 +65,7 @@ def _put(queue: "Queue[T]", entry: T, stopped: Event) -> bool:
 
 
 class Behind(Generic[T]):
-    """Calls `work` on each item in order, in a thread that is up to `depth` of them behind.
+    """Calls `work` on each item in order, in a thread that is up to `DEPTH` of them behind.
 
     An error of `work` is raised by `put` and `finish` from then on; later items are dropped.
 
@@ -76,10 +76,10 @@ class Behind(Generic[T]):
     [1, 2]
     """
 
-    def __init__(self, work: Callable[[T], object], depth: int = DEPTH) -> None:
+    def __init__(self, work: Callable[[T], object]) -> None:
         self.work = work
         self._error: BaseException | None = None
-        self._queue: Queue[tuple[T] | None] = Queue(depth)
+        self._queue: Queue[tuple[T] | None] = Queue(DEPTH)
         self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
 

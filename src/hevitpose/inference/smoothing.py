@@ -17,8 +17,18 @@ MAX_GAP_S = 0.5
 """Longer gaps are not filled, and after them smoothing begins anew."""
 MIN_BODY = 5
 """Keypoints that two frames must share to say how the body moved."""
-MIN_NOISE, MIN_KEYPOINT_SCORE = 0.004, 0.2
-"""Bounds of a keypoint's noise in sizes, and of the score that it is estimated from."""
+NOISE, MIN_NOISE, MIN_KEYPOINT_SCORE = 0.008, 0.004, 0.2
+"""Of a keypoint of score 1, its standard deviation in sizes, the square root of the area of a person's box; it grows as
+the score falls. Bounds of the noise, and of the score that it is estimated from."""
+ACCELERATION, ALERTNESS = 0.15, 4.0
+"""How quickly a velocity changes while predictions are unbiased, in sizes / s^1.5, and the power by which that grows
+where the last predictions all erred to one side."""
+MEMORY_S = 0.15
+"""How long a bias of the predictions is remembered."""
+DAMPING = 5.0
+"""How quickly velocities fade, per second."""
+BOUND = 4.0
+"""Standard deviations from which a surprise counts less; from twice as many it is an outlier, for a frame."""
 MIN_ACCELERATION, MAX_ACCELERATION = 0.03, 8.0
 """Bounds of the changes of velocity that a keypoint is believed to make, in sizes per second^1.5."""
 WINDOWS_S = (0.1, 0.15, 0.22, 0.33, 0.5)
@@ -28,29 +38,6 @@ CONSISTENT = 1.6
 """Standard deviations by which a wider window may differ from the narrower ones."""
 HAMPEL_REACH, HAMPEL_BOUND = 3, 3.0
 """Neighbours on each side, and robust standard deviations, from which a keypoint is an outlier."""
-
-
-@dataclass(frozen=True)
-class SmootherOptions:
-    """Of the live filter. Lengths are in sizes, the square root of the area of a person's box.
-
-    Args:
-        noise: Standard deviation of a keypoint of score 1; it grows as the score falls.
-        acceleration: How quickly a keypoint's velocity changes while predictions are unbiased, in sizes / s^1.5.
-        alertness: Power by which that grows where the last predictions all erred to one side.
-        memory_s: How long a bias of the predictions is remembered.
-        damping: How quickly velocities fade, per second.
-        bound: Standard deviations from which a surprise counts less; from twice as many it is an outlier, for a frame.
-        max_gap_s: A keypoint that was absent for longer begins anew.
-    """
-
-    noise: float = 0.008
-    acceleration: float = 0.15
-    alertness: float = 4.0
-    memory_s: float = 0.15
-    damping: float = 5.0
-    bound: float = 4.0
-    max_gap_s: float = MAX_GAP_S
 
 
 @dataclass(eq=False)
@@ -92,8 +79,7 @@ class OnlineSmoother:
     ImagePoses(no people, 64 x 48)
     """
 
-    def __init__(self, options: SmootherOptions = SmootherOptions()) -> None:
-        self.options = options
+    def __init__(self) -> None:
         self._states: dict[int, _State] = {}
 
     def update(self, poses: ImagePoses, time_s: float) -> ImagePoses:
@@ -107,19 +93,18 @@ class OnlineSmoother:
                 size = float(np.sqrt((poses.boxes[person, 2:] - poses.boxes[person, :2]).prod()))
                 self._follow(state, keypoints[person], poses.keypoint_scores[person], max(size, 1.0), time_s)
                 keypoints[person] = np.where(np.isfinite(keypoints[person]), state.keypoints, np.nan)
-        oldest = time_s - self.options.max_gap_s
+        oldest = time_s - MAX_GAP_S
         self._states = {k: state for k, state in self._states.items() if state.seen_s.max() >= oldest}
         return poses.with_keypoints(keypoints)
 
     def _follow(self, state: _State, found: Floats, scores: Floats, size: float, time_s: float) -> None:
-        options = self.options
         here = np.isfinite(found[:, 0])
-        known = time_s - state.seen_s <= options.max_gap_s
+        known = time_s - state.seen_s <= MAX_GAP_S
         dt = np.where(known, time_s - state.seen_s, 0.0)
-        noise = np.maximum(options.noise / np.maximum(scores, MIN_KEYPOINT_SCORE), MIN_NOISE) ** 2
+        noise = np.maximum(NOISE / np.maximum(scores, MIN_KEYPOINT_SCORE), MIN_NOISE) ** 2
         step = state.velocities * dt[:, None]
         both = here & known
-        share = 1 - np.exp(-dt / options.memory_s)
+        share = 1 - np.exp(-dt / MEMORY_S)
         if both.sum() >= MIN_BODY:
             body = weighted_median((found - state.keypoints - step)[None, both], 1 / noise[None, both])
             tried = np.stack([step, step + body]) + state.keypoints
@@ -132,14 +117,14 @@ class OnlineSmoother:
         total = variance + noise
         error = np.where(both[:, None], found - expected, 0.0) / size
         distance = np.linalg.norm(error, axis=1) / np.sqrt(total)
-        outlier = both & (distance > 2 * options.bound)
+        outlier = both & (distance > 2 * BOUND)
         state.outliers = np.where(here, np.where(outlier, state.outliers + 1, 0), state.outliers)
         fresh = here & (~known | (state.outliers > 1))
         gain = np.where(both & ~outlier, 1 / total, 0.0)
-        error = error * np.minimum(1, options.bound / np.maximum(distance, 1e-9))[:, None]
+        error = error * np.minimum(1, BOUND / np.maximum(distance, 1e-9))[:, None]
         keypoints = expected + (gain * variance)[:, None] * error * size
         velocities = state.velocities + (gain * covariance)[:, None] * error * size
-        velocities = velocities * np.exp(-options.damping * dt)[:, None]
+        velocities = velocities * np.exp(-DAMPING * dt)[:, None]
         standard = error / np.sqrt(total)[:, None]
         moved = both[:, None]
         state.surprise = np.where(moved, state.surprise + share[:, None] * (standard - state.surprise), state.surprise)
@@ -153,11 +138,11 @@ class OnlineSmoother:
 
     def _spread(self, state: _State, dt: Floats) -> tuple[Floats, Floats, Floats]:
         """Variances of place and velocity, and their covariance (K,), before the next look."""
-        share = 1 - np.exp(-dt / self.options.memory_s)
+        share = 1 - np.exp(-dt / MEMORY_S)
         # The mean of n unbiased surprises is shorter by the root of n: the bias is 1 where nothing but noise is seen.
         unbiased = 1.25 * np.sqrt(share / (2 - share))
         bias = np.linalg.norm(state.surprise, axis=1) / np.maximum(unbiased, 1e-9)
-        quick = self.options.acceleration * bias**self.options.alertness
+        quick = ACCELERATION * bias**ALERTNESS
         power = np.clip(quick, MIN_ACCELERATION, MAX_ACCELERATION) ** 2
         variance = state.variance + 2 * dt * state.covariance + dt**2 * state.velocity_variance + power * dt**3 / 3
         covariance = state.covariance + dt * state.velocity_variance + power * dt**2 / 2
@@ -176,14 +161,12 @@ class OnlineSmoother:
         state.outliers = np.where(fresh, 0, state.outliers)
 
 
-def smooth_offline(
-    times: Floats, keypoints: Floats, scores: Floats, max_gap_s: float = MAX_GAP_S
-) -> tuple[Floats, Bools]:
+def smooth_offline(times: Floats, keypoints: Floats, scores: Floats) -> tuple[Floats, Bools]:
     """Keypoints (T, K, 2) of one person smoothed with a look at both sides, and which (T, K) were filled in.
 
     `times` (T,) in seconds must rise; `keypoints` (T, K, 2) are NaN where absent, `scores` (T, K) weigh them. Outliers
     are replaced (Hampel), and a parabola is fitted around each time (Savitzky-Golay on real times) over the widest
-    window that agrees with narrower ones (Katkovnik 1999), so a quick motion keeps its height. Gaps up to `max_gap_s`
+    window that agrees with narrower ones (Katkovnik 1999), so a quick motion keeps its height. Gaps up to `MAX_GAP_S`
     are filled; longer ones stay NaN. Raises ValueError where shapes do not fit or time does not rise.
 
     >>> times = np.arange(30) / 30
@@ -215,7 +198,7 @@ def smooth_offline(
         path = np.stack([np.interp(times, at, relative[:, axis]) for axis in range(2)], axis=1) + steady
         before = at[np.maximum(np.searchsorted(at, times, side="right") - 1, 0)]
         after = at[np.minimum(np.searchsorted(at, times), len(at) - 1)]
-        inside = (times >= at[0]) & (times <= at[-1]) & (after - before <= max_gap_s)
+        inside = (times >= at[0]) & (times <= at[-1]) & (after - before <= MAX_GAP_S)
         smoothed[inside, k] = path[inside]
     return smoothed, np.isfinite(smoothed[..., 0]) & ~present
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
-from typing import IO, Any, Literal, Protocol
+from typing import IO, Literal, Protocol
 
 import numpy as np
 
@@ -76,10 +76,10 @@ class Drawings:
 
 
 class OneFile:
-    """A text file that grows beside its final name and takes it when it is whole."""
+    """A text file that grows beside its final name and takes it when it is whole; `beginning` is its first text."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.part = path, atomic.part_of(path)
+    def __init__(self, path: Path, beginning: str = "") -> None:
+        self.path, self.part, self.beginning = path, atomic.part_of(path), beginning
         self.file: IO[str] | None = None
         self.failed = False
 
@@ -90,6 +90,7 @@ class OneFile:
             if self.file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self.file = self.part.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+                self.file.write(self.beginning)
             self.file.write(text)
             self.file.flush()
         except OSError as error:
@@ -122,13 +123,10 @@ class CocoResults:
     """
 
     def __init__(self, path: Path, image_ids: Sequence[int]) -> None:
-        self.output, self.image_ids = OneFile(path), image_ids
-        self.begun, self.separator = False, ""
+        self.output, self.image_ids, self.separator = OneFile(path, "["), image_ids, ""
 
     def write(self, frame: Frame, poses: ImagePoses) -> None:
-        if not self.begun:
-            self.output.append("[")
-            self.begun = True
+        self.output.append("")  # an image without people makes a file, too
         for person in poses:
             entry = {
                 "image_id": self.image_ids[frame.index],
@@ -141,7 +139,7 @@ class CocoResults:
             self.separator = ", "
 
     def close(self) -> None:
-        if self.begun:
+        if self.output.file is not None:
             self.output.append("]\n")
         self.output.publish()
 
@@ -161,7 +159,7 @@ class CocoLabels:
 
     def __init__(self, path: Path, image_ids: Sequence[int]) -> None:
         self.output, self.image_ids = OneFile(path), image_ids
-        self.images: list[dict[str, Any]] = []
+        self.images: list[dict[str, object]] = []
         self.people = 0
 
     def write(self, frame: Frame, poses: ImagePoses) -> None:
@@ -187,7 +185,7 @@ class CocoLabels:
         self.output.publish()
 
 
-def _label(person: Person, size_wh: tuple[int, int]) -> dict[str, Any]:
+def _label(person: Person, size_wh: tuple[int, int]) -> dict[str, object]:
     """The box, area, keypoints and score of a COCO annotation."""
     present, box = person.present, person.box
     if present.any():
@@ -212,14 +210,11 @@ class CsvFile:
     """One line per keypoint of each person, x and y empty where it is absent; people count from 1 in an image."""
 
     def __init__(self, path: Path) -> None:
-        self.output, self.begun = OneFile(path), False
+        self.output = OneFile(path, ",".join(CSV_COLUMNS) + "\n")
 
     def write(self, _: Frame, poses: ImagePoses) -> None:
         text = StringIO()
         lines = csv.writer(text, lineterminator="\n")
-        if not self.begun:
-            lines.writerow(CSV_COLUMNS)
-            self.begun = True
         for number, person in enumerate(poses, start=1):
             for name, (x, y), score in zip(
                 poses.skeleton.keypoints, person.keypoints, person.keypoint_scores, strict=True

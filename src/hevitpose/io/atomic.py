@@ -59,11 +59,6 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def refuse_input(path: Path, inputs: Iterable[Path]) -> None:
-    """`refuse_inputs` for one output."""
-    refuse_inputs([path], inputs)
-
-
 def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     """Raise InputError where writing an output would replace one of the inputs that exist, also through links and
     other spellings."""

@@ -129,10 +129,10 @@ class Look(NamedTuple):
     frames: int = 1
 
 
-def read_size(file: ImageFile) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Width and height of the upright image, and as it is stored: of the header alone. Raises InputError."""
+def read_size(file: ImageFile) -> tuple[int, int]:
+    """Width and height of the upright image: of the header alone. Raises InputError."""
     with _one_line_errors(file), _identified(_content(file)) as image:
-        return _look(image)[:2]
+        return _look(image).upright
 
 
 def look(file: ImageFile) -> Look:

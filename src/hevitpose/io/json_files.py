@@ -52,10 +52,9 @@ def read_json(path: Path) -> Any:
     return _parsed(path, "JSON", json.loads)
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, object]:
     """The table in a TOML file. Raises InputError."""
-    table: dict[str, Any] = _parsed(path, "TOML", tomllib.loads)
-    return table
+    return dict(_parsed(path, "TOML", tomllib.loads))
 
 
 def _parsed(path: Path, format: str, parse: Callable[[str], Any]) -> Any:
@@ -66,7 +65,7 @@ def _parsed(path: Path, format: str, parse: Callable[[str], Any]) -> Any:
         raise InputError(path, f"not valid {format} ({error})") from error
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, object]:
     """The table in a YAML file, of plain values only. Raises InputError, and MissingExtraError without PyYAML."""
     text = read_text(path)
     try:

@@ -18,23 +18,8 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 SUFFIXES = frozenset(
-    {
-        ".3gp",
-        ".asf",
-        ".avi",
-        ".flv",
-        ".h264",
-        ".m2ts",
-        ".m4v",
-        ".mjpeg",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-    }
-    | {".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"}
+    {".3gp", ".asf", ".avi", ".flv", ".h264", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
+    | {".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"}
 )
 """What is taken for a clip on the command line; `VideoReader` itself takes any file."""
 DEFAULT_INTERVAL_S = 0.04

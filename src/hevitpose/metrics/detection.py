@@ -124,7 +124,7 @@ def box_ap(images: Sequence[ImageBoxes]) -> DetectionScores:
     return DetectionScores(float(np.mean(precisions)), float(precisions[0]))
 
 
-def matches_at(images: Sequence[ImageBoxes], least_score: float, threshold: float = 0.5) -> Matches:
+def matches_at(images: Sequence[ImageBoxes], least_score: float) -> Matches:
     """Which labelled objects are found by boxes that score at least so much, and how many boxes are strays.
 
     >>> box = np.array([[0, 0, 10, 10.0]])
@@ -133,7 +133,7 @@ def matches_at(images: Sequence[ImageBoxes], least_score: float, threshold: floa
     """
     found, strays = [np.zeros(0, dtype=bool)], 0
     for image in images:
-        labels, _ = match(_by_score(image, least_score), threshold)
+        labels, _ = match(_by_score(image, least_score), IOU_THRESHOLDS[0])
         strays += int((labels < 0).sum())
         found.append(np.isin(np.arange(len(image.boxes)), labels)[~image.ignored])
     return Matches(np.concatenate(found), strays)

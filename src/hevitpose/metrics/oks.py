@@ -94,7 +94,7 @@ def average_precision(
     coco, coco_eval = load_evaluator()
     truth = coco(_truth(people))
     found = truth.loadRes(_results(image_index, joints, scores))
-    evaluator = coco_eval(truth, found, "keypoints", print_function=_silent, kpt_oks_sigmas=sigmas.tolist())
+    evaluator = coco_eval(truth, found, "keypoints", print_function=lambda *_: None, kpt_oks_sigmas=sigmas.tolist())
     evaluator.evaluate()
     evaluator.accumulate()
     evaluator.summarize()
@@ -152,7 +152,7 @@ def best_matches(people: LabelledPeople, found: Predictions, sigmas: Floats) -> 
     return chosen
 
 
-def _truth(people: LabelledPeople) -> dict[str, Any]:
+def _truth(people: LabelledPeople) -> dict[str, object]:
     """People as the content of a COCO file, images numbered by their index."""
     boxes, areas, ignored = geometry.xywh_from_xyxy(people.boxes), areas_of(people), people.ignored
     joints = np.concatenate([people.keypoints, people.visibility[..., None]], axis=-1).reshape(len(people), -1)
@@ -173,13 +173,9 @@ def _truth(people: LabelledPeople) -> dict[str, Any]:
     return {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
 
 
-def _results(image_index: NDArray[np.int64], joints: Floats, scores: Floats) -> list[dict[str, Any]]:
+def _results(image_index: NDArray[np.int64], joints: Floats, scores: Floats) -> list[dict[str, object]]:
     triples = np.concatenate([joints, np.ones((*joints.shape[:2], 1))], axis=-1)
     return [
         {"image_id": int(image), "category_id": 1, "keypoints": person.ravel().tolist(), "score": float(score)}
         for image, person, score in zip(image_index, triples, scores, strict=True)
     ]
-
-
-def _silent(*_: object) -> None:
-    """Suppress the evaluator's output."""

@@ -50,7 +50,7 @@ class TrackScores:
     identities: int
 
 
-def track_scores(frames: Sequence[FrameTracks], min_iou: float = MIN_IOU) -> TrackScores:
+def track_scores(frames: Sequence[FrameTracks]) -> TrackScores:
     """Scores of the tracks in all frames of a clip; NaN where nothing is labelled.
 
     >>> box, here = np.array([[0, 0, 10, 20.0]]), np.array([1])
@@ -63,16 +63,16 @@ def track_scores(frames: Sequence[FrameTracks], min_iou: float = MIN_IOU) -> Tra
     before: dict[int, int] = {}
     hits = switches = labelled = found = 0
     identities: set[int] = set()
-    for frame in (_counted(frame, min_iou) for frame in frames):
+    for frame in map(_counted, frames):
         labelled, found = labelled + len(frame.boxes), found + len(frame.found)
         identities |= set(frame.found_ids.tolist())
         if not len(frame.boxes) or not len(frame.found):
             continue
         overlap = _iou(frame.boxes, frame.found)
-        for label, track in np.argwhere(overlap >= min_iou):
+        for label, track in np.argwhere(overlap >= MIN_IOU):
             together[int(frame.ids[label]), int(frame.found_ids[track])] += 1
         stays = np.array([before.get(label, -1) for label in frame.ids.tolist()])[:, None] == frame.found_ids
-        worth = np.where(overlap >= min_iou - np.finfo(float).eps, overlap + KEEP_PAIR * stays, 0)
+        worth = np.where(overlap >= MIN_IOU - np.finfo(float).eps, overlap + KEEP_PAIR * stays, 0)
         rows, columns = best_pairs(worth, least=np.finfo(float).eps)
         before = dict(zip(frame.ids[rows].tolist(), frame.found_ids[columns].tolist(), strict=True))
         hits += len(before)
@@ -103,10 +103,10 @@ def _longest_agreement(together: dict[tuple[int, int], int]) -> int:
     return int(counts[best_pairs(counts)].sum())
 
 
-def _counted(frame: FrameTracks, min_iou: float) -> FrameTracks:
+def _counted(frame: FrameTracks) -> FrameTracks:
     """The frame without ignored labels and without the found boxes that these explain."""
     ignored = np.zeros(len(frame.boxes), dtype=np.bool_) if frame.ignored is None else frame.ignored
-    rows, columns = best_pairs(_iou(frame.boxes, frame.found), min_iou)
+    rows, columns = best_pairs(_iou(frame.boxes, frame.found), MIN_IOU)
     free = np.ones(len(frame.found), dtype=np.bool_)
     free[columns] = False
     inside = _iou(frame.found, frame.regions, crowd=True) >= MIN_IOU

@@ -176,8 +176,3 @@ def init_from_pose(detector: Detector, pose: dict[str, Tensor]) -> list[str]:
         filled["embedding.conv.weight"] = F.pad(spread, (1, 0, 1, 0))
     detector.load_state_dict({**own, **filled})
     return sorted(filled)
-
-
-def person_detector(num_classes: int = 1) -> Detector:
-    """The bundled detector's network: 2.08M parameters; `num_classes` kinds of objects."""
-    return Detector(DetectorConfig(num_classes=num_classes))

@@ -28,19 +28,14 @@ def save_detector(path: Path, tensors: Mapping[str, Tensor], file_config: Detect
     weights.save(path, tensors, {DETECTOR_KEY: json.dumps(asdict(file_config))})
 
 
-def config_from_json(stored: Mapping[str, Any]) -> DetectorConfig:
-    """The network's sizes as a file holds them."""
-    sizes: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
-    return DetectorConfig(**sizes)
-
-
 def load_detector(path: Path) -> tuple[Detector, DetectorFileConfig]:
     """The network of a file of `save_detector`, or the average of a checkpoint, in float32. Raises InputError."""
     tensors, metadata = weights.load(path)
     if DETECTOR_KEY not in metadata:
         raise InputError(path, "does not hold a detector's weights")
     stored = json.loads(metadata[DETECTOR_KEY])
-    config = config_from_json(stored["config"])
+    sizes: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored["config"].items()}
+    config = DetectorConfig(**sizes)
     network = Detector(config)
     averaged = {name.removeprefix("averaged."): t for name, t in tensors.items() if name.startswith("averaged.")}
     weights.load_into(network, averaged or tensors, str(path))

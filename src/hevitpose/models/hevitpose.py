@@ -388,7 +388,7 @@ def _build(
     channels: Sequence[int],
     num_keypoints: int,
     pretrained: Pretrained,
-    options: dict[str, Any],
+    options: dict[str, object],
     **defaults: Any,
 ) -> HEViTPose:
     model = HEViTPose(num_keypoints, channels, **(defaults | options))

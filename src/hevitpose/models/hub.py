@@ -53,7 +53,7 @@ class HubNetwork(
         HubNetwork.from_pretrained("me/my-pose").save("my-pose.safetensors")
     """
 
-    def __init__(self, config: dict[str, Any], terms: str = "not stated") -> None:
+    def __init__(self, config: dict[str, object], terms: str = "not stated") -> None:
         """A random network. `config` is as `ModelConfig.to_json` gives it; `terms` are the training data's.
 
         Raises InputError where the config is not one of hevitpose.

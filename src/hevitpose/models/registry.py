@@ -77,8 +77,9 @@ def build_network(
     except (OSError, RuntimeError) as error:
         if not pretrained:
             raise
+        reason = " ".join(str(error).split()) or type(error).__name__
         source = pretrained if isinstance(pretrained, Path) else _entry(name).title
-        raise InputError(source, f"weights cannot be loaded ({_in_a_line(error)})") from error
+        raise InputError(source, f"weights cannot be loaded ({reason})") from error
     except ValueError as error:
         raise InputError(network_spec(name, variant), str(error)) from error
 
@@ -89,10 +90,6 @@ def refuse_variant(name: str, variant: Variant) -> None:
     if set(variant.options) - set(network.options):
         own = f"has only {', '.join(network.options)}" if network.options else "has no variants"
         raise InputError(network_spec(name, variant), f"{network.title} {own}")
-
-
-def _in_a_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def title_of(name: str, variant: Variant = PLAIN) -> str:

@@ -9,7 +9,4 @@ from typing import Any
 @cache
 def read_paper() -> dict[str, Any]:
     """paper.json: every number of the paper's tables (None if illegible) and notes on misprints."""
-    content: dict[str, Any] = json.loads(
-        (resources.files("hevitpose") / "paper" / "paper.json").read_text(encoding="utf-8")
-    )
-    return content
+    return dict(json.loads((resources.files("hevitpose") / "paper" / "paper.json").read_text(encoding="utf-8")))

@@ -57,7 +57,7 @@ def markdown(paper: PaperTable) -> str:
     return "\n".join([table.markdown(), "", *(f"- {note}" for note in paper.notes)])
 
 
-def as_json(paper: PaperTable) -> dict[str, Any]:
+def as_json(paper: PaperTable) -> dict[str, object]:
     """What is printed, counted and measured, unrounded; an illegible cell is None."""
     rows = [
         {
@@ -72,7 +72,7 @@ def as_json(paper: PaperTable) -> dict[str, Any]:
     return {"table": paper.number, "title": paper.title, "rows": rows, "notes": paper.notes}
 
 
-def _cells(row: PaperRow) -> dict[str, Any]:
+def _cells(row: PaperRow) -> dict[str, object]:
     here, cells = row.here(), {}
     for name, value in row.paper.items():
         cells[name] = value

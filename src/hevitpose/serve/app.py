@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -168,7 +167,7 @@ class Service:
         return JSONResponse({"error": str(getattr(error, "detail", "")).lower()}, status, headers)
 
 
-def answer(poses: ImagePoses, options: PoseOptions) -> dict[str, Any]:
+def answer(poses: ImagePoses, options: PoseOptions) -> dict[str, object]:
     """The people as `hevitpose predict` writes them, with the keypoints asked for."""
     found = poses.to_json()
     if options.keypoints is not None:

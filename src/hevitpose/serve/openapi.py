@@ -1,7 +1,6 @@
 """The service in the words of OpenAPI."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from hevitpose.core.results import SCHEMA
 from hevitpose.serve.settings import MAX_BOXES, SETS, ServeSettings
@@ -11,14 +10,14 @@ _NUMBER_OR_NULL = {"type": ["number", "null"]}
 _SCORE = {"type": "number", "minimum": 0, "maximum": 1}
 
 
-def description(keypoints: Sequence[str], settings: ServeSettings) -> dict[str, Any]:
+def description(keypoints: Sequence[str], settings: ServeSettings) -> dict[str, object]:
     """An OpenAPI 3.1 description of a service whose model predicts these keypoints.
 
     >>> sorted(description(["nose"], ServeSettings())["paths"])
     ['/healthz', '/metrics', '/readyz', '/v1/pose']
     """
     plain = {"200": {"description": "OK", "content": {"text/plain": {"schema": {"type": "string"}}}}}
-    guarded: dict[str, Any] = {} if settings.token is None else {"security": [{"token": []}]}
+    guarded: dict[str, object] = {} if settings.token is None else {"security": [{"token": []}]}
     return {
         "openapi": "3.1.0",
         "info": {"title": "hevitpose", "version": "1", "description": "People and their keypoints in an image."},
@@ -35,7 +34,7 @@ def description(keypoints: Sequence[str], settings: ServeSettings) -> dict[str, 
     }
 
 
-def _pose(keypoints: Sequence[str], settings: ServeSettings) -> dict[str, Any]:
+def _pose(keypoints: Sequence[str], settings: ServeSettings) -> dict[str, object]:
     errors = {
         400: "An option that is unknown, malformed, or not to be combined with another; an empty body.",
         401: "No token, or another one, where the service demands one.",
@@ -48,7 +47,7 @@ def _pose(keypoints: Sequence[str], settings: ServeSettings) -> dict[str, Any]:
         503: f"No answer within {settings.answer_seconds:g} seconds; Retry-After says when to come back.",
     }
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    responses: dict[str, Any] = {
+    responses: dict[str, object] = {
         "200": {
             "description": "The people of the image.",
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ImagePoses"}}},
@@ -73,11 +72,11 @@ def _pose(keypoints: Sequence[str], settings: ServeSettings) -> dict[str, Any]:
     }
 
 
-def _option(name: str, text: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _option(name: str, text: str, schema: dict[str, object]) -> dict[str, object]:
     return {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
 
 
-def _image_poses() -> dict[str, Any]:
+def _image_poses() -> dict[str, object]:
     keypoint = _object({"x": _NUMBER_OR_NULL, "y": _NUMBER_OR_NULL, "score": _SCORE})
     person = _object(
         {
@@ -98,5 +97,5 @@ def _image_poses() -> dict[str, Any]:
     )
 
 
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
+def _object(properties: dict[str, object]) -> dict[str, object]:
     return {"type": "object", "properties": properties, "required": list(properties)}

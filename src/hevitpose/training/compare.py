@@ -10,6 +10,7 @@ from hevitpose.core.architecture import resolve_alias
 from hevitpose.core.errors import InputError
 from hevitpose.core.progress import OnProgress, ignore_progress
 from hevitpose.data.datasets import Dataset
+from hevitpose.evaluation.results import three_digits
 from hevitpose.io.json_files import read_json
 from hevitpose.models.registry import NETWORKS, refuse_variant
 from hevitpose.training.budget import within_budget
@@ -126,7 +127,7 @@ def result_of(entry: Entry, folder: Path, base: str, people: Mapping[str, str]) 
         parameters=card["parameters"],
         paper_operations=card["paper_operations"],
         scores={
-            name: {metric: None if each.mean is None else round(each.mean, 3) for metric, each in of.scores.items()}
+            name: {metric: three_digits(each.mean) for metric, each in of.scores.items()}
             for name, of in read_scores(folder).items()
         },
         seed=entry.recipe.seed,

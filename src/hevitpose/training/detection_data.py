@@ -14,7 +14,6 @@ from torch import Tensor
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import ImageFile
-from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.io import images as image_files
 from hevitpose.training.detection_targets import Objects
 
@@ -72,14 +71,14 @@ class DetectionAugmentation:
     low_resolution: float = 0.15
 
 
-def read_detection_set(path: Path, root: Path | None = None, on_progress: OnProgress = ignore_progress) -> DetectionSet:
+def read_detection_set(path: Path, root: Path | None = None) -> DetectionSet:
     """The images and boxes of a COCO file; `root` (default: its folder) is that of its images or archives.
 
     Crowd annotations, boxes with `ignore`, and images' "stretched" are as `DetectionSet` has them. Raises InputError
     where the file or an image cannot be read or a box is not a box.
     """
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
         categories = sorted(content["categories"], key=lambda category: int(category["id"]))
         number = {category["id"]: i for i, category in enumerate(categories)}
         rows: dict[Any, list[tuple[list[float], int, bool]]] = {image["id"]: [] for image in content["images"]}
@@ -95,7 +94,7 @@ def read_detection_set(path: Path, root: Path | None = None, on_progress: OnProg
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(path, f"cannot be read as COCO annotations ({error!r})") from error
     images, boxes = [], []
-    for count, entry in enumerate(content["images"], start=1):
+    for entry in content["images"]:
         folder = root or path.parent
         image = image_files.read(ImageFile(entry["file_name"], folder, entry.get("archive")))
         of_image = rows[entry["id"]]
@@ -109,7 +108,6 @@ def read_detection_set(path: Path, root: Path | None = None, on_progress: OnProg
         flags = np.array([flag for _, _, flag in of_image], dtype=np.bool_)
         images.append(image)
         boxes.append(Boxes(xyxy, classes, flags))
-        on_progress(Progress(f"images of {path.name}", count, len(content["images"])))
     if not images:
         raise InputError(path, "has no images")
     stretched = np.array([bool(entry.get("stretched")) for entry in content["images"]])

@@ -1,13 +1,12 @@
 """Two steps and one evaluation of a recipe, on made-up people."""
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from hevitpose.core.labels import ImageFile, LabelledPeople
+from hevitpose.core.labels import ImageFile, labelled_people
 from hevitpose.core.progress import Progress
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.data.convert import write_coco
@@ -68,18 +67,10 @@ def made_up(folder: Path, skeleton: Skeleton, count: int) -> Split:
     random = np.random.default_rng(0)
     for n in range(count):
         images.write_png(folder / f"{n}.png", random.integers(0, 256, (80, 80, 3), dtype=np.uint8))
-    people = LabelledPeople(
-        name="people",
-        skeleton=skeleton,
-        images=tuple(ImageFile(f"{n}.png", folder) for n in range(count)),
-        image_ids=tuple(range(count)),
-        image_index=np.arange(count),
-        ids=np.arange(count),
-        boxes=np.tile([8.0, 8, 72, 72], (count, 1)),
-        keypoints=random.uniform(10, 70, (count, skeleton.num_keypoints, 2)),
-        visibility=np.full((count, skeleton.num_keypoints), 2, dtype=np.int8),
-        head_sizes=np.full(count, 16.0),
-        areas=np.full(count, math.nan),
-    )
+    files = [ImageFile(f"{n}.png", folder) for n in range(count)]
+    joints = np.full((count, skeleton.num_keypoints, 3), 2.0)
+    joints[..., :2] = random.uniform(10, 70, joints[..., :2].shape)
+    boxes, head_sizes = np.tile([8.0, 8, 72, 72], (count, 1)), np.full(count, 16.0)
+    people = labelled_people("people", skeleton, files, np.arange(count), joints, boxes, head_sizes=head_sizes)
     write_coco(people, folder / "people.json")
     return Split("people", folder / "people.json", folder)

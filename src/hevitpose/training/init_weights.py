@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -27,32 +28,28 @@ LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class KeypointMatch:
-    """The keypoints of a skeleton (`ours`) among those of trained weights (`theirs`).
-
-    `rows` (K,): the index of each of ours among theirs; None if the head is initialized randomly for it.
-    """
+    """The keypoints of a skeleton (`ours`) among those of trained weights (`theirs`), by name in any spelling."""
 
     ours: Skeleton
     theirs: Skeleton
-    rows: tuple[int | None, ...]
+
+    @cached_property
+    def rows(self) -> tuple[int | None, ...]:
+        """(K,): the index of each of ours among theirs; None if the head is initialized randomly for it."""
+        return match_names(self.ours.keypoints, self.theirs.keypoints)
 
     @property
     def report(self) -> tuple[str, ...]:
         """One line each for the keypoints that are kept, renamed, initialized randomly and unused."""
         kept = [name for name in self.ours.keypoints if name in self.theirs.keypoints]
-        pairs = zip(self.ours.keypoints, self.rows, strict=True)
+        pairs = list(zip(self.ours.keypoints, self.rows, strict=True))
         renamed = [
             f"{self.theirs.keypoints[row]} as {name}" for name, row in pairs if row is not None and name not in kept
         ]
-        new = [name for name, row in zip(self.ours.keypoints, self.rows, strict=True) if row is None]
+        new = [name for name, row in pairs if row is None]
         unused = [name for row, name in enumerate(self.theirs.keypoints) if row not in self.rows]
         groups = (("kept", kept), ("renamed", renamed), ("initialized randomly", new), ("unused", unused))
         return tuple(f"{title}: {', '.join(names)}" for title, names in groups if names)
-
-
-def match_keypoints(ours: Skeleton, theirs: Skeleton) -> KeypointMatch:
-    """Match keypoints by name; l_knee, left_knee and LeftKnee are the same."""
-    return KeypointMatch(ours, theirs, match_names(ours.keypoints, theirs.keypoints))
 
 
 def init_network(recipe: Recipe, skeleton: Skeleton, fabric: Fabric, folder: Path | None) -> nn.Module:
@@ -113,7 +110,7 @@ def init_from_weights(network: nn.Module, path: Path, skeleton: Skeleton) -> Key
     if learned_shapes(network) != learned_shapes(trained):
         named = network_spec(config.architecture, config.variant)
         raise InputError(path, f"holds {title_of(config.architecture, config.variant)}: use `model={named}`")
-    match = match_keypoints(skeleton, config.skeleton)
+    match = KeypointMatch(skeleton, config.skeleton)
     (*_, (last_name, last)), theirs = network.get_submodule("head").named_children(), trained.get_submodule("head")
     own = [k for k, row in enumerate(match.rows) if row is not None]
     rows = [row for row in match.rows if row is not None]

@@ -1,7 +1,6 @@
 """The optimizer: its groups of parameters, and its tensors and those of the networks in a checkpoint."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from hevitpose.models import weights
 OPTIMIZER = "optimizer"
 
 
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """Weight decay for weight matrices and kernels only, none for norms and biases."""
     decayed = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]

@@ -101,7 +101,7 @@ class Recipe:
         """Steps of warmup in a run of so many: at most a tenth."""
         return min(self.warmup_steps, total_steps // 10)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return asdict(self) | {"variant": str(self.variant) or None}
 
 

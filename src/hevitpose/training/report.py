@@ -15,7 +15,7 @@ from hevitpose.core.results import Predictions
 from hevitpose.data.crops import Crops, cut_people
 from hevitpose.evaluation.evaluate import LabelledSet, score_predictions
 from hevitpose.evaluation.predict import predict_in_label_boxes
-from hevitpose.evaluation.results import evaluation_to_json
+from hevitpose.evaluation.results import evaluation_to_json, three_digits
 from hevitpose.evaluation.score import Evaluation
 from hevitpose.inference.backends import RuntimeOptions
 from hevitpose.inference.model_folder import BEST, LAST
@@ -135,10 +135,6 @@ def keypoint_table(evaluations: Mapping[str, Evaluation]) -> str:
         labelled = evaluation.labelled
         for metric, score in evaluation.scores.items():
             for keypoint, value in (score.per_keypoint or {}).items():
-                writer.writerow([name, metric, keypoint, labelled[keypoint], _three_digits(value)])
-            writer.writerow([name, metric, "mean", sum(labelled.values()), _three_digits(score.mean)])
+                writer.writerow([name, metric, keypoint, labelled[keypoint], three_digits(value)])
+            writer.writerow([name, metric, "mean", sum(labelled.values()), three_digits(score.mean)])
     return text.getvalue()
-
-
-def _three_digits(percent: float | None) -> float | None:
-    return None if percent is None else round(percent, 3)

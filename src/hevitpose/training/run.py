@@ -50,7 +50,7 @@ OLD_NAMES = {
 """Recipe settings of version 0.1, which are still read."""
 
 
-def with_new_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+def with_new_names(settings: Mapping[str, Any]) -> dict[str, object]:
     """A recipe's JSON with today's names of its settings.
 
     >>> with_new_names({"rate_batch": 64, "augmentation": {"color": 0.3}})
@@ -180,8 +180,8 @@ def _read_object(path: Path) -> dict[str, Any]:
     return content
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
     for name, value in table.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat

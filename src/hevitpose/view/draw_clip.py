@@ -36,23 +36,22 @@ TEXT_BACKGROUND: Color = (235, 235, 235)
 class ClipPainter:
     """Draws the people of one frame after the other; called with a frame, its people and its time in seconds.
 
-    `color_by` "person" gives each id a colour, "side" the person's left and right. `trail_s` is the length of the
-    trails, 0 for none; only these positions are kept. `mirror` turns left and right of the drawing.
+    `color_by` "person" gives each id a colour, "side" the person's left and right. Trails last `TRAIL_S`; only
+    these positions are kept. `mirror` turns left and right of the drawing.
     """
 
-    def __init__(self, color_by: ColorBy = "person", trail_s: float = TRAIL_S, mirror: bool = False) -> None:
+    def __init__(self, color_by: ColorBy = "person", mirror: bool = False) -> None:
         if color_by not in get_args(ColorBy):
             raise InputError(f"`color_by={color_by}`", f"must be {' or '.join(get_args(ColorBy))}")
-        self.color_by, self.trail_s, self.mirror = color_by, trail_s, mirror
+        self.color_by, self.mirror = color_by, mirror
         self.trails: dict[int, deque[tuple[float, Floats]]] = {}
 
     def __call__(self, image: Image, poses: ImagePoses, time_s: float) -> Image:
         """A copy of the frame with its people."""
         canvas = image.copy()
-        if self.trail_s:
-            self._extend_trails(poses, time_s)
-            for track_id, trail in self.trails.items():
-                _draw_trail(canvas, np.array([place for _, place in trail]), person_color(track_id))
+        self._extend_trails(poses, time_s)
+        for track_id, trail in self.trails.items():
+            _draw_trail(canvas, np.array([place for _, place in trail]), person_color(track_id))
         for person in poses:
             color = person_color(person.track_id) if self.color_by == "person" else None
             draw_person(canvas, person, poses.skeleton, color, FADE_BELOW)
@@ -68,7 +67,7 @@ class ClipPainter:
             if person.track_id:
                 self.trails.setdefault(person.track_id, deque()).append((time_s, middle(person, poses.skeleton)))
         for track_id, trail in list(self.trails.items()):
-            while trail and trail[0][0] < time_s - self.trail_s:
+            while trail and trail[0][0] < time_s - TRAIL_S:
                 trail.popleft()
             if not trail:
                 del self.trails[track_id]

@@ -94,7 +94,8 @@ def _box_faults(people: Sequence[Labelled], places: Floats, size_wh: Floats) -> 
     image = np.concatenate([np.zeros_like(size_wh), size_wh], axis=1)
     sides = boxes[:, 2:] - boxes[:, :2]
     corners = np.concatenate([boxes[:, :2], sides], axis=1)
-    fits = (corners[:, 2:] > corners[:, :2]).all(axis=1) & _within(corners, image, OUTSIDE)
+    inside = (corners[:, :2] >= image[:, :2] - OUTSIDE) & (corners[:, 2:] <= image[:, 2:] + OUTSIDE)
+    fits = ((corners[:, 2:] > corners[:, :2]) & inside).all(axis=1)
     low, high = corners[:, None, :2] - OUTSIDE, corners[:, None, 2:] + OUTSIDE
     fits &= ~_outside(geometry.corner_frame(places), low, high).any(axis=1)
     beyond = (boxes[:, 2:] > image[:, 2:] + OUTSIDE).any(axis=1)
@@ -103,17 +104,11 @@ def _box_faults(people: Sequence[Labelled], places: Floats, size_wh: Floats) -> 
         problem = f"{beyond.sum()} of {len(people)} boxes reach beyond their image (for example in {example}), and the "
         yield Finding("corner boxes", "", problem + "numbers of nearly all fit as x1, y1, x2, y2")
         return
-    inside = np.clip(np.minimum(boxes[:, 2:], image[:, 2:]) - np.maximum(boxes[:, :2], image[:, :2]), 0, None)
+    shown = np.clip(np.minimum(boxes[:, 2:], image[:, 2:]) - np.maximum(boxes[:, :2], image[:, :2]), 0, None)
     with np.errstate(invalid="ignore"):
-        share = 1 - inside.prod(axis=1) / sides.prod(axis=1)
+        share = 1 - shown.prod(axis=1) / sides.prod(axis=1)
     for n in np.flatnonzero(share > MOSTLY_OUTSIDE).tolist():
         yield Finding("box outside image", people[n].record, f"{share[n]:.0%} of its box lies outside its image")
-
-
-def _within(boxes: Floats, image: Floats, margin: float) -> NDArray[np.bool_]:
-    """(N,): which boxes lie in their images; none where the size is unknown."""
-    low, high = boxes[:, :2] >= image[:, :2] - margin, boxes[:, 2:] <= image[:, 2:] + margin
-    return np.asarray(low.all(axis=1) & high.all(axis=1))
 
 
 def _double_faults(people: Sequence[Labelled], places: Floats) -> Iterator[Finding]:

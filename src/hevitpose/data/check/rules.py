@@ -117,22 +117,14 @@ class Fault:
 
 
 def check_sets(
-    splits: Sequence[Split],
-    open_images: bool = False,
-    on_progress: OnProgress = ignore_progress,
-    people: Sequence[LabelledPeople] = (),
+    splits: Sequence[Split], open_images: bool = False, on_progress: OnProgress = ignore_progress
 ) -> list[Fault]:
-    """The faults of all sets, errors first. Only with `open_images` are images decoded and sides compared.
-
-    A set of the name of one of the `people` is not read again: what only its COCO file says (ids, sizes, people that
-    were left out) is then not checked.
-    """
+    """The faults of all sets, errors first. Only with `open_images` are images decoded and sides compared."""
     faults: list[Fault] = []
     set_of: dict[ImageFile, str] = {}
-    parsed = {one.name: one for one in people}
     first: _Checked | None = None
     for split in splits:
-        checked = _check(split, parsed.get(split.name), open_images, on_progress)
+        checked = _check(split, open_images, on_progress)
         found = checked.findings
         for file in checked.files:
             other = set_of.setdefault(file, split.name)
@@ -173,11 +165,11 @@ def _differences(first: _Checked, other: _Checked, name: str) -> Iterator[Findin
         yield Finding("sides of two sets", "", f"{pairs} stand the other way round than in {name}")
 
 
-def _check(split: Split, people: LabelledPeople | None, open_images: bool, on_progress: OnProgress) -> "_Checked":
+def _check(split: Split, open_images: bool, on_progress: OnProgress) -> _Checked:
     try:
-        if people is None and split.format == "coco":
+        if split.format == "coco":
             return _check_coco(split, open_images, on_progress)
-        return _check_people(people or split.read(), open_images, on_progress)
+        return _check_people(split.people, open_images, on_progress)
     except InputError as error:
         reason = error.reason if error.source == str(split.annotations) else str(error)
         return _Checked([Finding("file", "", reason)], set())

@@ -13,6 +13,7 @@ EXTRAS = {
     "serve": ("starlette", "uvicorn", "prometheus_client"),
     "video": ("av",),
     "camera": ("av", "cv2"),
+    "ray": ("ray", "pyarrow"),
 }
 
 

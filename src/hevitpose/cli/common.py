@@ -18,13 +18,14 @@ from hevitpose.data.find import find_splits
 from hevitpose.io import atomic
 
 MicroBatchSize = Annotated[
-    int | None, typer.Option(min=1, help="Persons per forward pass; larger batches are accumulated.")
+    int | None, typer.Option(min=1, help="People per forward pass; gradients of a batch are accumulated.")
 ]
 Device = Annotated[
-    Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device; auto is the first GPU, or the CPU.")
+    Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Device; auto is the first GPU, else the CPU.")
 ]
 Precision = Annotated[
-    Literal["auto", "bf16", "fp32"], typer.Option(help="Precision; auto is bfloat16 where the device has it.")
+    Literal["auto", "bf16", "fp32"],
+    typer.Option(help="Precision; auto is bfloat16 if the device multiplies it natively."),
 ]
 MAX_LISTED = 10
 """Faults of one kind that are printed."""

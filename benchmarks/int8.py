@@ -35,7 +35,7 @@ from hevitpose.export.checked import MIN_JOINT_SCORE
 from hevitpose.export.fuse import fuse
 from hevitpose.export.onnx import to_onnx
 from hevitpose.export.quantize import INT8, in_eight_bits, quantized
-from hevitpose.inference.network import TRAINABLE, find_weights
+from hevitpose.inference.network import PAPER_T, find_weights
 from hevitpose.io import atomic
 from hevitpose.io.provenance import provenance
 from hevitpose.models.weights import load_model
@@ -183,7 +183,7 @@ def evaluation(path: Path) -> dict[str, Any]:
     """The main figure of what `hevitpose evaluate --output` wrote, beside that of the float network in results/."""
     found = json.loads(path.read_text())
     data, metric = found["data"], found["metric"]
-    exact = json.loads((RESULTS / f"{TRAINABLE}.{data}.json").read_text())["scores"][metric]["mean"]
+    exact = json.loads((RESULTS / f"{PAPER_T}.{data}.json").read_text())["scores"][metric]["mean"]
     score, command = found["scores"][metric]["mean"], found["provenance"]["command"].partition(" --output")[0]
     return {"data": data, "metric": metric, "float_score": exact, "score": score, "command": command}
 
@@ -198,7 +198,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     parser.add_argument("--rounds", type=int, default=24)
     options = parser.parse_args()
-    model, config = load_model(find_weights(TRAINABLE, "torch"))
+    model, config = load_model(find_weights(PAPER_T, "torch"))
     proto = to_onnx(fuse(model), config, compact=False)
 
     def crops_of(split: Any, count: int) -> Pixels:

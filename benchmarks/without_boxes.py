@@ -43,7 +43,7 @@ def main() -> None:
     empty = [square for folder in options.empty for square in squares_without_people(folder)]
     rows = []
     for name in list_models():
-        estimator = PoseEstimator.from_pretrained(name)
+        estimator = PoseEstimator.from_pretrained(name, detector="whole")
         row: dict[str, Any] = {"model": name, "people": [alone(estimator, split) for split in splits]}
         alarms = [pose for pose in map(estimator, empty) if pose.people]
         row |= {"empty": len(empty), "false_alarms": len(alarms)}

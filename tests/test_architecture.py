@@ -121,7 +121,7 @@ def test_prediction_loads_no_torch():
 def test_bundled_weights_are_benchmarked_without_torch():
     code = (
         "from pathlib import Path\nfrom hevitpose.benchmark.models import prepare_model\n"
-        "prepare_model('hevitpose_t_fast_people16', ['onnx'], 256, Path())"
+        "prepare_model('hevitpose_t_fast_people21', ['onnx'], 256, Path())"
     )
     assert not loaded_by(code) & (HEAVY - {"onnxruntime"})
 

@@ -11,6 +11,7 @@ import argparse
 import csv
 import hashlib
 import json
+import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import torch
 from hevitpose.export.detector import export_detector
 from hevitpose.inference.detectors import letterbox
 from hevitpose.io import atomic
+from hevitpose.io.provenance import processor
 from hevitpose.metrics.detection import box_ap, matches_at
 from hevitpose.models import weights
 from hevitpose.models.detector_weights import load_detector, save_detector
@@ -84,7 +86,7 @@ def main() -> None:
         "recipe": json.loads(metadata["options"]),
         "commit": options.commit,
         "versions": {name: version(name) for name in ("hevitpose", "numpy", "onnxruntime", "pillow", "torch")},
-        "machine": "2 cores of AMD EPYC (AVX2; no bfloat16, no VNNI), shared",
+        "machine": f"{os.cpu_count()} cores of {processor()}",
         "history": history,
         "scores": {"held out": {name: round(value, 4) for name, value in held_out_scores.items()}},
         "note": f"{TEACHERS} {options.note}".strip(),

@@ -1,7 +1,7 @@
 """Make the bundled files from a run's weights: safetensors, ONNX, card, curve, and their scores in results/.
 
     python tools/release_weights.py RUN NAME --commit COMMIT_OF_THE_RUN --score mpii_val=mpii_val lsp_val=lsp_val
-    python tools/release_weights.py RUN NAME --keypoints coco17 --score coco_people=data/coco_people ...
+    python tools/release_weights.py RUN NAME --keypoints people21 --score coco17_val=data/coco17/val.json:oks ...
 
 Each set is scored with the flip test, in the boxes of the labels, by both runtimes. --keypoints keeps these of the
 keypoints that the run has learned.
@@ -21,7 +21,7 @@ from torch import nn
 from hevitpose.core.errors import InputError
 from hevitpose.core.heatmap import Refinement
 from hevitpose.core.model_config import ModelConfig
-from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
+from hevitpose.core.skeleton import COCO17, MPII16, PEOPLE21, Skeleton
 from hevitpose.export.checked import WeightPrecision, export_onnx
 from hevitpose.io import atomic
 from hevitpose.models import weights
@@ -32,14 +32,16 @@ from hevitpose.training.run import draw_curve, read_run
 
 ROOT = Path(__file__).parents[1]
 BUNDLED = ROOT / "src" / "hevitpose" / "weights"
-SKELETONS = {"mpii16": MPII16, "coco17": COCO17}
+SKELETONS = {"mpii16": MPII16, "coco17": COCO17, "people21": PEOPLE21}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("run", type=Path)
     parser.add_argument("name")
-    parser.add_argument("--score", nargs="+", required=True, metavar="NAME=DATA", help="as hevitpose evaluate takes it")
+    parser.add_argument(
+        "--score", nargs="+", required=True, metavar="NAME=DATA[:METRIC]", help="as evaluate takes them"
+    )
     parser.add_argument("--commit", required=True, help="that the run was made with")
     parser.add_argument("--note", help="what the recipe does not say of the run")
     parser.add_argument("--last", action="store_true", help="the weights of the run's end, not of its best epoch")
@@ -66,11 +68,13 @@ def main() -> None:
     draw_curve(run.history, ROOT / "docs" / f"{options.name}.png")
 
     scores: dict[str, Any] = {}
-    for name, _, data in (word.partition("=") for word in options.score):
+    for name, _, where in (word.partition("=") for word in options.score):
+        data, _, metric = where.partition(":")
+        more = ["--metric", metric] if metric else []
         by_runtime = {}
         for path in (file, onnx):
             output = ROOT / "results" / f"{options.name}.{name}.json"
-            hevitpose("evaluate", "--data", data, "--model", path, "--output", output)
+            hevitpose("evaluate", "--data", data, "--model", path, "--output", output, *more)
             by_runtime[path.suffix] = {k: v["mean"] for k, v in json.loads(output.read_text())["scores"].items()}
         scores[name] = {"torch": by_runtime[".safetensors"], "onnx": by_runtime[".onnx"]}
     bundled = (onnx,) if options.onnx_only else (file, onnx)
@@ -80,6 +84,8 @@ def main() -> None:
         "commit": options.commit,
         "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in bundled},
     }
+    if start := run.recipe["weights"]:  # a file's last folder tells enough, and not where the run was made
+        contents["recipe"] = {**run.recipe, "weights": "/".join(Path(start).parts[-2:])}
     if options.last:
         steps = run.data.persons // run.recipe["batch_size"]
         contents |= {"epoch": len(run.history), "steps": len(run.history) * steps}

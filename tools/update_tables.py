@@ -15,6 +15,7 @@ from typing import Any
 
 from hevitpose.benchmark.report import pipeline_table
 from hevitpose.core.architecture import NetworkName, Variant, network_spec
+from hevitpose.core.keypoint_names import match_names
 from hevitpose.inference.network import DEFAULT
 from hevitpose.models.cost import Cost
 from hevitpose.paper.table_text import markdown as paper_markdown
@@ -26,8 +27,7 @@ from hevitpose.view.tables import Table
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "src/hevitpose/weights"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-SETS = {"mpii_val": "PCKh@0.5", "lsp_val": "PCK@0.2", "coco_people": "AP"}
-WITH_BUNDLED_KEYPOINTS = ("mpii_val", "lsp_val")
+SETS = {"mpii_val": "PCKh@0.5", "lsp_val": "PCK@0.2", "coco17_val": "AP"}
 TITLES = {"onnx": "ONNX Runtime", "openvino": "OpenVINO"}
 
 
@@ -59,7 +59,7 @@ def weights() -> Table:
     """The bundled weights and their scores."""
     records = []
     for path in sorted(WEIGHTS.glob("hevitpose_*.json")):
-        scores = {name: result(f"{path.stem}.{name}")["scores"][SETS[name]]["mean"] for name in WITH_BUNDLED_KEYPOINTS}
+        scores = {name: score_of(result(f"{path.stem}.{name}"), limbs=name == "coco17_val") for name in SETS}
         name = f"`{path.stem}`{' (default)' if path.stem == DEFAULT else ''}"
         card = json.loads(path.read_text())
         figures = {"million": card["parameters"] / 1e6, "gflops": card["paper_operations"] / 1e9}
@@ -67,31 +67,41 @@ def weights() -> Table:
         records.append({"weights": name, "keypoints": len(card["keypoints"]), "size": size} | figures | scores)
     columns = {"weights": "{weights}", "keypoints": "{keypoints}", "parameters": "{million:.2f} M"}
     columns |= {"GFLOPs": "{gflops:.2f}", "input": "{size}"}
-    return Table.of(records, columns | {f"{SETS[n]}, {n}": f"{{{n}:.1f}}" for n in WITH_BUNDLED_KEYPOINTS})
+    titles = {name: f"{metric}, {name}" for name, metric in SETS.items()} | {"coco17_val": "limbs' AP, coco17_val"}
+    return Table.of(records, columns | {title: f"{{{name}:.1f}}" for name, title in titles.items()})
 
 
 LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 PEERS = {
-    "HEViTPose-T (ours)": ("hevitpose_t_people16", "hevitpose_t_people16", "hevitpose_t_coco17"),
-    "HEViTPose-T, fast variant (ours)": (*("hevitpose_t_fast_people16",) * 2, "hevitpose_t_fast_coco17"),
-    "MoveNet Lightning": ("movenet_lightning",) * 3,
-    "MoveNet Thunder": ("movenet_thunder",) * 3,
+    "`hevitpose_t_people16`": "hevitpose_t_people16",
+    f"`{DEFAULT}`": DEFAULT,
+    "MoveNet Lightning": "movenet_lightning",
+    "MoveNet Thunder": "movenet_thunder",
 }
-"""The results in results/peers for each of `SETS`."""
+"""The results in results/peers."""
+
+
+def score_of(evaluation: dict[str, Any], limbs: bool) -> float:
+    """The main score of an evaluation, of all keypoints that it has or of the limb joints."""
+    scores = evaluation["scores"]
+    main = scores[evaluation["metric"]]
+    if not limbs:
+        return float(main["mean"])
+    if evaluation["metric"] == "AP":
+        return float(scores.get("limbs, AP", main)["mean"])
+    return fmean(value for joint, value in main["per_keypoint"].items() if joint.endswith(LIMBS))
 
 
 def peers_found() -> Table:
-    """Scores of the limb joints and COCO's AP, ours and MoveNet's."""
+    """Scores of the limb joints and of COCO's 17, ours and MoveNet's."""
     rows = []
-    for title, names in PEERS.items():
-        cells = []
-        for name, (data, metric) in zip(names, SETS.items(), strict=True):
-            scores = result(f"peers/{name}.{data}")["scores"][metric]
-            limbs = [value for joint, value in scores.get("per_keypoint", {}).items() if joint.endswith(LIMBS)]
-            cells.append(f"{fmean(limbs) if limbs else scores['mean']:.1f}")
-        rows.append([title, *cells])
-    header = [f"{metric}, {name}" for name, metric in SETS.items()]
-    return Table(["network", *(f"{cell}, limbs" for cell in header[:2]), header[2]], rows)
+    for title, name in PEERS.items():
+        found = [result(f"peers/{name}.{data}") for data in SETS]
+        cells = [f"{score_of(evaluation, limbs=True):.1f}" for evaluation in found]
+        complete = "limbs, AP" in found[-1]["scores"]
+        rows.append([title, *cells, f"{score_of(found[-1], limbs=False):.1f}" if complete else "-"])
+    header = [f"{metric}, {name}, limbs" for name, metric in SETS.items()]
+    return Table(["network", *header, "AP, coco17_val, all 17"], rows)
 
 
 def detectors() -> Table:
@@ -115,6 +125,39 @@ def detectors() -> Table:
             )
     header = ["detector", "AP50", "AP", "found, %", "with 8 keypoints or more", "ms", "in crops"]
     return Table(header, rows)
+
+
+END_TO_END = {"`person_detector`": "person_detector", "NanoDet-g": "nanodet_g"}
+
+
+def person_scores() -> Table:
+    """How often people of each score are real."""
+    sets = result("calibration_people")["sets"]
+    header = ["score", *(f"{n / 10:.1f} to {(n + 1) / 10:.1f}" for n in range(10))]
+    rows = []
+    for row in sets:
+        rows.append([f"people, {row['data']}", *(f"{count:,}" for count in row["people"])])
+        rows.append([f"right, %, {row['data']}", *("-" if s is None else f"{100 * s:.0f}" for s in row["right"])])
+    return Table(header, rows)
+
+
+def end_to_end() -> Table:
+    """Who is found in whole images, with the bundled detector and with a stronger one."""
+    rows = []
+    for title, name in END_TO_END.items():
+        evaluation = result(f"end_to_end.{name}.coco17_val")
+        found = evaluation["found"]
+        shares = [found[key] for key in ("found", "found, 8 keypoints or more", "right people")]
+        scores = [evaluation["scores"][key]["mean"] for key in ("AP", "limbs, AP")]
+        cells = [
+            *(f"{share:.0f}" for share in shares),
+            f"{found['strays an image']:.2f}",
+            *(f"{ap:.1f}" for ap in scores),
+        ]
+        rows.append([title, *cells])
+    return Table(
+        ["detector", "found, %", "of 8 keypoints or more", "right, %", "strays an image", "AP", "limbs' AP"], rows
+    )
 
 
 def jitter() -> Table:
@@ -156,27 +199,24 @@ TRAINING_RUNS = {
     "epochs": "{epochs}",
     "PCK@0.2, lsp_val": "{lsp_val:.1f}",
     "PCKh@0.5, mpii_val": "{mpii_val:.1f}",
-}
-COCO_RUNS = {
-    "weights": "{weights}",
-    "half bodies": "{half_body}",
-    "AP, flip test": "{flip:.1f}",
-    "AP, without": "{plain:.1f}",
+    "limbs' AP, coco17_val": "{coco17_val}",
 }
 
 
 def per_keypoint(weights: str) -> Table:
-    """Each keypoint's score on the two sets, in percent."""
-    mpii, lsp = (result(f"{weights}.{name}")["scores"] for name in WITH_BUNDLED_KEYPOINTS)
-    scores = [mpii["PCKh@0.5"], mpii["PCKh@0.1"], lsp["PCK@0.2"]]
-    records = [
-        {"keypoint": keypoint, "scores": [score["per_keypoint"][keypoint] for score in scores]}
-        for keypoint in scores[0]["per_keypoint"]
-    ]
-    titles = ("PCKh@0.5, mpii_val", "PCKh@0.1, mpii_val", "PCK@0.2, lsp_val")
-    columns = {title: f"{{scores[{n}]:.1f}}" for n, title in enumerate(titles)}
-    table = Table.of(records, {"keypoint": "{keypoint}"} | columns)
-    return Table(table.header, [*table.rows, bold(["mean", *(f"{score['mean']:.1f}" for score in scores)])])
+    """Each keypoint's score on the three sets, in percent."""
+    mpii, lsp, coco = (result(f"{weights}.{name}")["scores"] for name in SETS)
+    titles = ("PCKh@0.5, mpii_val", "PCKh@0.1, mpii_val", "PCK@0.2, lsp_val", "OKS, coco17_val")
+    scores = dict(zip(titles, (mpii["PCKh@0.5"], mpii["PCKh@0.1"], lsp["PCK@0.2"], coco["OKS"]), strict=True))
+    names = json.loads((WEIGHTS / f"{weights}.json").read_text())["keypoints"]
+    rows = [[name] for name in names]
+    for score in scores.values():
+        theirs = list(score["per_keypoint"])
+        for row, place in zip(rows, match_names(names, theirs), strict=True):
+            value = None if place is None else score["per_keypoint"][theirs[place]]
+            row.append("-" if value is None else f"{value:.1f}")
+    means = bold(["mean", *(f"{score['mean']:.1f}" for score in scores.values())])
+    return Table(["keypoint", *titles], [*rows, means])
 
 
 def augmentation() -> Table:
@@ -306,8 +346,8 @@ def rounded() -> Table:
     """Scores of the default weights before and after rounding to 8 bits, from their card."""
     scores = json.loads((WEIGHTS / f"{DEFAULT}.json").read_text())["scores"]
     rows = [
-        [f"{SETS[data]}, {data}", *(f"{scores[data][form][SETS[data]]:.2f}" for form in ("torch", "onnx"))]
-        for data in WITH_BUNDLED_KEYPOINTS
+        [f"{metric}, {data}", *(f"{scores[data][form][metric]:.2f}" for form in ("torch", "onnx"))]
+        for data, metric in SETS.items()
     ]
     return Table(["figure", "float16", "int8"], rows)
 
@@ -388,14 +428,15 @@ def browser_downloads() -> Table:
 TABLES: dict[str, Callable[[], Table | str]] = {
     "jitter": jitter,
     "detectors": detectors,
+    "end to end": end_to_end,
+    "person scores": person_scores,
     "weights": weights,
     "peers found": peers_found,
     "without boxes": without_boxes,
     "input sizes": input_sizes,
     "training runs": partial(rows_of, "training_log", TRAINING_RUNS, "runs"),
     "per keypoint": partial(per_keypoint, "hevitpose_t_people16"),
-    "per keypoint, fast": partial(per_keypoint, "hevitpose_t_fast_people16"),
-    "coco runs": partial(rows_of, "training_log", COCO_RUNS, "coco17"),
+    "per keypoint, fast": partial(per_keypoint, DEFAULT),
     "epochs": partial(rows_of, "benchmark_epoch", EPOCHS),
     "fast speed": lambda: Table.of(with_titles("benchmark_fast"), FAST_SPEED),
     "training speed": training_speed,

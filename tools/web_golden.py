@@ -23,7 +23,7 @@ from hevitpose.core.skeleton import COCO17, MPII16
 from hevitpose.inference import detectors, estimator
 from hevitpose.inference.network import DEFAULT, PERSON_DETECTOR, Network, list_models, weights_folder
 from hevitpose.io import images
-from hevitpose.view.draw import COLORS, LINE_SHARE
+from hevitpose.view.draw import COLORS, FULL_SIGMA, LINE_SHARE
 
 ROOT = Path(__file__).parents[1]
 CONSTANTS, VECTORS = ROOT / "web/src/generated.json", ROOT / "web/tests/golden.json"
@@ -70,6 +70,7 @@ def constants() -> dict[str, Any]:
             "same_pose": estimator.SAME_POSE,
             "default_sigma": detectors.DEFAULT_SIGMA,
             "line_share": LINE_SHARE,
+            "full_sigma": FULL_SIGMA,
             "colors": {side: list(color) for side, color in COLORS.items()},
         },
         "detector": files.pop(PERSON_DETECTOR) | {"name": PERSON_DETECTOR},

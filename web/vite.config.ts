@@ -14,7 +14,7 @@ const besides = new Map([
     `models/${name}.onnx`,
     join(root, `src/hevitpose/weights/${name}.onnx`),
   ]),
-  ...['skier', 'street'].map((name): [string, string] => [`examples/${name}.jpg`, join(root, `examples/${name}.jpg`)]),
+  ...['meadow', 'skier', 'street'].map((name): [string, string] => [`examples/${name}.jpg`, join(root, `examples/${name}.jpg`)]),
 ]);
 
 /** Copies these files and writes the service worker, which must know every file of the page itself. */

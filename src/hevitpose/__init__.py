@@ -2,7 +2,7 @@
 
 >>> from hevitpose import PoseEstimator, list_models
 >>> list_models()
-['hevitpose_t_fast_people16', 'hevitpose_t_people16']
+['hevitpose_t_fast_people21', 'hevitpose_t_people16']
 >>> estimator = PoseEstimator.from_pretrained()
 >>> estimator.network.config.skeleton.num_keypoints
 16

@@ -5,7 +5,7 @@ import pytest
 
 from hevitpose.benchmark.pipeline import ALL, DETECTOR, HEATMAPS, NETWORK, median_ms, pipeline_ms, spread, steps
 from hevitpose.inference.estimator import PoseEstimator
-from hevitpose.inference.network import DEFAULT, TRAINABLE
+from hevitpose.inference.network import DEFAULT, PAPER_T
 from hevitpose.io import images
 from hevitpose.view.draw import draw
 
@@ -40,7 +40,7 @@ def test_boxes_are_spread_over_the_image(count):
         np.testing.assert_array_equal(boxes[0], box)
 
 
-@pytest.mark.parametrize(("runtime", "weights"), [("onnx", DEFAULT), ("torch", TRAINABLE)])
+@pytest.mark.parametrize(("runtime", "weights"), [("onnx", DEFAULT), ("torch", PAPER_T)])
 def test_the_steps_of_a_photo(runtime, weights):
     estimator = PoseEstimator.from_pretrained(weights, runtime=runtime, threads=1)
     ms = pipeline_ms(estimator, EXAMPLES / "skier.jpg", 3, draw, rounds=1)

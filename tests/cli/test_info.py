@@ -7,12 +7,12 @@ import pytest
 
 from hevitpose.cli.info import describe_run, describe_weights, entries, info
 from hevitpose.inference.model_folder import DETECTOR, POSE, Calibration, ModelFolder
-from hevitpose.inference.network import PERSON_DETECTOR, TRAINABLE, weights_folder
+from hevitpose.inference.network import PAPER_T, PERSON_DETECTOR, weights_folder
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".onnx"])
 def test_a_weight_file_is_described_with_its_card(suffix):
-    path = weights_folder() / f"{TRAINABLE}{suffix}"
+    path = weights_folder() / f"{PAPER_T}{suffix}"
     found = describe_weights(path)
     card = json.loads(path.with_suffix(".json").read_text())
     assert found["card"] == card
@@ -27,7 +27,7 @@ def test_a_weight_file_is_described_with_its_card(suffix):
 
 def test_the_number_of_parameters_is_read_without_a_card(tmp_path):
     path = tmp_path / "mine.safetensors"
-    path.write_bytes((weights_folder() / f"{TRAINABLE}.safetensors").read_bytes())
+    path.write_bytes((weights_folder() / f"{PAPER_T}.safetensors").read_bytes())
     (tmp_path / "card.json").write_text(json.dumps({"name": "best"}))
     found = describe_weights(path)
     assert (found["card"], found["parameters"]) == (None, 3_209_520)
@@ -36,7 +36,7 @@ def test_the_number_of_parameters_is_read_without_a_card(tmp_path):
 def test_weights_are_described_without_torch():
     code = (
         "import sys\nfrom hevitpose.cli.info import describe_weights\nfrom hevitpose.inference.network import *\n"
-        f"describe_weights(weights_folder() / '{TRAINABLE}.safetensors')\nassert 'torch' not in sys.modules"
+        f"describe_weights(weights_folder() / '{PAPER_T}.safetensors')\nassert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -66,7 +66,7 @@ def test_the_detector_is_described():
 
 @pytest.mark.parametrize("with_detector", [True, False])
 def test_an_exported_model_is_described_file_by_file(tmp_path, capsys, with_detector):
-    shutil.copy(weights_folder() / f"{TRAINABLE}.onnx", tmp_path / POSE)
+    shutil.copy(weights_folder() / f"{PAPER_T}.onnx", tmp_path / POSE)
     detector = tmp_path / DETECTOR if with_detector else None
     if detector:
         shutil.copy(weights_folder() / f"{PERSON_DETECTOR}.onnx", detector)

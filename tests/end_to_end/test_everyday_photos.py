@@ -12,6 +12,20 @@ from hevitpose.io import images
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SKIER = np.array([280.0, 44, 498, 390])
 STREET = np.array([275.0, 128, 417, 379])
+MEADOW = {
+    "nose": [(361, 161), (58, 182)],
+    "l_shoulder": [(370, 200), (65, 205)],
+    "r_shoulder": [(337, 188), (26, 204)],
+    "l_elbow": [(372, 229), (73, 236)],
+    "r_elbow": [(315, 181), (19, 236)],
+    "l_wrist": [(393, 238), (80, 269)],
+    "r_wrist": [(306, 161), (18, 268)],
+    "l_hip": [(365, 263), (62, 264)],
+    "r_hip": [(339, 261), (31, 267)],
+    "l_knee": [(375, 298), (61, 318)],
+    "r_knee": [(366, 299), (37, 318)],
+}
+"""COCO's labels of the two people."""
 
 
 def grey(image):
@@ -37,6 +51,15 @@ def skier_image():
 @pytest.fixture(scope="module")
 def street_image():
     return images.read(EXAMPLES / "street.jpg")
+
+
+def test_two_people_have_their_own_joints(estimator):
+    poses = estimator(EXAMPLES / "meadow.jpg")
+    assert len(poses) == 2
+    order = np.argsort(-poses.boxes[:, 0])
+    rows = [poses.skeleton.keypoints.index(name) for name in MEADOW]
+    errors = np.linalg.norm(poses.keypoints[order][:, rows] - np.array([*MEADOW.values()]).swapaxes(0, 1), axis=2)
+    assert ((errors < 19).sum(axis=1) >= 9).all(), errors.round()  # a tenth of their height
 
 
 def test_black_and_white(estimator, skier_image, street_image):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hevitpose.inference.network import TRAINABLE
+from hevitpose.inference.network import PAPER_T
 
 MEMORY_GROWTH = 1.1
 
@@ -74,7 +74,7 @@ def test_a_run_is_continued_after_a_start_that_failed(hevitpose):
         ["--padding", "0"],
         ["--model", "none"],
         ["--detector", "whole", "--tiles", "2"],
-        ["--model", TRAINABLE, "--keypoints", "coco17"],
+        ["--model", PAPER_T, "--keypoints", "coco17"],
     ):
         assert hevitpose("predict", "@list.txt", *wrong)[0] == 1
         assert Path("out/.predict-options").read_text() == before, wrong

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hevitpose.core.skeleton import MPII16
+from hevitpose.core.skeleton import COCO17, MPII16, PEOPLE21
 from hevitpose.data.coco import read_coco
-from hevitpose.inference.network import TRAINABLE
+from hevitpose.inference.network import PAPER_T
 from hevitpose.io import images
 
 SKIER_BOX = (280.79, 44.73, 218.7, 346.68)
@@ -38,9 +38,9 @@ def test_one_photo_gives_json_and_a_printed_table(hevitpose, skier):
     result = json.loads(Path("out/skier.json").read_text())
     assert (result["schema"], result["width"], result["height"]) == ("hevitpose.pose/1", 640, 425)
     (person,) = result["people"]
-    assert tuple(person["keypoints"]) == MPII16.keypoints
+    assert tuple(person["keypoints"]) == PEOPLE21.keypoints
     assert all(0 <= keypoint["score"] <= 1 for keypoint in person["keypoints"].values())
-    assert [line.split()[0] for line in printed.splitlines()[1:17]] == list(MPII16.keypoints)
+    assert [line.split()[0] for line in printed.splitlines()[1:22]] == list(PEOPLE21.keypoints)
     assert sorted(p.name for p in Path("out").iterdir()) == ["skier.json"]
 
 
@@ -165,7 +165,7 @@ def test_a_detection_file_gives_the_boxes_and_coco_results_come_out(hevitpose, s
     assert status == 0
     (person,) = json.loads(Path("results/coco.json").read_text())
     assert (person["image_id"], person["category_id"], person["file_name"]) == (1, 1, str(skier))
-    assert len(person["keypoints"]) == 48
+    assert len(person["keypoints"]) == 3 * COCO17.num_keypoints
     assert 0 < person["score"] <= 0.5
 
 
@@ -182,7 +182,7 @@ def test_labels_pass_the_check_and_can_be_read_back(hevitpose, skier, street, tm
     assert status == 0, printed + errors
     people = read_coco(labels, folder, "labels")
     assert len(people) >= 2
-    assert people.skeleton.mirror == MPII16.mirror
+    assert people.skeleton.mirror == PEOPLE21.mirror
     status, _, _ = hevitpose("predict", folder, "--boxes", labels, "--format", "csv", "--output", "again.csv")
     assert status == 0
 
@@ -242,7 +242,7 @@ def test_options_do_what_they_say(hevitpose, skier):
 def test_every_runtime_writes_the_same_joints(hevitpose, skier):
     results = []
     for runtime in ("torch", "onnx", "openvino"):
-        hevitpose("predict", skier, "--model", TRAINABLE, "--runtime", runtime)
+        hevitpose("predict", skier, "--model", PAPER_T, "--runtime", runtime)
         keypoints = json.loads(Path("out/skier.json").read_text())["people"][0]["keypoints"].values()
         results.append(np.array([(k["x"] or 0, k["y"] or 0) for k in keypoints]))
     assert results[1] == pytest.approx(results[0], abs=0.05)
@@ -360,7 +360,7 @@ def test_keypoints_chooses_what_is_written(hevitpose, skier):
     hevitpose("predict", skier, "--keypoints", "mpii16", "--output", "out")
     (person, *_) = json.loads(Path("out/skier.json").read_text())["people"]
     assert list(person["keypoints"]) == list(MPII16.keypoints)
-    status, _, errors = hevitpose("predict", skier, "--model", TRAINABLE, "--keypoints", "coco17")
+    status, _, errors = hevitpose("predict", skier, "--model", PAPER_T, "--keypoints", "coco17")
     assert status == 1
     missing = "nose, left_eye, right_eye, left_ear, right_ear"
-    assert errors == f"error: {TRAINABLE}: lacks {missing}, keypoints of coco17\n"
+    assert errors == f"error: {PAPER_T}: lacks {missing}, keypoints of coco17\n"

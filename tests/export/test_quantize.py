@@ -16,12 +16,12 @@ from hevitpose.export import quantize
 from hevitpose.export.fuse import fuse
 from hevitpose.export.onnx import OUTPUTS, to_onnx
 from hevitpose.inference.backends import OnnxGraph, OpenVINOGraph, TorchHeatmaps
-from hevitpose.inference.network import TRAINABLE, Network, load_network
+from hevitpose.inference.network import PAPER_T, Network, load_network
 from hevitpose.models.hevitpose import HEViTPose, hevitpose_t
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CONFIG = ModelConfig("t", MPII16, (128, 128), 1.25, CODECS["udp"])
-BUNDLED_CONFIG = load_network(TRAINABLE).config
+BUNDLED_CONFIG = load_network(PAPER_T).config
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def people():
         areas=np.full(4, np.nan),
     )
     found = predict_in_label_boxes(
-        load_network(TRAINABLE), people, cut_people(people, BUNDLED_CONFIG.input_size), True, 4
+        load_network(PAPER_T), people, cut_people(people, BUNDLED_CONFIG.input_size), True, 4
     )
     return dataclasses.replace(people, keypoints=found.joints)
 
@@ -56,7 +56,7 @@ def bundled(people, real_crops, tmp_path_factory):
     """The bundled network in 8 bits, calibrated and scored on `people`, and what it cost."""
     path = tmp_path_factory.mktemp("int8") / "int8.onnx"
     score = {"calibration": people, "labelled": people, "metric": "pck_box"}
-    return path, quantize.export_int8(TRAINABLE, path, images=real_crops, **score)
+    return path, quantize.export_int8(PAPER_T, path, images=real_crops, **score)
 
 
 @pytest.mark.parametrize("runtime", [OnnxGraph, OpenVINOGraph])
@@ -65,7 +65,7 @@ def test_the_file_finds_the_joints_of_the_float_network(bundled, people, runtime
     assert model_config_from_metadata(run.metadata, "file") == BUNDLED_CONFIG
     crops = cut_people(people, BUNDLED_CONFIG.input_size).pixels
     joints, scores, heatmaps = run(crops, OUTPUTS)
-    expected = load_network(TRAINABLE).heatmap_fn(crops)
+    expected = load_network(PAPER_T).heatmap_fn(crops)
     assert 0 < abs(heatmaps - expected).mean() < 2e-3
     seen = scores > 0.5
     assert seen.sum() > 30
@@ -98,7 +98,7 @@ def test_a_file_that_loses_too_much_is_not_written(model, people, real_crops, mo
     own = dataclasses.replace(people, keypoints=found.joints)
     score = {"calibration": own, "labelled": own, "metric": "pck_box"}
     with refused(tmp_path / "int8.onnx", "not written: 8 bits cost", "PCKbox@0.05 on two images, more than 0.5"):
-        quantize.export_int8(TRAINABLE, tmp_path / "int8.onnx", images=real_crops, **score)
+        quantize.export_int8(PAPER_T, tmp_path / "int8.onnx", images=real_crops, **score)
     assert not list(tmp_path.iterdir())
 
 

@@ -12,17 +12,17 @@ import pytest
 from hevitpose.core.errors import InputError, MissingExtraError
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.model_config import KEY, ModelConfig, model_config_from_metadata
-from hevitpose.core.skeleton import MPII16, Skeleton
+from hevitpose.core.skeleton import PEOPLE21, Skeleton
 from hevitpose.inference import network
 from hevitpose.inference.backends import OnnxGraph, OpenVINOGraph, RuntimeOptions
 from hevitpose.inference.estimator import PoseEstimator
-from hevitpose.inference.network import DEFAULT, TRAINABLE, Network, find_weights, keypoints_of, load_network
+from hevitpose.inference.network import DEFAULT, PAPER_T, Network, find_weights, keypoints_of, load_network
 
 
 def test_the_bundled_weights_are_found_by_name_for_every_runtime():
     assert find_weights(DEFAULT).name == find_weights(DEFAULT, "openvino").name == f"{DEFAULT}.onnx"
-    assert find_weights(TRAINABLE, "torch").name == f"{TRAINABLE}.safetensors"
-    assert load_network(DEFAULT).config.skeleton.keypoints == MPII16.keypoints
+    assert find_weights(PAPER_T, "torch").name == f"{PAPER_T}.safetensors"
+    assert load_network(DEFAULT).config.skeleton.keypoints == PEOPLE21.keypoints
 
 
 def test_the_bundled_weights_are_at_most_7_mb_a_file():
@@ -31,7 +31,7 @@ def test_the_bundled_weights_are_at_most_7_mb_a_file():
 
 @pytest.mark.parametrize("flip_test", [False, True])
 @pytest.mark.parametrize(
-    ("name", "runtimes"), [(TRAINABLE, ("torch", "onnx", "openvino")), (DEFAULT, ("onnx", "openvino"))]
+    ("name", "runtimes"), [(PAPER_T, ("torch", "onnx", "openvino")), (DEFAULT, ("onnx", "openvino"))]
 )
 def test_every_runtime_finds_the_same_joints_on_real_crops(real_crops, flip_test, name, runtimes):
     boxes = [[0, 0, 256, 256]]
@@ -152,8 +152,8 @@ def test_a_bundled_file_that_is_not_that_of_its_card_is_refused(tmp_path, monkey
         shutil.copy(find_weights(DEFAULT).with_suffix(suffix), tmp_path)
     monkeypatch.setattr(network, "weights_folder", lambda: tmp_path)
     assert find_weights(DEFAULT) == tmp_path / f"{DEFAULT}.onnx"
-    (tmp_path / f"{TRAINABLE}.safetensors").touch()
-    with pytest.raises(InputError, match=rf"which torch does not read; it reads {TRAINABLE}"):
+    (tmp_path / f"{PAPER_T}.safetensors").touch()
+    with pytest.raises(InputError, match=rf"which torch does not read; it reads {PAPER_T}"):
         find_weights(DEFAULT, "torch")
     with (tmp_path / f"{DEFAULT}.onnx").open("ab") as file:
         file.write(b"0")
@@ -161,7 +161,7 @@ def test_a_bundled_file_that_is_not_that_of_its_card_is_refused(tmp_path, monkey
         load_network(DEFAULT)
 
 
-@pytest.mark.parametrize(("name", "runtime"), [(DEFAULT, "onnx"), (DEFAULT, "openvino"), (TRAINABLE, "torch")])
+@pytest.mark.parametrize(("name", "runtime"), [(DEFAULT, "onnx"), (DEFAULT, "openvino"), (PAPER_T, "torch")])
 def test_threads_that_share_an_estimator_get_their_own_answers(real_crops, name, runtime):
     estimator = PoseEstimator.from_pretrained(name, runtime=runtime, threads=1)
     boxes = [[0, 0, 256, 256]]
@@ -172,7 +172,7 @@ def test_threads_that_share_an_estimator_get_their_own_answers(real_crops, name,
         assert found == pytest.approx(expected, abs=1e-3)
 
 
-@pytest.mark.parametrize(("name", "runtime"), [(DEFAULT, "onnx"), (DEFAULT, "openvino"), (TRAINABLE, "torch")])
+@pytest.mark.parametrize(("name", "runtime"), [(DEFAULT, "onnx"), (DEFAULT, "openvino"), (PAPER_T, "torch")])
 def test_estimators_are_pickled(real_crops, name, runtime):
     estimator = PoseEstimator.from_pretrained(name, runtime=runtime, threads=1)
     copy = pickle.loads(pickle.dumps(estimator))

@@ -7,7 +7,7 @@ from huggingface_hub import ModelCard
 
 from hevitpose.core.errors import InputError
 from hevitpose.inference.estimator import PoseEstimator
-from hevitpose.inference.network import TRAINABLE, find_weights
+from hevitpose.inference.network import PAPER_T, find_weights
 from hevitpose.models.hub import HubNetwork
 from hevitpose.models.weights import load_model
 
@@ -18,13 +18,13 @@ PHOTO = Path(__file__).parents[2] / "examples" / "skier.jpg"
 def folder(tmp_path_factory):
     """What a repository on the Hub holds after a push."""
     path = tmp_path_factory.mktemp("hub")
-    HubNetwork.from_file(find_weights(TRAINABLE, "torch")).save_pretrained(path)
+    HubNetwork.from_file(find_weights(PAPER_T, "torch")).save_pretrained(path)
     return path
 
 
 def test_a_network_comes_back_as_it_was(folder):
     back = HubNetwork.from_pretrained(folder)
-    model, config = load_model(find_weights(TRAINABLE, "torch"))
+    model, config = load_model(find_weights(PAPER_T, "torch"))
     assert (back.config, back.training) == (config, False)
     pixels = torch.rand(1, 3, 64, 64)
     assert torch.equal(back(pixels), model.eval()(pixels))
@@ -32,7 +32,7 @@ def test_a_network_comes_back_as_it_was(folder):
 
 def test_the_file_on_the_hub_is_one_that_every_command_takes(folder):
     of_hub = PoseEstimator.from_pretrained(folder / "model.safetensors")(PHOTO)
-    by_name = PoseEstimator.from_pretrained(TRAINABLE, runtime="torch")(PHOTO)
+    by_name = PoseEstimator.from_pretrained(PAPER_T, runtime="torch")(PHOTO)
     assert of_hub.people[0].keypoints == pytest.approx(by_name.people[0].keypoints, nan_ok=True)
 
 

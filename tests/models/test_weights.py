@@ -13,7 +13,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.model_config import KEY, ModelConfig
 from hevitpose.core.skeleton import MPII16
 from hevitpose.inference.backends import TorchHeatmaps
-from hevitpose.inference.network import TRAINABLE, find_weights
+from hevitpose.inference.network import PAPER_T, find_weights
 from hevitpose.models.baselines.efficientvit import EfficientViTPose
 from hevitpose.models.baselines.networks import Baseline
 from hevitpose.models.hevitpose import HEViTPose, hevitpose_b, hevitpose_t
@@ -164,7 +164,7 @@ def test_keys_of_no_network_are_refused_as_unknown(key):
 
 
 def test_the_bundled_weights_give_the_heatmaps_that_they_gave_in_version_0_1(real_crops):
-    heatmaps = TorchHeatmaps(load_model(find_weights(TRAINABLE, "torch"))[0].eval())(real_crops[1:2])[0]
+    heatmaps = TorchHeatmaps(load_model(find_weights(PAPER_T, "torch"))[0].eval())(real_crops[1:2])[0]
     scores = [0.4472, 0.6686, 0.6608, 0.5320, 0.5856, 0.4548, 0.5898, 0.5296]
     scores += [0.6411, 0.5739, 0.4147, 0.4863, 0.4625, 0.4782, 0.4674, 0.6022]
     cells = [3169, 2524, 2018, 1958, 2726, 3372, 2020, 1054, 926, 540, 1746, 1497, 1051, 993, 1447, 1832]
@@ -176,7 +176,7 @@ def test_pretrained_weights_are_those_of_the_file(model, tmp_path):
     save_model(tmp_path / "mine.safetensors", model.state_dict(), CONFIG)
     mine, bundled = hevitpose_t(pretrained=tmp_path / "mine.safetensors"), hevitpose_t(pretrained=True)
     assert all(torch.equal(tensor, mine.state_dict()[name]) for name, tensor in model.state_dict().items())
-    expected = load_model(find_weights(TRAINABLE, "torch"))[0].state_dict()
+    expected = load_model(find_weights(PAPER_T, "torch"))[0].state_dict()
     assert all(torch.equal(tensor, bundled.state_dict()[name]) for name, tensor in expected.items())
 
 
@@ -189,7 +189,7 @@ def test_pretrained_weights_are_those_of_the_file(model, tmp_path):
     ],
 )
 def test_pretrained_weights_of_another_network_are_refused(build, arguments, words, refused):
-    path = find_weights(TRAINABLE, "torch")
+    path = find_weights(PAPER_T, "torch")
     with refused(path, *words):
         build(pretrained=path, **arguments)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hevitpose.core.results import ImagePoses
-from hevitpose.core.skeleton import Skeleton
+from hevitpose.core.skeleton import COCO17, Skeleton
 from hevitpose.view.draw import COLORS, draw
 
 SKELETON = Skeleton("three", ("left_hand", "right_hand", "head"), (1, 0, 2), ((0, 2), (1, 2)))
@@ -63,3 +63,15 @@ def test_lines_are_as_thick_as_the_person_is_large_and_not_as_the_box_is_loose()
     loose = replace(tight, boxes=np.array([[0.0, 0, 2000, 2000]]))
     image = np.zeros((150, 200, 3), dtype=np.uint8)
     assert (draw(image, loose) == draw(image, tight)).all()
+
+
+def test_the_face_is_drawn_smaller_than_the_limbs():
+    def colored(name):
+        image = np.zeros((200, 200, 3), dtype=np.uint8)
+        keypoints = np.full((1, COCO17.num_keypoints, 2), np.nan)
+        keypoints[0, [COCO17.keypoints.index(name), COCO17.keypoints.index("left_ankle")]] = (50, 20), (50, 180)
+        ones = np.ones((1, COCO17.num_keypoints))
+        pose = ImagePoses(COCO17, (200, 200), np.array([[0.0, 0, 200, 200]]), keypoints, ones, np.ones(1), keypoints)
+        return int(draw(image, pose)[:100].any(axis=2).sum())
+
+    assert 4 < colored("left_eye") < 0.4 * colored("left_wrist")

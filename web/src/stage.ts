@@ -67,6 +67,8 @@ function paintPerson(
   const at = person.points.map(([x, y]) => [(x + 0.5) * scale, (y + 0.5) * scale] as const);
   const extent = Math.max(person.box[2] - person.box[0], person.box[3] - person.box[1]);
   const width = Math.max(1.5 * Math.min(2, devicePixelRatio || 1), extent * constants.line_share * 0.8 * scale);
+  // As in Python's view/draw.py: keypoints of the face are drawn smaller.
+  const share = (k: number) => Math.min(1, (skeleton.sigmas?.[k] ?? 1) / constants.full_sigma);
   const color = (...joints: number[]) => {
     const sides = new Set(joints.map((k) => side(skeleton, k)).filter((each) => each !== 'middle'));
     return `rgb(${colors[sides.size === 1 ? [...sides][0]! : 'middle']!.join(' ')})`;
@@ -80,9 +82,9 @@ function paintPerson(
     context.strokeRect(x1, y1, x2 - x1, y2 - y1);
     context.shadowBlur = 0;
   }
-  context.lineWidth = width;
   for (const [a, b] of skeleton.limbs) {
     if (!person.present[a] || !person.present[b]) continue;
+    context.lineWidth = width * Math.min(share(a), share(b));
     context.strokeStyle = color(a, b);
     context.beginPath();
     context.moveTo(...at[a]!);
@@ -93,7 +95,7 @@ function paintPerson(
     if (!person.present[k]) return;
     context.fillStyle = color(k);
     context.beginPath();
-    context.arc(x, y, width * 0.95, 0, 2 * Math.PI);
+    context.arc(x, y, width * 0.95 * share(k), 0, 2 * Math.PI);
     context.fill();
     if (picked && look.joint === k) {
       context.lineWidth = Math.max(2, width / 2);
@@ -101,7 +103,6 @@ function paintPerson(
       context.beginPath();
       context.arc(x, y, width * 2.2, 0, 2 * Math.PI);
       context.stroke();
-      context.lineWidth = width;
     }
   });
   if (!look.names || !picked) return;

@@ -137,14 +137,15 @@ test('can be used with the keyboard and names everything', async () => {
     order.push(await focused());
     if (order.at(-1).includes('skier')) break;
   }
-  const wanted = ['skip: Skip', 'theme: Auto', 'file: Open', 'camera: Camera', 'Example: skier'];
+  const examples = ['Example: two people in a meadow', 'Example: skier'];
+  const wanted = ['skip: Skip', 'theme: Auto', 'file: Open', 'camera: Camera', ...examples];
   assert.equal(order.length, wanted.length, order.join(' | '));
   wanted.forEach((name, n) => assert.ok(order[n].includes(name), `${order[n]} instead of ${name}`));
   await page.keyboard.press('Enter');
   assert.match(await result(page), /1 person found/);
   assert.match(await page.getAttribute('#canvas', 'aria-label'), /skier.jpg: 1 person found/);
   assert.match(await page.textContent('#caption'), /Joints of person 1/);
-  assert.equal(await page.locator('#joints th[scope=row]').count(), 16);
+  assert.equal(await page.locator('#joints th[scope=row]').count(), 21);
   assert.equal(await page.textContent('#joints th'), 'right ankle');
   // The person, the table, which scrolls, and the buttons that save come next.
   const further = [];
@@ -267,9 +268,9 @@ test('takes the other bundled network, and an ONNX file', async () => {
   await page.waitForSelector('#error:not([hidden])');
   assert.match(await page.textContent('#error'), /person_detector: is not a network of hevitpose/);
   assert.equal(await page.inputValue('#model'), 'hevitpose_t_people16');
-  await page.setInputFiles('#own-model', join(root, 'src/hevitpose/weights/hevitpose_t_fast_people16.onnx'));
-  await waitForModel('hevitpose_t_fast_people16');
-  await again('hevitpose_t_fast_people16');
+  await page.setInputFiles('#own-model', join(root, 'src/hevitpose/weights/hevitpose_t_fast_people21.onnx'));
+  await waitForModel('hevitpose_t_fast_people21');
+  await again('hevitpose_t_fast_people21');
 });
 
 test('says so where there is no graphics card, and works on', async () => {

@@ -25,7 +25,7 @@ from hevitpose.core.extras import need
 from hevitpose.core.progress import Progress
 from hevitpose.inference.backends import Runtime
 from hevitpose.inference.estimator import PoseEstimator
-from hevitpose.inference.network import DEFAULT, TRAINABLE
+from hevitpose.inference.network import DEFAULT
 from hevitpose.inference.video import PoseTracker
 from hevitpose.io import atomic, images
 from hevitpose.io.provenance import provenance
@@ -138,10 +138,9 @@ def of_models(plan: Plan) -> dict[str, object]:
 
 
 def of_pipeline(photo: Path, runtime: Runtime, threads: int, people: list[int]) -> dict[str, object]:
-    """Measure and print the steps of prediction with its default weights; with torch, those of HEViTPose-T."""
+    """Measure and print the steps of prediction with its default weights."""
     height, width = images.read(photo).shape[:2]
-    weights = TRAINABLE if runtime == "torch" else DEFAULT
-    estimator = PoseEstimator.from_pretrained(weights, runtime=runtime, threads=threads)
+    estimator = PoseEstimator.from_pretrained(runtime=runtime, threads=threads)
     with Console(stderr=True).status("") as status:
         rows = measure_pipeline(estimator, photo, people, draw, lambda at: status.update(at.stage))
         status.update("hevitpose predict")
@@ -149,7 +148,7 @@ def of_pipeline(photo: Path, runtime: Runtime, threads: int, people: list[int]) 
     Console().print(pipeline_table(rows).grid())
     print(f"hevitpose predict {photo.name}: {seconds:.2f} s from start to end")
     return {
-        "weights": weights,
+        "weights": DEFAULT,
         "input_size": estimator.network.config.input_size,
         "photo": photo.name,
         "size_wh": [width, height],
@@ -161,16 +160,15 @@ def of_pipeline(photo: Path, runtime: Runtime, threads: int, people: list[int]) 
 
 
 def of_video(clip: Path, runtime: Runtime, threads: int, detect_every: int) -> dict[str, Any]:
-    """Measure and print a clip with its default weights; with torch, those of HEViTPose-T."""
-    weights = TRAINABLE if runtime == "torch" else DEFAULT
-    tracker = PoseTracker.from_pretrained(weights, detect_every=detect_every, runtime=runtime, threads=threads)
+    """Measure and print a clip with its default weights."""
+    tracker = PoseTracker.from_pretrained(detect_every=detect_every, runtime=runtime, threads=threads)
     with Console(stderr=True).status("") as status:
         result = measure_clip(tracker, clip, on_progress=lambda at: status.update(f"round {at.done + 1} of {at.total}"))
     width, height = result["size_wh"]
     print(f"{clip.name}: {result['frames']} frames of {width} x {height}, {result['people_per_frame']} people a frame")
     speed = f"{result['frame_ms']:.1f} ms a frame ({result['frames_per_second']:.1f} frames/s)"
     print(f"{speed}, drawn with {result['encoder']}")
-    print(f"{result['crop_ms']:.1f} ms a crop of {weights}: a frame costs {result['crops_per_frame']:.2f} crops")
+    print(f"{result['crop_ms']:.1f} ms a crop of {DEFAULT}: a frame costs {result['crops_per_frame']:.2f} crops")
     return {"runtime": runtime, "threads": threads} | result
 
 

@@ -42,7 +42,7 @@ def evaluate(
     ] = None,
     model: Annotated[
         str,
-        typer.Option(help="Evaluate this model: bundled weights, folder or file (with torch: hevitpose_t_people16)."),
+        typer.Option(help="Evaluate this model: bundled weights, folder or file."),
     ] = DEFAULT,
     runtime: Annotated[
         Runtime | None, typer.Option(help="Runtime of the network (default: chosen by file type).")

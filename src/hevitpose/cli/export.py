@@ -10,6 +10,7 @@ import typer
 from hevitpose.cli.common import refuse_inputs, splits_of
 from hevitpose.core.errors import InputError
 from hevitpose.core.extras import need
+from hevitpose.core.keypoint_names import require_names
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.data.find import find_split, find_splits
@@ -25,8 +26,8 @@ EXAMPLES = """
 Examples:\n
   hevitpose export runs/mine --output mine/\n
   hevitpose export runs/train/last.safetensors --check photos/ --output mine.onnx --precision int8\n
-  hevitpose export hevitpose_t_people16 --check photos/ --output flipped.onnx --flip-test\n
-  hevitpose export hevitpose_t_people16 --check photos/ --output t_int8.onnx --int8\n
+  hevitpose export hevitpose_t_fast_people21 --check photos/ --output flipped.onnx --flip-test\n
+  hevitpose export hevitpose_t_fast_people21 --check photos/ --output t_int8.onnx --int8\n
   .   --calibrate people16 --score lsp_val --root data/people16
 """
 MAX_LOSS = 0.5
@@ -162,10 +163,9 @@ def write_int8(
 
 
 def scored_people(data: str, root: Path | None, skeleton: Skeleton, weights: str) -> tuple[LabelledPeople, Metric]:
-    """The people of a validation set, and the metric. Raises InputError where the weights have other keypoints."""
+    """The people of a validation set, and the metric. Raises InputError where the weights lack their keypoints."""
     split = find_split(data, root)
     people, metric = split.read(), split.metric or "pck_box"
-    if people.skeleton.keypoints != skeleton.keypoints:
-        raise InputError(data, f"has other keypoints than {weights}")
+    require_names(people.skeleton.keypoints, skeleton.keypoints, data, weights)
     refuse_unmeasurable(people, metric)
     return people, metric

@@ -33,7 +33,7 @@ Examples:\n
   hevitpose info runs/train\n
   hevitpose info runs/train/best.safetensors\n
   hevitpose info exported\n
-  hevitpose info hevitpose_t_people16
+  hevitpose info hevitpose_t_fast_people21
 """
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 """Tensors of a network's state that are not parameters."""

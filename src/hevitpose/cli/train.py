@@ -24,7 +24,7 @@ Examples:\n
   hevitpose train --data mine/ --out runs/mine\n
   hevitpose train --data people16 --root data/people16 --recipe people16 --out runs/people16 --resume\n
   hevitpose train --data mice/ --epochs 60 --size 128,192@0.5,256@0.8 --no-detector\n
-  hevitpose train --data my.toml --weights hevitpose_t_people16 --time-budget 90m\n
+  hevitpose train --data my.toml --weights hevitpose_t_fast_people21 --time-budget 90m\n
   hevitpose train --data coco/coco.toml --recipe coco/pvtv2_b2 --crops coco/crops\n
   hevitpose train --data mpii/mpii.toml --recipe mpii/b:shared_weights=false\n
   hevitpose train --recipe mpii/hrnet_w32 --dry-run
@@ -102,7 +102,7 @@ def train(
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(help="Start from these weights: a run's folder, .safetensors file or hevitpose_t_people16."),
+        typer.Option(help="Start from these weights: a run's folder, .safetensors file or bundled weights."),
     ] = None,
     imagenet: Annotated[
         Path | None,
@@ -195,7 +195,7 @@ def print_settings(
     """What follows from the data, why, and how long it will take here; `given` are settings of the command line."""
     from hevitpose.data.box_sizes import measure_box_sizes
     from hevitpose.inference.detectors import is_human
-    from hevitpose.inference.network import TRAINABLE
+    from hevitpose.inference.network import DEFAULT
     from hevitpose.training.budget import seconds_of_an_epoch
     from hevitpose.training.defaults import reasons
     from hevitpose.training.own_detector import detector_line, seconds_of_detector
@@ -207,7 +207,7 @@ def print_settings(
     for line in reasons(recipe, people, given):
         print(line, file=sys.stderr)
     if is_human(people.skeleton) and recipe.weights is None:
-        print(f"  keypoints of people: --weights {TRAINABLE} would begin with trained weights", file=sys.stderr)
+        print(f"  keypoints of people: --weights {DEFAULT} would begin with trained weights", file=sys.stderr)
     minutes = recipe.epochs * seconds_of_an_epoch(recipe, dataset, out, hardware) / 60
     parts = f"keypoints {minutes:.0f}"
     if with_detector:

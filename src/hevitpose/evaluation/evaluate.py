@@ -80,7 +80,7 @@ def evaluate(
 
     Raises InputError if a file cannot be used, or if the labels do not have what the metric needs.
 
-    >>> evaluation = evaluate("hevitpose_t_fast_people16", "people.json", metric="pck_box")  # doctest: +SKIP
+    >>> evaluation = evaluate("hevitpose_t_fast_people21", "people.json", metric="pck_box")  # doctest: +SKIP
     >>> print(evaluation.title, evaluation.main, evaluation.scores["PCKbox@0.1"].per_keypoint)  # doctest: +SKIP
     """
     if save_predictions and save_predictions.suffix == ".mat" and (boxes or end_to_end):

@@ -33,12 +33,12 @@ SUFFIXES: dict[Runtime, tuple[str, ...]] = {
     "torch": (".safetensors",),
 }
 """The files that a runtime reads. The first runtime that reads a file runs it unless another one is asked for."""
-DEFAULT = "hevitpose_t_fast_people16"
-"""The bundled weights that are best on photos, and fastest (docs/results.md); as ONNX only."""
+DEFAULT = "hevitpose_t_fast_people21"
+"""The bundled weights that are best on photos, and fastest (docs/models.md)."""
 PERSON_DETECTOR = "person_detector"
 """The bundled detector."""
-TRAINABLE = "hevitpose_t_people16"
-"""The bundled weights that torch runs, and that training and export start from."""
+PAPER_T = "hevitpose_t_people16"
+"""The bundled weights of the paper's T."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def list_models(suffix: str = ".onnx") -> list[str]:
     """The names of the bundled keypoint networks that have a file of this form; all have ONNX.
 
     >>> list_models()
-    ['hevitpose_t_fast_people16', 'hevitpose_t_people16']
+    ['hevitpose_t_fast_people21', 'hevitpose_t_people16']
     """
     return sorted(file.stem for file in weights_folder().glob(f"*{suffix}") if file.stem != PERSON_DETECTOR)
 

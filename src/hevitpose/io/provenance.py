@@ -11,6 +11,15 @@ from typing import Any
 
 PACKAGES = ("hevitpose", "numpy", "onnxruntime", "openvino", "pillow", "torch")
 
+INSTRUCTIONS = {
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx512_bf16": "AVX-512 BF16",
+    "avx512_vnni": "VNNI",
+    "amx_bf16": "AMX",
+}
+"""Flags of /proc/cpuinfo and their names."""
+
 
 def provenance() -> dict[str, Any]:
     """The command, the versions and the machine of this process, and the commit where the package is a checkout."""
@@ -42,14 +51,20 @@ def commit() -> str | None:
 
 
 def processor() -> str:
-    """The processor's name."""
+    """The processor's name, and which of the instructions it has that decide how fast networks run.
+
+    >>> processor()  # doctest: +SKIP
+    'AMD EPYC with AVX2, AVX-512, AVX-512 BF16, VNNI'
+    """
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+        lines = [line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines()]
     except OSError:
-        pass
-    return platform.processor() or platform.machine()
+        lines = []
+    facts = {key.strip(): value.strip() for key, _, value in lines}
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    flags = facts.get("flags", "").split()
+    found = [title for flag, title in INSTRUCTIONS.items() if flag in flags]
+    return f"{name} with {', '.join(found)}" if found else name
 
 
 def _version(package: str) -> str | None:

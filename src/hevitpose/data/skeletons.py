@@ -10,8 +10,9 @@ from hevitpose.core.skeleton import COCO17, Skeleton
 
 
 def skeleton_from_coco(category: Mapping[str, Any], source: str, table: "SkeletonTable | None" = None) -> Skeleton:
-    """The keypoint set that a COCO category, as `table` changes it, names; partners from its `flip_pairs` (0-based), else from the names.
+    """The keypoint set that a COCO category names, as `table` changes it.
 
+    Mirror partners come from its `flip_pairs` (0-based), else from the names.
     An empty list of pairs says that no keypoint changes sides. Its limbs (`skeleton`) count from 1, as in COCO; from 0
     where one of them is 0, as some tools write them. `sigmas` may stand in it too. Raises InputError where the category
     has no keypoints or the rest does not fit them.

@@ -86,7 +86,7 @@ def test_the_python_example_of_readme_runs(capsys, monkeypatch):
     exec(example[1], {})
     score, keypoints = capsys.readouterr().out.split(" ", 1)
     assert float(score) > 0.5
-    assert keypoints.count("\n") == 16
+    assert keypoints.count("\n") == 21
 
 
 def test_the_diagram_is_that_of_the_imports():

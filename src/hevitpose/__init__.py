@@ -5,7 +5,7 @@
 ['hevitpose_t_fast_people21', 'hevitpose_t_people16']
 >>> estimator = PoseEstimator.from_pretrained()
 >>> estimator.network.config.skeleton.num_keypoints
-16
+21
 """
 
 from importlib import import_module

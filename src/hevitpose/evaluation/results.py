@@ -1,7 +1,7 @@
 """Evaluations as JSON, and the scores in a folder of results."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,11 @@ def _errors_to_json(errors: ErrorAnalysis) -> dict[str, object]:
     def shares(of: ErrorShares) -> dict[str, float]:
         return {name: round(value, 2) for name, value in asdict(of).items()}
 
+    # Rounded first, so that the error is that of the bins as they are read again.
+    bins = [
+        replace(each, mean_score=round(each.mean_score, 4), share_right=round(each.share_right, 4))
+        for each in errors.calibration
+    ]
     return {
         "errors": {
             "persons": errors.persons,
@@ -73,11 +78,11 @@ def _errors_to_json(errors: ErrorAnalysis) -> dict[str, object]:
             "per_keypoint": {name: shares(each) for name, each in errors.per_keypoint.items()},
         },
         "calibration": {
-            "error": round(calibration_error(errors.calibration), 4),
+            "error": round(calibration_error(bins), 4),
             "bins": [
                 {"from": b.low, "to": b.high, "joints": b.joints}
-                | {"mean_score": round(b.mean_score, 4), "share_right": round(b.share_right, 4)}
-                for b in errors.calibration
+                | {"mean_score": b.mean_score, "share_right": b.share_right}
+                for b in bins
             ],
         },
     }

@@ -21,7 +21,7 @@ from hevitpose.inference.clip_writers import CLIP_SUFFIXES, ClipDrawing, ClipFor
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.predict_clip import predict_clip
-from hevitpose.inference.video import PoseTracker
+from hevitpose.inference.video import PoseTracker, clip_threads
 from hevitpose.io import atomic
 from hevitpose.io.camera import Camera, open_camera, opencv
 from hevitpose.io.images import Image
@@ -128,7 +128,8 @@ def predict_camera(
     with ExitStack() as stack:
         camera = stack.enter_context(open_camera(number))
         window = None if draw else Window()
-        estimator = PoseEstimator.from_pretrained(model, **estimator_options)
+        threads = clip_threads(estimator_options["threads"])
+        estimator = PoseEstimator.from_pretrained(model, **{**estimator_options, "threads": threads})
         tracker = PoseTracker(estimator, options.detect_every or DETECT_EVERY, options.smooth or "none", options.person)
         look: Callable[[], bool] = window.look if window else lambda: False
         frames = camera_frames(camera, options.end, look)

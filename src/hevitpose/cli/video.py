@@ -16,7 +16,7 @@ from hevitpose.core.skeleton import NOT_FLIPPED
 from hevitpose.inference.clip_writers import CLIP_SUFFIXES, ClipDrawing, ClipFormat, ClipHeader, MotFile, clip_writer
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.predict_clip import ClipSummary, predict_clip
-from hevitpose.inference.video import PoseTracker
+from hevitpose.inference.video import PoseTracker, clip_threads
 from hevitpose.io import atomic
 from hevitpose.io.video import VideoReader, check_range, pyav
 from hevitpose.io.video_writer import Sound
@@ -67,7 +67,8 @@ def predict_clips(
     pyav()
     check_range(options.start or 0.0, options.end, options.every)
     tasks = clip_tasks(paths, output, draw, clip_format)
-    estimator = PoseEstimator.from_pretrained(model, **estimator_options)
+    threads = clip_threads(estimator_options["threads"])
+    estimator = PoseEstimator.from_pretrained(model, **{**estimator_options, "threads": threads})
     if estimator_options.get("flip_test") and not estimator.network.config.skeleton.flips:
         note(NOT_FLIPPED)
     tracker = PoseTracker(estimator, options.detect_every or 1, options.smooth or "none", options.person)

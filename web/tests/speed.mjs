@@ -125,7 +125,6 @@ const result = {
   rounds: ROUNDS,
   processor: cpus()[0].model,
   load: loadavg().map(rounded),
-  disturbed: 'trainings and tests of others ran at the same time: only the ratios say something',
   chromium: version,
   browser: browserFigures,
   native: nativeFigures,

@@ -71,7 +71,7 @@ def test_one_machine_writes_parts_and_leaves_finished_ones_alone(images, tmp_pat
     found = rows(folder)
     assert [row["image_id"] for row in found if row["error"]] == [8, 41]
     assert found[0]["width"] == 640
-    assert len(found[0]["people"][0]["keypoints"]) == 16
+    assert len(found[0]["people"][0]["keypoints"]) == 21
     about = json.loads(parquet.read_schema(folder / "part-000000.parquet").metadata[b"hevitpose"])
     assert about["keypoints"][0] == "r_ankle"
     (folder / "part-000001.parquet").unlink()

@@ -81,7 +81,7 @@ def test_the_javascript_lines_give_nearly_the_same(estimator, tmp_path):
         (person,) = estimator(SKIER, [xyxy_from_xywh(box)]).people
         sure = person.keypoint_scores >= 0.5
         compared += int(sure.sum())
-        assert np.array(found_here["joints"])[sure] == pytest.approx(person.all_keypoints[sure], abs=1)
+        assert np.array(found_here["joints"])[sure] == pytest.approx(person.all_keypoints[sure], abs=1.5)
     assert compared > 15
 
 

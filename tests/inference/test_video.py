@@ -280,3 +280,4 @@ def test_frames_need_rising_times(tracker):
 def test_one_core_is_left_for_the_clip_by_default(monkeypatch, cores, asked, expected):
     monkeypatch.setattr("os.cpu_count", lambda: cores)
     assert clip_threads(asked) == expected
+    assert PoseTracker.from_pretrained(threads=asked).estimator.runtime_options.threads == expected

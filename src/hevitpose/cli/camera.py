@@ -18,10 +18,9 @@ from hevitpose.cli.video import DAMAGED
 from hevitpose.core.errors import InputError
 from hevitpose.core.results import ImagePoses
 from hevitpose.inference.clip_writers import CLIP_SUFFIXES, ClipDrawing, ClipFormat, ClipHeader, clip_writer
-from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.predict_clip import predict_clip
-from hevitpose.inference.video import PoseTracker, clip_threads
+from hevitpose.inference.video import PoseTracker
 from hevitpose.io import atomic
 from hevitpose.io.camera import Camera, open_camera, opencv
 from hevitpose.io.images import Image
@@ -106,7 +105,7 @@ def predict_camera(
         mirror: Mirror the drawing; None for the window alone.
         format: Of the results, by default JSON lines.
         model: Weights of the network.
-        estimator_options: Of `PoseEstimator.from_pretrained`.
+        estimator_options: Of `PoseTracker.from_pretrained`.
         options: Of clips.
         for_images: Options that are refused where they were given.
     """
@@ -128,19 +127,24 @@ def predict_camera(
     with ExitStack() as stack:
         camera = stack.enter_context(open_camera(number))
         window = None if draw else Window()
-        threads = clip_threads(estimator_options["threads"])
-        estimator = PoseEstimator.from_pretrained(model, **{**estimator_options, "threads": threads})
-        tracker = PoseTracker(estimator, options.detect_every or DETECT_EVERY, options.smooth or "none", options.person)
+        tracker = PoseTracker.from_pretrained(
+            model,
+            detect_every=options.detect_every or DETECT_EVERY,
+            smooth=options.smooth or "none",
+            person=options.person,
+            **estimator_options,
+        )
         look: Callable[[], bool] = window.look if window else lambda: False
         frames = camera_frames(camera, options.end, look)
         first = next(frames, None)
         if first is None:
             print(f"{camera.name}: ended before its first frame", file=sys.stderr)
             return 1
-        skeleton = written_skeleton(options.keypoints, form, estimator.network)
-        written = skeleton or estimator.network.config.skeleton
+        network = tracker.estimator.network
+        skeleton = written_skeleton(options.keypoints, form, network)
+        written = skeleton or network.config.skeleton
         size_wh = (first.image.shape[1], first.image.shape[0])
-        writer = clip_writer(form, results, ClipHeader(camera.name, estimator.network.name, size_wh, None, written))
+        writer = clip_writer(form, results, ClipHeader(camera.name, network.name, size_wh, None, written))
         mirrored = window is not None if mirror is None else mirror
         painter = ClipPainter(options.color_by or "person", mirror=mirrored)
         drawing = ClipDrawing(drawn, painter, NOMINAL_FPS) if draw else None

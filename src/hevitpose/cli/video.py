@@ -14,9 +14,8 @@ from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
 from hevitpose.core.skeleton import NOT_FLIPPED
 from hevitpose.inference.clip_writers import CLIP_SUFFIXES, ClipDrawing, ClipFormat, ClipHeader, MotFile, clip_writer
-from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.predict_clip import ClipSummary, predict_clip
-from hevitpose.inference.video import PoseTracker, clip_threads
+from hevitpose.inference.video import PoseTracker
 from hevitpose.io import atomic
 from hevitpose.io.video import VideoReader, check_range, pyav
 from hevitpose.io.video_writer import Sound
@@ -54,7 +53,7 @@ def predict_clips(
         draw: Also write each clip with its people.
         format: Of the results, by default JSON lines.
         model: Weights of the network.
-        estimator_options: Of `PoseEstimator.from_pretrained`.
+        estimator_options: Of `PoseTracker.from_pretrained`.
         options: Of clips.
         for_images: Options that are refused where they were given.
     """
@@ -67,11 +66,15 @@ def predict_clips(
     pyav()
     check_range(options.start or 0.0, options.end, options.every)
     tasks = clip_tasks(paths, output, draw, clip_format)
-    threads = clip_threads(estimator_options["threads"])
-    estimator = PoseEstimator.from_pretrained(model, **{**estimator_options, "threads": threads})
-    if estimator_options.get("flip_test") and not estimator.network.config.skeleton.flips:
+    tracker = PoseTracker.from_pretrained(
+        model,
+        detect_every=options.detect_every or 1,
+        smooth=options.smooth or "none",
+        person=options.person,
+        **estimator_options,
+    )
+    if estimator_options.get("flip_test") and not tracker.estimator.network.config.skeleton.flips:
         note(NOT_FLIPPED)
-    tracker = PoseTracker(estimator, options.detect_every or 1, options.smooth or "none", options.person)
     statuses = [0]
     for task in tasks:
         try:

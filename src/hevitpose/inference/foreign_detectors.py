@@ -54,7 +54,7 @@ class Layout:
 
 
 class DetectorGraph(OnnxGraph):
-    """A detector's ONNX file. It may also ask for the size of the image, in pixels of which it then answers."""
+    """A detector's ONNX file. It may take the image's size as a second input; its boxes are then in image pixels."""
 
     def run(self, crops: NDArray[Any], names: Sequence[str]) -> list[NDArray[np.float32]]:
         feeds: dict[str, NDArray[Any]] = {self.input_name: crops}

@@ -11,7 +11,7 @@ from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.network import Network
-from hevitpose.inference.video import PoseTracker, clip_threads, smooth_clip
+from hevitpose.inference.video import PoseTracker, smooth_clip
 
 SKELETON = Skeleton("dots", ("red", "green", "blue"), (0, 1, 2), symmetric=True)
 OFFSETS = np.array([[0.0, -20], [-12, 18], [12, 18]])
@@ -274,10 +274,3 @@ def test_frames_need_rising_times(tracker):
     assert [next(stream)[0].index for _ in range(2)] == [0, 2]
     with pytest.raises(ValueError, match=r"order of time, got 0\.1 s after 0\.2 s"):
         next(stream)
-
-
-@pytest.mark.parametrize(("cores", "asked", "expected"), [(8, None, 7), (1, None, 1), (None, None, 1), (2, 2, 2)])
-def test_one_core_is_left_for_the_clip_by_default(monkeypatch, cores, asked, expected):
-    monkeypatch.setattr("os.cpu_count", lambda: cores)
-    assert clip_threads(asked) == expected
-    assert PoseTracker.from_pretrained(threads=asked).estimator.runtime_options.threads == expected

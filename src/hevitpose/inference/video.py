@@ -1,6 +1,5 @@
 """People in clips and in front of cameras: found in some frames, followed in the others, each with an identity."""
 
-import os
 from bisect import bisect
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
@@ -84,7 +83,6 @@ class PoseTracker:
         **options: Any,
     ) -> "PoseTracker":
         """With an estimator of bundled weights or of a file; `options` are those of `PoseEstimator.from_pretrained`."""
-        options["threads"] = clip_threads(options.get("threads"))
         return cls(PoseEstimator.from_pretrained(name, **options), detect_every, smooth, person, tracker)
 
     def stream(
@@ -224,14 +222,6 @@ class _Choice:
             self.id = int(poses.ids[here[0]])
         self.seen_s = time_s
         return poses.subset(here)
-
-
-def clip_threads(threads: int | None) -> int:
-    """The threads of a network: `threads`, by default all cores but one, which is left for decoding and encoding.
-
-    On two cores, whole clips with one person take a third less time than with both.
-    """
-    return threads or max(1, (os.cpu_count() or 1) - 1)
 
 
 def clip_frames(reader: VideoReader) -> Generator[Frame, None, None]:

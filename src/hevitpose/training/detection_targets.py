@@ -1,21 +1,30 @@
-"""TTFNet's targets of a detector and its losses, on the device, for all objects of a batch at once.
+"""Which cells of a detector answer for which object, and the losses, on the device, for all objects of a batch at once.
 
-Shapes: N images, M objects (padded), K classes, maps of h x w cells at stride 8. Boxes are xyxy in pixels from the
-corner of the input.
+As in TOOD (Feng et al., arXiv 2108.07755), the cells that already score and overlap best in the middle of an object
+answer for it, and their scores learn the overlap. With one peak an object instead (TTFNet), the same training found
+fewer of the large people.
+
+Shapes: N images, M objects (padded), K classes, maps of h x w cells at stride 8, C = h w. Boxes are xyxy in pixels from
+the corner of the input.
 """
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from hevitpose.models.detector import STRIDE, boxes_of_cells
 
-CENTRAL = 0.54
-"""The share of a box's sides round its centre in which cells answer for it (alpha in TTFNet)."""
-MIN_SIGMA = 0.35
-"""Cells: of an object no larger than a cell the neighbours count 0.02, so that it is still one peak."""
-BOX_WEIGHT = 5.0
+MIDDLE = 0.7
+"""The share of a box's sides round its centre in which cells may answer for it; a cell's width at least."""
+CELLS = 10
+"""Cells that answer for an object, at most."""
+SCORE_POWER, IOU_POWER = 0.5, 6
+"""How much a cell's score and overlap count when cells are chosen."""
+QUIET_WEIGHT = 0.75
+"""The weight of cells that answer for nothing, times their score squared (VarifocalNet, arXiv 2008.13367)."""
+BOX_WEIGHT = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,78 +42,69 @@ class Objects:
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """`centers` (N, K, h, w): 1 at the cell of an object's centre, falling as a Gaussian of the box's size.
+    """`scores` (N, K, C): what cells shall score, 0 in most, for an object's best cell the best overlap of its cells.
 
-    `known` (N, 1, h, w): 0 in ignored regions. `boxes` (N, 4, h, w) in pixels, `weights` (N, h, w): how much a cell
-    answers for its box, 0 in most; an object's weights sum to the logarithm of its area in cells.
+    `known` (N, 1, C): 0 in ignored regions. `boxes` (N, 4, h, w): of the object for which a cell answers.
     """
 
-    centers: Tensor
+    scores: Tensor
     known: Tensor
     boxes: Tensor
-    weights: Tensor
 
 
-def make_targets(objects: Objects, map_hw: tuple[int, int], num_classes: int) -> Targets:
-    """The targets of a batch. Cells that two objects claim belong to the smaller one.
+@torch.no_grad()
+def make_targets(scores: Tensor, found: Tensor, objects: Objects) -> Targets:
+    """The targets of a batch whose cells score `scores` (N, K, h, w) and give the boxes `found` (N, 4, h, w).
 
     >>> box, one = torch.tensor([[[0.0, 0.0, 48.0, 48.0]]]), torch.ones(1, 1, dtype=torch.bool)
-    >>> targets = make_targets(Objects(box, torch.zeros(1, 1, dtype=torch.int64), one, ~one), (8, 8), 1)
-    >>> targets.centers[0, 0, 3].mul(100).round().int().tolist()
-    [0, 0, 18, 100, 18, 0, 0, 0]
+    >>> found = box.view(1, 4, 1, 1).expand(1, 4, 6, 6) * 0.9
+    >>> objects = Objects(box, torch.zeros(1, 1, dtype=torch.int64), one, ~one)
+    >>> targets = make_targets(torch.eye(6).view(1, 1, 6, 6), found, objects)
+    >>> targets.scores.view(6, 6)[2].mul(100).round().int().tolist()
+    [0, 3, 81, 3, 3, 0]
     """
-    height, width = map_hw
-    device = objects.boxes.device
-    x = torch.arange(width, device=device, dtype=torch.float32)
-    y = torch.arange(height, device=device, dtype=torch.float32)
+    height, width = scores.shape[2:]
+    x, y = (torch.arange(length, device=found.device, dtype=torch.float32) for length in (width, height))
     cells = objects.boxes / STRIDE
-    sizes = (cells[..., 2:] - cells[..., :2]).clamp(min=1e-3)  # N, M, 2
-    limit = cells.new_tensor([width - 1, height - 1])
-    centers = ((cells[..., :2] + cells[..., 2:]) / 2).floor().clamp(min=0).minimum(limit)
-    sigma = (CENTRAL / 6 * sizes).clamp(min=MIN_SIGMA)
-    along = []
-    for axis, at in enumerate((x, y)):
-        away = (at - centers[..., axis, None]) / sigma[..., axis, None]  # N, M, w or h
-        along.append(torch.exp(-away.square() / 2) * (away.abs() <= 3))
-    bells = along[1][..., :, None] * along[0][..., None, :]  # N, M, h, w
-    bells = bells * objects.present[..., None, None]
-
-    classes = torch.arange(num_classes, device=device)
-    of_class = torch.stack([(bells * (objects.classes == k)[..., None, None]).amax(dim=1) for k in classes], dim=1)
-    areas = sizes.prod(dim=2)
-    smallest = torch.where(bells > 0, areas[..., None, None], torch.inf)
-    claimed, owner = smallest.min(dim=1)  # N, h, w
-    weights = bells * areas.add(torch.e).log()[..., None, None]
-    weights = weights / bells.sum(dim=(2, 3), keepdim=True).clamp(min=1e-6)
-    owned = weights.gather(1, owner[:, None])[:, 0] * claimed.isfinite()
-    flat = owner.flatten(1)[..., None].expand(-1, -1, 4)
-    boxes = objects.boxes.gather(1, flat).mT.reshape(len(flat), 4, height, width)
-    return Targets(of_class, 1 - _inside(cells, objects.ignored, x, y), boxes, owned)
+    inside = _touched(_middles(cells), x + 0.5, y + 0.5, 0.0).flatten(2) & objects.present[..., None]  # N, M, C
+    overlap = _iou(objects.boxes, found.flatten(2).mT)
+    of_class = scores.flatten(2).gather(1, objects.classes[..., None].expand(-1, -1, height * width))
+    fit = of_class.clamp(min=1e-3) ** SCORE_POWER * overlap.clamp(min=1e-2) ** IOU_POWER * inside
+    best = fit.topk(min(CELLS, height * width), dim=2).indices
+    chosen = torch.zeros_like(inside).scatter_(2, best, True) & inside
+    # A cell that several objects chose answers for the one it overlaps most.
+    owner = torch.where(chosen, overlap, -1.0).argmax(dim=1)  # N, C
+    chosen &= torch.arange(chosen.shape[1], device=found.device)[:, None] == owner[:, None]
+    fit, overlap = fit * chosen, overlap * chosen
+    quality = overlap.amax(dim=2, keepdim=True).clamp(min=0.1) * fit / fit.amax(dim=2, keepdim=True).clamp(min=1e-20)
+    by_class = [(quality * (objects.classes == k)[..., None]).amax(dim=1) for k in range(scores.shape[1])]
+    wanted = torch.stack(by_class, dim=1)
+    unknown = (_touched(cells, x, y, 1.0) & objects.ignored[..., None, None]).flatten(2).any(dim=1, keepdim=True)
+    boxes = objects.boxes.gather(1, owner[..., None].expand(-1, -1, 4)).mT.reshape(found.shape)
+    return Targets(wanted, (~unknown | chosen.any(dim=1, keepdim=True)).float(), boxes)
 
 
-def _inside(cells: Tensor, chosen: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """(N, 1, h, w): 1 at cells that the chosen boxes touch."""
-    columns = (x + 1 > cells[..., 0:1]) & (x < cells[..., 2:3])
-    rows = (y + 1 > cells[..., 1:2]) & (y < cells[..., 3:4])
-    touched = rows[..., :, None] & columns[..., None, :] & chosen[..., None, None]
-    return touched.any(dim=1, keepdim=True).float()
+def _middles(cells: Tensor) -> Tensor:
+    """The middle of each box (N, M, 4), in cells, of which no side is shorter than a cell."""
+    centers, sides = (cells[..., :2] + cells[..., 2:]) / 2, cells[..., 2:] - cells[..., :2]
+    half = (MIDDLE / 2 * sides).clamp(min=0.5)
+    return torch.cat([centers - half, centers + half], dim=2)
 
 
-def center_loss(logits: Tensor, targets: Targets) -> Tensor:
-    """CenterNet's focal loss of logits (N, K, h, w), by the number of objects; ignored cells cost nothing."""
-    scores = logits.sigmoid().clamp(1e-4, 1 - 1e-4)
-    peaks = (targets.centers == 1).float()
-    hit = peaks * (1 - scores).square() * scores.log()
-    quiet = (1 - peaks) * targets.known * (1 - targets.centers) ** 4 * scores.square() * (1 - scores).log()
-    loss: Tensor = -(hit + quiet).sum() / peaks.sum().clamp(min=1)
-    return loss
+def _touched(boxes: Tensor, x: Tensor, y: Tensor, length: float) -> Tensor:
+    """(N, M, h, w): whether a square of this side at each x and y touches the boxes (N, M, 4)."""
+    columns = (x + length >= boxes[..., 0:1]) & (x <= boxes[..., 2:3])
+    rows = (y + length >= boxes[..., 1:2]) & (y <= boxes[..., 3:4])
+    return rows[..., :, None] & columns[..., None, :]
 
 
-def box_loss(distances: Tensor, targets: Targets) -> Tensor:
-    """The weighted mean of 1 - GIoU (Rezatofighi et al., CVPR 2019) of distances (N, 4, h, w) in cells."""
-    found = boxes_of_cells(distances)
-    cost = (1 - generalized_iou(found, targets.boxes)) * targets.weights
-    return cost.sum() / targets.weights.sum().clamp(min=1)
+def _iou(boxes: Tensor, found: Tensor) -> Tensor:
+    """Intersection over union (N, M, C) of each box (N, M, 4) with each (N, C, 4)."""
+    low = torch.maximum(boxes[:, :, None, :2], found[:, None, :, :2])
+    high = torch.minimum(boxes[:, :, None, 2:], found[:, None, :, 2:])
+    shared = (high - low).clamp(min=0).prod(dim=3)
+    area, their_area = ((each[..., 2:] - each[..., :2]).prod(dim=-1) for each in (boxes, found))
+    return shared / (area[:, :, None] + their_area[:, None] - shared).clamp(min=1e-6)
 
 
 def generalized_iou(a: Tensor, b: Tensor) -> Tensor:
@@ -122,6 +122,14 @@ def generalized_iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def detection_loss(centers: Tensor, distances: Tensor, objects: Objects) -> Tensor:
-    """The loss of what a `Detector` returns."""
-    targets = make_targets(objects, (centers.shape[2], centers.shape[3]), centers.shape[1])
-    return center_loss(centers, targets) + BOX_WEIGHT * box_loss(distances, targets)
+    """The loss of what a `Detector` returns: varifocal loss of the scores, and 1 - GIoU of the boxes.
+
+    Both are weighted by the targets' scores and divided by their sum.
+    """
+    found = boxes_of_cells(distances)
+    targets = make_targets(centers.sigmoid(), found, objects)
+    logits, wanted = centers.flatten(2), targets.scores
+    focus = torch.where(wanted > 0, wanted, QUIET_WEIGHT * logits.detach().sigmoid().square())
+    scores_cost = F.binary_cross_entropy_with_logits(logits, wanted, focus * targets.known, reduction="sum")
+    boxes_cost = (1 - generalized_iou(found, targets.boxes)).flatten(1) * wanted.amax(dim=1)
+    return (scores_cost + BOX_WEIGHT * boxes_cost.sum()) / wanted.sum().clamp(min=1)

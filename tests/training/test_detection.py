@@ -157,15 +157,15 @@ def test_processes_average_gradients_and_statistics(tmp_path: Path) -> None:
         assert set(others) == {0.5}
 
 
-def test_training_lowers_the_loss_and_leaves_a_detector(tmp_path: Path) -> None:
+def test_a_trained_detector_finds_what_it_has_seen(tmp_path: Path) -> None:
     augmentation = DetectionAugmentation(mosaic=0.0, quarter_turns=0.0, scale=(0.9, 1.0), **NO_COLOR)
-    options = replace(OPTIONS, epochs=10, sides=((64, 1.0),), learning_rate=5e-3, augmentation=augmentation)
+    options = replace(OPTIONS, epochs=28, sides=((64, 1.0),), learning_rate=5e-3, augmentation=augmentation)
     exact, rounded = (
-        train_detector(squares(6), None, tmp_path / precision, options, precision=precision)
+        train_detector(squares(6), squares(6), tmp_path / precision, options, precision=precision)
         for precision in ("fp32", "bf16")
     )
     for history in (exact, rounded):
-        assert history[-1]["loss"] < 0.8 * history[0]["loss"]
+        assert max(row["AP50"] for row in history) > 0.9
     assert rounded[0]["loss"] != exact[0]["loss"]
     assert rounded[0]["loss"] == pytest.approx(exact[0]["loss"], rel=0.05)
     network, file_config = load_detector(tmp_path / "bf16" / BEST)

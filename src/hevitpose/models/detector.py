@@ -1,9 +1,9 @@
 """A person detector of the paper's parts: one map at stride 8, centres on it, and distances to the sides of boxes.
 
 HEViTPose's stages stand at strides 8, 16 and 32 behind an overlapping patch embedding of 15 x 15 pixels (table 4 of the
-paper has it at stride 8 as well), so that a whole image costs less than a crop does. Heads and targets are those of
-TTFNet (Liu et al., arXiv 1909.00700), in the tradition of CenterNet (Zhou et al., arXiv 1904.07850): every cell says
-how likely it is the centre of an object and how far the four sides are; maxima of 3 x 3 cells are the candidates.
+paper has it at stride 8 as well), so that a whole image costs less than a crop does. The heads are those of TTFNet (Liu
+et al., arXiv 1909.00700), in the tradition of CenterNet (Zhou et al., arXiv 1904.07850): every cell scores how well it
+answers for an object and says how far the four sides are; maxima of 3 x 3 cells are the candidates.
 
 Shapes: N images, S x S pixels (a multiple of 64), s = S / 8 cells a side, K classes, T boxes of an image.
 """

@@ -1,7 +1,7 @@
 """Make the bundled files from a run's weights: safetensors, ONNX, card, curve, and their scores in results/.
 
     python tools/release_weights.py RUN NAME --commit COMMIT_OF_THE_RUN --score mpii_val=mpii_val lsp_val=lsp_val
-    python tools/release_weights.py RUN NAME --keypoints people21 --score coco17_val=data/coco17/val.json:oks ...
+    python tools/release_weights.py RUN NAME --keypoints people21 --int8 people16 --score coco17_val=coco17.json:oks ...
 
 Each set is scored with the flip test, in the boxes of the labels, by both runtimes. --keypoints keeps these of the
 keypoints that the run has learned.
@@ -23,6 +23,7 @@ from hevitpose.core.heatmap import Refinement
 from hevitpose.core.model_config import ModelConfig
 from hevitpose.core.skeleton import COCO17, MPII16, PEOPLE21, Skeleton
 from hevitpose.export.checked import WeightPrecision, export_onnx
+from hevitpose.inference.network import IN_INT8
 from hevitpose.io import atomic
 from hevitpose.models import weights
 from hevitpose.models.registry import build_network
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument(
         "--refine", choices=get_args(Refinement), help="of the heatmaps' peaks, instead of the recipe's"
     )
+    parser.add_argument("--int8", metavar="DATA", help="write the form in 8 bits, too, with ranges of these people")
     options = parser.parse_args()
 
     run, trained = read_run(options.run), options.run / f"{'last' if options.last else 'best'}.safetensors"
@@ -67,17 +69,26 @@ def main() -> None:
     export_onnx(file, onnx, images=photos, precision=options.precision)
     draw_curve(run.history, ROOT / "docs" / f"{options.name}.png")
 
+    bundled = [onnx] if options.onnx_only else [file, onnx]
+    in_int8 = onnx.with_stem(onnx.stem + IN_INT8)
+    if options.int8:
+        first = options.score[0].partition("=")[2]
+        steps = ("--int8", "--calibrate", options.int8, "--score", first, "--check", ROOT / "examples")
+        hevitpose("export", file, *steps, "--output", in_int8)
+        bundled.append(in_int8)
+
     scores: dict[str, Any] = {}
     for name, _, where in (word.partition("=") for word in options.score):
         data, _, metric = where.partition(":")
         more = ["--metric", metric] if metric else []
-        by_runtime = {}
-        for path in (file, onnx):
+        by_file = {}
+        for path in (*({*bundled, file} - {onnx}), onnx):  # the last leaves the scores in results/
             output = ROOT / "results" / f"{options.name}.{name}.json"
             hevitpose("evaluate", "--data", data, "--model", path, "--output", output, *more)
-            by_runtime[path.suffix] = {k: v["mean"] for k, v in json.loads(output.read_text())["scores"].items()}
-        scores[name] = {"torch": by_runtime[".safetensors"], "onnx": by_runtime[".onnx"]}
-    bundled = (onnx,) if options.onnx_only else (file, onnx)
+            by_file[path] = {k: v["mean"] for k, v in json.loads(output.read_text())["scores"].items()}
+        scores[name] = {"torch": by_file[file], "onnx": by_file[onnx]}
+        if options.int8:
+            scores[name]["int8"] = by_file[in_int8]
     contents = card(run, file, scores) | {
         "use": "research only, as the terms of the training data are",
         "note": options.note,

@@ -55,6 +55,32 @@ def test_the_bundled_graph_decodes_as_prediction_does(real_crops):
     assert scores == pytest.approx(peaks, abs=1e-6)
 
 
+def test_eight_bits_move_joints_by_less_than_a_pixel_on_average(real_crops):
+    boxes = [[[0, 0, 256, 256]]] * len(real_crops)
+    exact, rounded = (
+        PoseEstimator.from_pretrained(precision=precision, padding=1.0)(list(real_crops), boxes)
+        for precision in ("float32", "int8")
+    )
+    moved = np.stack(
+        [a.people[0].all_keypoints - b.people[0].all_keypoints for a, b in zip(exact, rounded, strict=True)]
+    )
+    sure = np.stack([poses.people[0].keypoint_scores for poses in exact]) > 0.5
+    assert 0 < np.linalg.norm(moved, axis=-1)[sure].mean() < 1
+    estimator = PoseEstimator.from_pretrained(precision="int8")
+    assert estimator.network.name == f"{DEFAULT}_int8"
+
+
+def test_a_model_without_a_form_in_eight_bits_is_refused(tmp_path):
+    for name in (PAPER_T, tmp_path / "mine.onnx"):
+        with pytest.raises(InputError, match="8-bit") as caught:
+            PoseEstimator.from_pretrained(name, precision="int8")
+        assert caught.value.source == str(name)
+    with pytest.raises(InputError, match="torch does not read"):
+        PoseEstimator.from_pretrained(precision="int8", runtime="torch")
+    with pytest.raises(InputError, match="float32 or int8"):
+        PoseEstimator.from_pretrained(precision="int4")
+
+
 @pytest.mark.parametrize("options", [{"threads": 1}, {"optimize_graph": False}])
 def test_threads_and_optimisation_do_not_change_the_answer(real_crops, options):
     usual, other = (

@@ -23,7 +23,7 @@ from hevitpose.cli.predict_options import (
     is_clip,
     parse_person,
 )
-from hevitpose.cli.runtime_options import Device, Model, RuntimeOption, Threads
+from hevitpose.cli.runtime_options import Device, Model, PrecisionOption, RuntimeOption, Threads
 from hevitpose.core.errors import InputError
 from hevitpose.inference.estimator import MIN_PERSON_SCORE, MIN_SCORE
 from hevitpose.inference.lists import expand
@@ -102,6 +102,7 @@ def predict(
     ] = False,
     model: Model = DEFAULT,
     runtime: RuntimeOption = None,
+    precision: PrecisionOption = "float32",
     device: Device = "cpu",
     batch_size: Annotated[int, typer.Option(min=1, help="Crops per call, from several images if they fit.")] = 16,
     threads: Threads = None,
@@ -131,6 +132,7 @@ def predict(
     sources = [path for text in paths or [] for path in as_paths(text)]
     options: dict[str, object] = {
         "runtime": runtime,
+        "precision": precision,
         "threads": threads,
         "device": device,
         "detector": detector,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hevitpose.inference.backends import Runtime
+from hevitpose.inference.network import Precision
 
 
 def _at_most_all_cores(threads: int | None) -> int | None:
@@ -20,6 +21,12 @@ Model = Annotated[
 ]
 RuntimeOption = Annotated[
     Runtime | None, typer.Option("--runtime", help="Runtime of the network (default: chosen by file type).")
+]
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option(
+        "--precision", help="Compute in float32, or in 8 bits: faster and nearly as accurate; the default model only."
+    ),
 ]
 Device = Annotated[
     str, typer.Option(help="Device: cpu; cuda, coreml or directml with ONNX Runtime; any of torch's with torch.")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hevitpose.cli.runtime_options import Device, Model, RuntimeOption, Threads
+from hevitpose.cli.runtime_options import Device, Model, PrecisionOption, RuntimeOption, Threads
 from hevitpose.core.errors import InputError
 from hevitpose.core.extras import need
 from hevitpose.inference.network import DEFAULT
@@ -33,6 +33,7 @@ def serve(
         typer.Option(help="Detector: auto, person (bundled), search, whole (one person per image) or an ONNX file."),
     ] = "auto",
     runtime: RuntimeOption = None,
+    precision: PrecisionOption = "float32",
     device: Device = "cpu",
     threads: Threads = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images and crops per call.")] = 8,
@@ -64,6 +65,7 @@ def serve(
     estimator = PoseEstimator.from_pretrained(
         model,
         runtime=runtime,
+        precision=precision,
         threads=threads,
         device=device,
         detector=detector,

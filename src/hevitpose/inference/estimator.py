@@ -32,7 +32,7 @@ from hevitpose.inference.detectors import (
 from hevitpose.inference.inputs import Color, Frame, Source, as_frame
 from hevitpose.inference.keypoints import KeypointPredictor
 from hevitpose.inference.model_folder import Calibration
-from hevitpose.inference.network import DEFAULT, Network, load_network
+from hevitpose.inference.network import DEFAULT, Network, Precision, in_precision, load_network
 from hevitpose.metrics.oks import oks_nms
 
 FRAMES_AT_A_TIME = 8
@@ -118,17 +118,19 @@ class PoseEstimator:
         threads: int | None = None,
         device: str = "cpu",
         optimize_graph: bool = True,
+        precision: Precision = "float32",
         **options: Any,
     ) -> "PoseEstimator":
         """The estimator of bundled weights, of a file (.onnx, .safetensors) or of a model's folder (`load_network`).
 
         `options` are those of the class.
 
-        `runtime`, `threads`, `device` and `optimize_graph` are those of `RuntimeOptions`. Raises InputError,
-        DeviceError or MissingExtraError.
+        `runtime`, `threads`, `device` and `optimize_graph` are those of `RuntimeOptions`; `precision="int8"` takes the
+        bundled network's form that computes in 8 bits. Raises InputError, DeviceError or MissingExtraError.
         """
         runtime_options = RuntimeOptions(runtime, threads, device, optimize_graph)
-        return cls(load_network(name, runtime_options), runtime_options=runtime_options, **options)
+        network = load_network(in_precision(name, precision), runtime_options)
+        return cls(network, runtime_options=runtime_options, **options)
 
     def with_limits(self, min_person_score: float | None = None, max_people: int | None = None) -> "PoseEstimator":
         """The same estimator, with the same networks in memory, that leaves out other people; None keeps a limit."""

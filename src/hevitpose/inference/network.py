@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from os import PathLike
 from pathlib import Path
+from typing import Literal
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.keypoint_names import require_names
@@ -39,6 +40,10 @@ PERSON_DETECTOR = "person_detector"
 """The bundled detector."""
 PAPER_T = "hevitpose_t_people16"
 """The bundled weights of the paper's T."""
+
+Precision = Literal["float32", "int8"]
+IN_INT8 = "_int8"
+"""Ends the file name of a bundled network that computes its dense convolutions in 8 bits."""
 
 
 @dataclass(frozen=True)
@@ -103,16 +108,31 @@ def find_weights(name: str | PathLike[str], runtime: Runtime | None = None) -> P
         return path
     path = weights_folder() / f"{name}{SUFFIXES[runtime or 'onnx'][-1]}"
     if not path.is_file():
-        if path.stem in list_models():
+        if path.with_suffix(".onnx").is_file():
             others = ", ".join(list_models(path.suffix))
             raise InputError(name, f"is bundled as ONNX only, which {runtime} does not read; it reads {others}")
         known = ", ".join(list_models())
         kinds = "neither a weight file (.onnx, .xml, .safetensors) nor a model's folder"
         raise InputError(name, f"{kinds} nor bundled weights ({known})")
-    card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    card = json.loads(path.with_name(f"{path.stem.removesuffix(IN_INT8)}.json").read_text(encoding="utf-8"))
     if hashlib.sha256(path.read_bytes()).hexdigest() != card["sha256"][path.name]:
         raise InputError(path, "is not the file that its card names: install hevitpose again")
     return path
+
+
+def in_precision(name: str | PathLike[str], precision: Precision) -> str | PathLike[str]:
+    """The name of a model's form of this precision. Raises InputError where it is not bundled in 8 bits.
+
+    >>> in_precision("hevitpose_t_fast_people21", "int8")
+    'hevitpose_t_fast_people21_int8'
+    """
+    if precision == "float32":
+        return name
+    if precision != "int8":
+        raise InputError(f"`precision={precision}`", "must be float32 or int8")
+    if not (weights_folder() / f"{name}{IN_INT8}.onnx").is_file():
+        raise InputError(name, "has no 8-bit form here: export one, and name its file")
+    return f"{name}{IN_INT8}"
 
 
 def is_model_folder(name: str | PathLike[str]) -> bool:
@@ -132,7 +152,8 @@ def list_models(suffix: str = ".onnx") -> list[str]:
     >>> list_models()
     ['hevitpose_t_fast_people21', 'hevitpose_t_people16']
     """
-    return sorted(file.stem for file in weights_folder().glob(f"*{suffix}") if file.stem != PERSON_DETECTOR)
+    stems = (file.stem for file in weights_folder().glob(f"*{suffix}"))
+    return sorted(stem for stem in stems if stem != PERSON_DETECTOR and not stem.endswith(IN_INT8))
 
 
 def weights_folder() -> Path:

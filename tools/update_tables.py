@@ -231,6 +231,16 @@ def augmentation() -> Table:
     return Table(["training", "epochs", *(f"PCKbox@0.05, {condition}" for condition in conditions)], rows)
 
 
+def kinds_of_people() -> Table:
+    """AP on people who are hard to read, and on all others of the same set."""
+    sides = ("of the kind", "others")
+    rows = []
+    for row in result("benchmark_kinds_of_people")["rows"]:
+        cells = [f"{row[side]['limbs AP']:.1f} ({row[side]['people']} people)" for side in sides]
+        rows.append([row["kind"], *cells])
+    return Table(["kind", *(f"limbs' AP, {side}" for side in sides)], rows)
+
+
 def changed_images() -> Table:
     """Scores of the bundled weights on images that were changed."""
     conditions = result("benchmark_changed_images")["rows"][0]["scores"]
@@ -443,6 +453,7 @@ TABLES: dict[str, Callable[[], Table | str]] = {
     "network speed": network_speed,
     "augmentation": augmentation,
     "changed images": changed_images,
+    "kinds of people": kinds_of_people,
     "calibration": calibration,
     "codecs": partial(rows_of, "benchmark_coordinates", CODECS),
     "comparison": partial(compared, "compare"),

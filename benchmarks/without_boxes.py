@@ -23,6 +23,7 @@ from hevitpose.data.datasets import Split
 from hevitpose.data.find import find_dataset, find_split
 from hevitpose.evaluation.predict import predict_in_label_boxes, predictions_in_labels
 from hevitpose.evaluation.score import score
+from hevitpose.inference.estimator import LONE_PERSON_SCORE
 from hevitpose.inference.network import keypoints_of, list_models
 from hevitpose.io import atomic, images
 from hevitpose.io.images import Image
@@ -47,6 +48,7 @@ def main() -> None:
         row: dict[str, Any] = {"model": name, "people": [alone(estimator, split) for split in splits]}
         alarms = [pose for pose in map(estimator, empty) if pose.people]
         row |= {"empty": len(empty), "false_alarms": len(alarms)}
+        row["sure_false_alarms"] = sum(float(pose.person_scores[0]) >= LONE_PERSON_SCORE for pose in alarms)
         print(json.dumps(row, indent=1), flush=True)
         rows.append(row)
     if options.output:

@@ -1,5 +1,6 @@
 import dataclasses
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from hevitpose.core.skeleton import Skeleton
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.network import Network
+
+PHOTOS = Path(__file__).parents[2] / "examples"
 
 SKELETON = Skeleton("dots", ("red", "green", "blue"), (0, 1, 2), symmetric=True)
 CONFIG = ModelConfig("t", SKELETON, (128, 96), 1.25)
@@ -122,6 +125,17 @@ def test_a_single_keypoint_is_enough_where_the_network_knows_no_more():
     one = Network("one", center, ModelConfig("t", Skeleton("one", ("nose",), (0,)), (128, 96), 1.25))
     poses = PoseEstimator(one, "whole")(np.zeros((480, 640, 3), dtype=np.uint8))
     assert (poses.boxes[:, 2:] - poses.boxes[:, :2]).tolist() == [[160, 160]]
+
+
+def test_a_sure_person_whom_the_detector_missed_is_found_in_the_whole_image():
+    blank = np.zeros((300, 200, 3), dtype=np.uint8)
+    found = []
+    for detector in ("auto", "person"):
+        estimator = PoseEstimator.from_pretrained(detector=detector)
+        estimator._detector = lambda frames: [Detections.empty()] * len(frames)
+        found.append([len(poses) for poses in estimator([blank, PHOTOS / "skier.jpg"])])
+        assert len(estimator(PHOTOS / "skier.jpg", boxes=np.zeros((0, 4)))) == 0
+    assert found == [[0, 1], [0, 0]]
 
 
 def test_an_image_without_people_has_no_poses(network):

@@ -45,6 +45,9 @@ MIN_MEAN_SCORE = 0.3
 proportion for a lower `min_score`."""
 MIN_PERSON_SCORE = 0.25
 """People that score less are left out: of those, fewer than one in four are right."""
+LONE_PERSON_SCORE = 0.45
+"""Where the detector finds nobody, the image is taken to show one person if its keypoints average this: of 150 squares
+without people none do (benchmarks/without_boxes.py)."""
 PERSON_CALIBRATION = Calibration(2.92, 0.144)
 """Of the bundled detector: fitted on 9,977 candidates in 300 images unseen in training, 6 % of them
 people (benchmarks/calibration.py)."""
@@ -65,8 +68,8 @@ class PoseEstimator:
         network: Predicts the keypoints (`load_network`).
         detector: Finds the people in images that come without boxes: "person", the bundled detector; "search", which
             predicts keypoints in overlapping windows; "whole", which takes an image to show one person; a detector's
-            file; any `Detector`. "auto" is the model's own detector where it has one, else "person" for keypoints of
-            people, else "search".
+            file; any `Detector`. "auto" is the model's own detector where it has one; else, for keypoints of people,
+            "person", and "whole" where that finds nobody; else "search".
         min_score: Keypoints that score less are absent.
         min_person_score: People that score less are left out, unless their boxes were given.
         max_people: Keep no more than these, the best, of an image.
@@ -147,11 +150,16 @@ class PoseEstimator:
             self._detector = self._load_detector()
         return self._detector
 
+    def _detector_name(self) -> str:
+        """The choice, "auto" resolved: one of `DETECTORS` or a file."""
+        if self.choice != "auto":
+            return str(self.choice)
+        folder = self.network.folder
+        own = str(folder.detector) if folder and folder.detector else None
+        return own or ("person" if is_human(self.network.config.skeleton) else "search")
+
     def _load_detector(self) -> Detector:
-        choice, folder = str(self.choice), self.network.folder
-        if choice == "auto":
-            own = str(folder.detector) if folder and folder.detector else None
-            choice = own or ("person" if is_human(self.network.config.skeleton) else "search")
+        choice = self._detector_name()
         if choice in ("whole", "search") and self.tiles > 1:
             raise InputError(f"`tiles={self.tiles}`", f"needs a detector, and `detector={choice}` uses none")
         if choice == "whole":
@@ -227,10 +235,22 @@ class PoseEstimator:
         owners = np.repeat(np.arange(len(frames)), [len(each) for each in detections])
         boxes = np.concatenate([each.boxes for each in detections])
         joints, scores = self.keypoints.in_boxes([frames[owner].image for owner in owners.tolist()], boxes)
-        return [
+        poses = [
             self._image_poses(frame, its, joints[owners == number], scores[owners == number])
             for number, (frame, its) in enumerate(zip(frames, detections, strict=True))
         ]
+        if self.choice == "auto" and self._detector_name() == "person":
+            empty = [n for n, each in enumerate(poses) if not len(each) and frames[n].detections is None]
+            for number, again in zip(empty, self._lone_people([frames[n] for n in empty]), strict=True):
+                poses[number] = again
+        return poses
+
+    def _lone_people(self, frames: Sequence[Frame]) -> list[ImagePoses]:
+        """The one person of each frame, taken as a whole, if the keypoints are sure."""
+        whole, least = WholeImage(self.keypoints, self.min_score), max(self.min_person_score, LONE_PERSON_SCORE)
+        alone = PoseEstimator(self.network, whole, self.min_score, least)
+        alone.keypoints = self.keypoints
+        return [poses for _, poses in alone.stream(frames)]
 
     def are_people(self, scores: Floats) -> NDArray[np.bool_]:
         """Which candidates (N,) are people by the scores (N, K) of their keypoints; the detector is not asked."""

@@ -18,6 +18,7 @@ test: $(VENV)/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: $(VENV)/dev
+	$(PIP) install --constraint constraints.txt --editable '.[ray]'
 	$(BIN)/python -m pytest -m slow
 
 # The page (docs/web.md): web/dist for any host, and in the package, where `hevitpose serve` finds it. The package has the

@@ -101,13 +101,15 @@ def test_a_start_that_failed_may_be_corrected_until_there_are_parts(images, tmp_
 @pytest.fixture
 def one_machine(images, tmp_path):
     """The rows that one machine without Ray gives."""
+    pytest.importorskip("ray")
     list(predict_list(images, tmp_path / "alone", part_size=PART_SIZE, **WHOLE))
     return rows(tmp_path / "alone")
 
 
 @pytest.mark.slow
 def test_an_actor_that_is_killed_costs_no_row(images, tmp_path, one_machine):
-    ray = pytest.importorskip("ray")
+    import ray
+
     ray.init(log_to_driver=False)  # a cluster of this machine, or that of RAY_ADDRESS
     killed, written = [], []
     try:
@@ -125,7 +127,6 @@ def test_an_actor_that_is_killed_costs_no_row(images, tmp_path, one_machine):
 
 @pytest.mark.slow
 def test_a_driver_that_is_killed_is_started_again(images, tmp_path, one_machine):
-    pytest.importorskip("ray")
     folder = tmp_path / "ray"
     command = [sys.executable, str(EXAMPLES / "predict_ray.py"), str(images), str(folder), "--detector", "whole"]
     command += ["--part-size", str(PART_SIZE), "--actors", "2"]

@@ -21,6 +21,7 @@ from hevitpose.inference.estimator import PoseEstimator
 EXAMPLES = Path(__file__).parents[2] / "examples"
 REQUESTS, AT_A_TIME = 1000, 64
 MEMORY_GROWTH = 1.1
+THROUGHPUT = 0.9
 
 
 @pytest.fixture
@@ -95,6 +96,26 @@ def test_a_thousand_requests_at_a_time(service):
             assert worst <= 0.01
     print(f"memory after each quarter, MB: {memory}; largest difference {worst} px")
     assert memory[3] < MEMORY_GROWTH * memory[1]
+
+
+@pytest.mark.slow
+def test_requests_cost_little_more_than_a_plain_loop(service):
+    """Both in turn, so that others on the machine slow both down."""
+    _, port = service
+    photos = [(EXAMPLES / name).read_bytes() for name in ("skier.jpg", "street.jpg")] * 16
+    estimator = PoseEstimator.from_pretrained()
+    with ThreadPoolExecutor(16) as pool:
+        ratios = []
+        for _ in range(7):
+            start = time.perf_counter()
+            for photo in photos:
+                estimator(photo)
+            between = time.perf_counter()
+            answers = list(pool.map(lambda photo: send(port, 0, [photo]), photos))
+            ratios.append((between - start) / (time.perf_counter() - between))
+            assert {status for status, _ in answers} == {200}
+    print(f"throughput, of a plain loop's: {sorted(ratios)}")
+    assert sorted(ratios)[3] >= THROUGHPUT
 
 
 @pytest.mark.slow

@@ -115,6 +115,7 @@ function fail(error: unknown, name: string): void {
   const reason = error instanceof Error ? error.message : String(error);
   element('error').textContent = name ? `${name}: ${reason}` : reason;
   element('error').hidden = false;
+  element('error').scrollIntoView({ block: 'nearest' }); // in a narrow window it is below the image
   if (!shown) status.textContent = '';
 }
 
@@ -336,7 +337,12 @@ function save(blob: Blob, suffix: string): void {
 
 element('save').addEventListener('click', () => save(new Blob([json()], { type: 'application/json' }), '.json'));
 element('copy').addEventListener('click', async () => {
-  await navigator.clipboard.writeText(json());
+  try {
+    await navigator.clipboard.writeText(json());
+  } catch {
+    fail('the browser does not allow it here', 'copy');
+    return;
+  }
   const button = element('copy');
   button.textContent = 'Copied';
   setTimeout(() => (button.textContent = 'Copy'), 1500);

@@ -55,6 +55,11 @@ function paint(context: CanvasRenderingContext2D, shown: Shown, look: Look, scal
   context.globalAlpha = 1;
 }
 
+/** Where a name begins that reaches from `x` outwards, inside of the image. */
+export function nameLeft(x: number, outwards: number, width: number, room: number): number {
+  return Math.max(0, Math.min(outwards < 0 ? x - width : x, room - width));
+}
+
 function paintPerson(
   context: CanvasRenderingContext2D,
   person: Person,
@@ -117,8 +122,8 @@ function paintPerson(
     if (!person.present[k]) return;
     const name = readable(skeleton.keypoints[k]!);
     const outwards = x < middle ? -1 : 1; // names of left and right joints are apart then
-    context.textAlign = outwards < 0 ? 'right' : 'left';
-    context.strokeText(name, x + outwards * width * 1.5, y + size / 3);
-    context.fillText(name, x + outwards * width * 1.5, y + size / 3);
+    const left = nameLeft(x + outwards * width * 1.5, outwards, context.measureText(name).width, context.canvas.width);
+    context.strokeText(name, left, y + size / 3);
+    context.fillText(name, left, y + size / 3);
   });
 }

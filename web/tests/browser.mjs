@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import generated from '../src/generated.json' with { type: 'json' };
 import { json, launch, openFile, result, root, serve } from './chromium.mjs';
 
 const python = process.env.PYTHON ?? join(root, '.venv/bin/python');
@@ -90,6 +91,27 @@ test('finds in six images what Python finds', async (t) => {
   }
 });
 
+test('draws the joints in the colours of their sides, and saves the drawing', async () => {
+  await openFile(page, join(folder, 'skier.jpg'));
+  const [download] = await Promise.all([page.waitForEvent('download'), page.click('#picture')]);
+  assert.equal(download.suggestedFilename(), 'skier.pose.png');
+  const { keypoints } = expected[0].poses.people[0];
+  const joints = { right: keypoints.r_knee, left: keypoints.l_knee, middle: keypoints.thorax };
+  const drawing = readFileSync(await download.path(), 'base64');
+  const drawn = await page.evaluate(
+    async ([drawing, joints]) => {
+      const bytes = Uint8Array.from(atob(drawing), (letter) => letter.charCodeAt(0));
+      const bitmap = await createImageBitmap(new Blob([bytes]), { colorSpaceConversion: 'none' });
+      const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d');
+      context.drawImage(bitmap, 0, 0);
+      const color = ({ x, y }) => [...context.getImageData(Math.round(x), Math.round(y), 1, 1).data.slice(0, 3)];
+      return Object.fromEntries(Object.entries(joints).map(([side, joint]) => [side, color(joint)]));
+    },
+    [drawing, joints],
+  );
+  assert.deepEqual(drawn, generated.constants.colors);
+});
+
 test('everything that was loaded fits into 12 MB, and came from the page', async (t) => {
   const bytes = [...server.asked].map((file) => gzipSync(readFileSync(file)).length).reduce((sum, size) => sum + size, 0);
   t.diagnostic(`${(bytes / 1e6).toFixed(2)} MB compressed`);
@@ -157,6 +179,7 @@ test('can be used with the keyboard and names everything', async () => {
   assert.deepEqual(further.filter((id) => kept.includes(id)), kept);
   await page.keyboard.press('Enter');
   assert.ok(await page.isVisible('#terms'));
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'terms-title'); // it begins at its beginning
   assert.match(await page.textContent('#terms'), /MPII Human Pose/);
   await page.keyboard.press('Escape');
   assert.ok(!(await page.isVisible('#terms')));
@@ -203,8 +226,13 @@ test('has a light and a dark theme that can be read, and stays in a narrow windo
   await page.emulateMedia({ colorScheme: 'dark' });
   assert.equal(await background(), backgrounds.dark);
   await page.emulateMedia({ colorScheme: 'light' });
-  await page.setViewportSize({ width: 340, height: 700 });
+  await page.setViewportSize({ width: 340, height: 400 });
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth));
+  const tops = await page.locator('.examples button').evaluateAll((all) => all.map((one) => one.getBoundingClientRect().top));
+  assert.equal(new Set(tops).size, 1, 'the examples lie in one row');
+  await page.setInputFiles('#file', { name: 'broken.jpg', mimeType: 'image/jpeg', buffer: Buffer.from('words') });
+  await page.waitForSelector('#error:not([hidden])');
+  assert.ok(await page.locator('#error').evaluate((error) => error.getBoundingClientRect().bottom <= window.innerHeight));
   await page.setViewportSize({ width: 1280, height: 860 });
 });
 
@@ -220,6 +248,19 @@ test('finds people in the camera, and lets it go', async (t) => {
   await page.click('#camera');
   assert.equal(await page.getAttribute('#camera', 'aria-pressed'), 'false');
   assert.equal(await page.textContent('#rate'), '');
+});
+
+test('says why there is no camera and why nothing was copied', async () => {
+  await page.evaluate(() => {
+    navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError'));
+    Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true }); // as on http
+  });
+  const says = (text) => page.waitForFunction((text) => document.getElementById('error').textContent === text, text);
+  await page.click('#camera');
+  await says('camera: the browser was not allowed to use it');
+  assert.equal(await page.getAttribute('#camera', 'aria-pressed'), 'false');
+  await page.click('#copy');
+  await says('copy: the browser does not allow it here');
 });
 
 test('plays a video file, pauses and goes elsewhere in it', async () => {

@@ -7,6 +7,7 @@ import { cropBox, cropPlacement, type Box } from '../src/geometry';
 import { metadata } from '../src/onnx-metadata';
 import { readable, side, toJson, type Person, type Skeleton } from '../src/people';
 import { cut, letterbox, roundHalfEven, type Pixels } from '../src/resample';
+import { nameLeft } from '../src/stage';
 import golden from './golden.json';
 
 function pattern(width: number, height: number): Pixels {
@@ -83,6 +84,11 @@ test('a graphics card that gives other joints, NaN or nobody is not trusted', ()
   for (const wrong of [at(4.1), at(Number.NaN), [], [...at(3), ...at(3)]]) expect(agree(at(3), wrong)).toBe(false);
   expect(agree([], [])).toBe(false);
   expect(agree(at(3, 0.4), at(3))).toBe(false); // nothing to compare
+});
+
+test('names of joints stay in the image', () => {
+  expect([nameLeft(50, 1, 30, 100), nameLeft(90, 1, 30, 100)]).toEqual([50, 70]);
+  expect([nameLeft(50, -1, 30, 100), nameLeft(10, -1, 30, 100)]).toEqual([20, 0]);
 });
 
 test('halves are rounded to the even neighbour', () => {

@@ -17,6 +17,7 @@ from PIL import ImageOps
 
 from hevitpose import PoseEstimator
 from hevitpose.core import geometry
+from hevitpose.core.geometry import Floats
 from hevitpose.core.model_config import ModelConfig
 from hevitpose.core.results import SCHEMA
 from hevitpose.core.skeleton import COCO17, MPII16
@@ -65,6 +66,10 @@ def constants() -> dict[str, Any]:
             "schema": SCHEMA,
             "min_score": estimator.MIN_SCORE,
             "min_person_score": estimator.MIN_PERSON_SCORE,
+            "lone_person_score": estimator.LONE_PERSON_SCORE,
+            "min_keypoints": detectors.MIN_KEYPOINTS,
+            "min_keypoint_share": detectors.MIN_KEYPOINT_SHARE,
+            "second_pass_tolerance": estimator.SECOND_PASS_TOLERANCE,
             "calibration_slope": estimator.PERSON_CALIBRATION.slope,
             "calibration_half": estimator.PERSON_CALIBRATION.half,
             "same_pose": estimator.SAME_POSE,
@@ -84,7 +89,7 @@ def vectors() -> dict[str, Any]:
     return {
         "letterbox": [letterbox_vector(*case) for case in LETTERBOXED],
         "cut": [cut_vector(*case) for case in CUT],
-        "estimate": estimate_vector(),
+        "estimates": [estimate_vector(), lone_vector()],
         "sides": [
             {"keypoints": s.keypoints, "mirror": s.mirror, "sides": [s.side(k) for k in range(s.num_keypoints)]}
             for s in (MPII16, COCO17)
@@ -136,9 +141,29 @@ def estimate_vector() -> dict[str, Any]:
     scores = rng.uniform(0.1, 0.95, (4, 16))
     joints, scores = joints.round(2), scores.round(3)
     scores[3] *= 0.3
-    config = ModelConfig("t", MPII16, (192, 192), geometry.BOX_PADDING)
-    network = Network("golden", lambda _: np.zeros(0, np.float32), config, lambda _: (joints, scores))
-    found = PoseEstimator(network, GivenBoxes(boxes, box_scores))(pattern(200, 130))
+    return estimated(boxes, box_scores, joints, scores)
+
+
+def lone_vector() -> dict[str, Any]:
+    """No box: the image as a whole, then a second look at the person in it."""
+    rng = np.random.default_rng(3)
+    joints, scores = rng.uniform(30, 160, (2, 16, 2)).round(2), rng.uniform(0.3, 0.95, (2, 16)).round(3)
+    return estimated(np.array([[10, 10, 60, 90]], np.float32), np.array([0.2], np.float32), joints, scores)
+
+
+def estimated(
+    boxes: NDArray[np.float32], box_scores: NDArray[np.float32], joints: Floats, scores: Floats
+) -> dict[str, Any]:
+    """What comes of the detector's boxes and of the joints and scores of the crops, one after the other."""
+    config, crops = ModelConfig("t", MPII16, (192, 192), geometry.BOX_PADDING), iter(zip(joints, scores, strict=True))
+
+    def look(pixels: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+        points, values = zip(*(next(crops) for _ in pixels), strict=True)
+        return np.stack(points), np.stack(values)
+
+    estimator = PoseEstimator(Network("golden", lambda _: np.zeros(0, np.float32), config, look))
+    estimator._detector = GivenBoxes(boxes, box_scores)  # noqa: SLF001 - as if "auto" had loaded it
+    found = estimator(pattern(200, 130))
     return {
         "width": 200,
         "height": 130,

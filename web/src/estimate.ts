@@ -1,7 +1,7 @@
 // From the pixels of an image to its people. The networks come as functions, so that tests can do without them.
 
-import { cropBox, cropPlacement, inverse, place, type Point } from './geometry';
-import { detections, people, type Person, type Skeleton } from './people';
+import { cropBox, cropPlacement, inverse, place, squareAround, type Box, type Point } from './geometry';
+import { betterPass, detections, lonePerson, people, sureJoints, type Joints, type Person, type Skeleton } from './people';
 import { cut, letterbox, type Pixels } from './resample';
 
 /** `run` takes one square image, RGB, and gives boxes (T, 4) in its pixels and scores (T), best first. */
@@ -34,16 +34,30 @@ export async function estimate(image: Pixels, detector: Detector, network: PoseN
   const { boxes, scores } = await detector.run(square);
   const found = detections(boxes, scores, scales, image.width, image.height, detector.minScore);
   const detected = performance.now();
-  const points: Point[][] = [];
-  const pointScores: number[][] = [];
-  for (const { box } of found) {
-    const padded = cropBox(box, network.padding, network.width / network.height);
-    const placement = cropPlacement(padded, network.width, network.height);
-    const { keypoints, scores: own } = await network.run(cut(image, placement, network.width, network.height));
-    const back = inverse(placement);
-    points.push(Array.from(own, (_, k) => place(back, [keypoints[2 * k]!, keypoints[2 * k + 1]!])));
-    pointScores.push(Array.from(own));
+  const joints: Joints[] = [];
+  for (const { box } of found) joints.push(await look(image, box, network, network.padding));
+  let everybody = people(found, joints, network.skeleton, image.width, image.height);
+  let crops = found.length;
+  if (!everybody.length) {
+    const whole = await look(image, [0, 0, image.width, image.height], network, 1);
+    const sure = sureJoints(whole);
+    crops += sure ? 2 : 1;
+    if (sure) {
+      const box = squareAround(sure);
+      const again = betterPass(whole, await look(image, box, network, network.padding));
+      everybody = lonePerson(box, again, image.width, image.height);
+    }
   }
-  const times = { detector: detected - start, keypoints: performance.now() - detected, crops: found.length };
-  return { people: people(found, points, pointScores, network.skeleton, image.width, image.height), times };
+  const times = { detector: detected - start, keypoints: performance.now() - detected, crops };
+  return { people: everybody, times };
+}
+
+/** The joints that the network sees in a box. */
+async function look(image: Pixels, box: Box, network: PoseNetwork, padding: number): Promise<Joints> {
+  const padded = cropBox(box, padding, network.width / network.height);
+  const placement = cropPlacement(padded, network.width, network.height);
+  const { keypoints, scores } = await network.run(cut(image, placement, network.width, network.height));
+  const back = inverse(placement);
+  const points = Array.from(scores, (_, k): Point => place(back, [keypoints[2 * k]!, keypoints[2 * k + 1]!]));
+  return { points, scores: Array.from(scores) };
 }

@@ -42,3 +42,12 @@ export function place({ scale, x, y }: Placement, point: Point): Point {
 export function inImage([x, y]: Point, width: number, height: number): boolean {
   return x + 0.5 >= 0 && y + 0.5 >= 0 && x + 0.5 <= width && y + 0.5 <= height;
 }
+
+/** The square around keypoints; its side is a pixel at least. */
+export function squareAround(points: readonly Point[]): Box {
+  const [xs, ys] = [points.map(([x]) => x), points.map(([, y]) => y)];
+  const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+  const half = Math.max(1, right - left, bottom - top) / 2;
+  const [x, y] = [(left + right) / 2 + 0.5, (top + bottom) / 2 + 0.5]; // from the image's corner
+  return [x - half, y - half, x + half, y + half];
+}

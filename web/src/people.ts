@@ -15,12 +15,16 @@ export interface Detection {
   score: number;
 }
 
-/** One person; `points` and `scores` have an entry for every keypoint, `present` says which of them count. */
-export interface Person {
-  box: Box;
-  score: number;
+/** What the network says of one crop, for every keypoint; `points` in the pixels of the image. */
+export interface Joints {
   points: Point[];
   scores: number[];
+}
+
+/** One person; `points` and `scores` have an entry for every keypoint, `present` says which of them count. */
+export interface Person extends Joints {
+  box: Box;
+  score: number;
   present: boolean[];
 }
 
@@ -46,22 +50,45 @@ export function detections(
 /** The people, best first: scored, calibrated, each once. */
 export function people(
   found: readonly Detection[],
-  points: readonly Point[][],
-  scores: readonly number[][],
+  joints: readonly Joints[],
   skeleton: Skeleton,
   width: number,
   height: number,
 ): Person[] {
   const all = found.map(({ box, score }, n): Person => {
-    const own = scores[n]!;
-    const present = own.map((value, k) => value >= constants.min_score && inImage(points[n]![k]!, width, height));
-    return { box, score: calibrated(meanWhere(own, present) * score), points: points[n]!, scores: own, present };
+    const present = presentOf(joints[n]!, width, height);
+    return { box, score: calibrated(meanWhere(joints[n]!.scores, present) * score), ...joints[n]!, present };
   });
   const sure = all.filter((person) => person.score >= constants.min_person_score);
   return withoutDuplicates(
     sure.sort((one, other) => other.score - one.score),
     skeleton,
   );
+}
+
+/** The points of an image taken as a whole that make it worth a second look: enough of them, and sure. */
+export function sureJoints({ points, scores }: Joints): Point[] | null {
+  const sure = points.filter((_, k) => scores[k]! >= constants.min_score);
+  const { min_keypoints: least, min_keypoint_share: share } = constants;
+  return sure.length >= Math.min(scores.length, Math.max(least, Math.floor(share * scores.length))) ? sure : null;
+}
+
+/** The second look, or the first where the second is clearly less sure. */
+export function betterPass(first: Joints, second: Joints): Joints {
+  const everywhere = first.scores.map(() => true);
+  const worse = meanWhere(first.scores, everywhere) - meanWhere(second.scores, everywhere);
+  return worse > constants.second_pass_tolerance ? first : second;
+}
+
+/** The one person of an image in which the detector found nobody, if the keypoints are sure. */
+export function lonePerson(box: Box, joints: Joints, width: number, height: number): Person[] {
+  const present = presentOf(joints, width, height);
+  const score = meanWhere(joints.scores, present);
+  return sureJoints(joints) && score >= constants.lone_person_score ? [{ box, score, ...joints, present }] : [];
+}
+
+function presentOf({ points, scores }: Joints, width: number, height: number): boolean[] {
+  return scores.map((value, k) => value >= constants.min_score && inImage(points[k]!, width, height));
 }
 
 function meanWhere(values: readonly number[], counted: readonly boolean[]): number {

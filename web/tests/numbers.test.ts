@@ -39,8 +39,7 @@ test.each(golden.cut)('crop of $box of $width x $height', (vector) => {
   expect(Array.from(crop)).toEqual(bytes(vector.crop));
 });
 
-test('people of given boxes and joints', async () => {
-  const given = golden.estimate;
+test.each(golden.estimates)('people of given boxes and joints', async (given) => {
   const skeleton = given.skeleton as unknown as Skeleton;
   const detector: Detector = {
     side: given.side,
@@ -58,7 +57,6 @@ test('people of given boxes and joints', async () => {
   const { width, height } = given;
   const found = await estimate(pattern(width, height), detector, network);
   const written = toJson(found.people, skeleton, { model: 'golden', file: null, width, height });
-  expect(given.poses.people.length).toBe(2);
   expect(written).toEqual(given.poses);
   expect(Object.keys(written)).toEqual(Object.keys(given.poses));
 });

@@ -307,6 +307,9 @@ def test_a_folder_of_several_sets_needs_a_description(tmp_path, toml, refused):
         (tmp_path / name).write_text("{}")
     with refused(tmp_path, "one_train.json, two_train.json", "TOML"):
         find_dataset(str(tmp_path))
+    (tmp_path / "two_train.json").rename(tmp_path / "train.json")
+    with refused(tmp_path, "train.json, one_train.json", "TOML"):
+        find_dataset(str(tmp_path))
     with refused(tmp_path, "several files"):
         find_split(str(tmp_path))
     toml()

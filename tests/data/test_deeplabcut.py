@@ -139,9 +139,15 @@ def test_unique_body_parts_are_not_an_animal(project):
 def test_images_without_labels_are_counted(project):
     folder = project()
     (folder / "labeled-data" / "m1" / "img7.png").write_bytes(b"")
-    problem = findings(read_deeplabcut(folder, "mouse"))["unlabelled images"].problem
-    assert problem.startswith("2 of 3 images have no labels (")
+    (folder / "labeled-data" / "m2").mkdir()
+    (folder / "labeled-data" / "m2" / "img0.png").write_bytes(b"")
+    (folder / "labeled-data" / "m2" / "CollectedData_Anna.h5").write_bytes(b"")
+    found = findings(read_deeplabcut(folder, "mouse"))
+    assert found["labels in HDF5"].record == "m2/CollectedData_Anna.h5"
+    problem = found["unlabelled images"].problem
+    assert problem.startswith("3 of 4 images have no labels (")
     assert "img7.png" in problem
+    assert "m2" in problem
 
 
 def test_without_pyyaml_only_limbs_are_missing(project, monkeypatch):

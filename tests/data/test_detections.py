@@ -168,6 +168,27 @@ def test_boxes_of_other_categories_are_counted(detections, tmp_path, refused):
         detections(GOOD | {"category_id": 0}, GOOD | {"category_id": 3})
 
 
+def test_a_file_without_any_box_of_width_and_height_is_refused(detections, tmp_path, refused):
+    with refused(tmp_path / "boxes.json", "no box with width and height"):
+        detections(GOOD | {"bbox": [1, 2, 0, 4]})
+
+
+def test_the_category_of_the_keypoints_comes_first(tmp_path, refused):
+    names = {1: "cage", 2: "Bug", 3: "person"}
+    content = {
+        "images": [{"id": 5, "file_name": "a.jpg"}],
+        "annotations": [{"image_id": 5, "category_id": k, "bbox": [k, 0, 9, 9]} for k in names],
+        "categories": [{"id": k, "name": name} for k, name in names.items()],
+    }
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps(content))
+    found = [read_detections(path, subject).find(Path("a.jpg")).boxes[:, 0].tolist() for subject in ("bug", "mouse")]
+    assert found == [[2], [3]]
+    path.write_text(json.dumps(content | {"categories": content["categories"][:2]}))
+    with refused(path, "several categories ('cage', 'Bug'), and none is called mouse"):
+        read_detections(path, "mouse")
+
+
 def test_the_boxes_of_labels_are_those_of_its_people_without_crowds(tmp_path):
     content = {
         "images": [{"id": 5, "file_name": "a.jpg"}],

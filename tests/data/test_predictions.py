@@ -164,6 +164,25 @@ def test_a_stem_of_two_images_is_none(read, people):
     assert found.image_index.tolist() == [1]
 
 
+def test_what_predict_writes_for_each_image_is_read(people, tmp_path, refused):
+    place = {"score": 0.5, "x": None, "y": None}
+    person = {"score": 0.25, "keypoints": {"Tail": place, "other": place, "nose": {"x": 1.5, "y": 2, "score": 0.75}}}
+    for name in ("a", "b"):
+        text = json.dumps({"schema": "hevitpose.pose/1", "file": f"x/{name}.png", "people": [person]})
+        (tmp_path / f"{name}.json").write_text(text)
+    found, _ = read_predictions(tmp_path, people)
+    assert (found.image_index.tolist(), found.scores.tolist()) == ([0, 1], [0.25, 0.25])
+    assert found.joints[0].tolist() == [[1.5, 2], [0, 0]]
+    assert found.keypoint_scores[0].tolist() == [0.75, 0.5]
+    assert read_predictions(tmp_path / "b.json", people)[0].image_index.tolist() == [1]
+    (tmp_path / "b.json").write_text(text.replace("Tail", "paw"))
+    with refused(tmp_path / "b.json", "lacks tail, keypoints of three"):
+        read_predictions(tmp_path, people)
+    (tmp_path / "b.json").write_text(text.replace('"people"', '"persons"'))
+    with refused(tmp_path / "b.json", "not a result of hevitpose"):
+        read_predictions(tmp_path, people)
+
+
 def test_nothing_found_is_a_result_too(read):
     found, notes = read()
     assert (found.joints.shape, found.person_of.shape) == ((0, 2, 2), (0,))

@@ -249,6 +249,10 @@ def test_a_submission_needs_the_keypoints_of_the_server(hevitpose, skier):
             "error: --flip-shift -1: must be 0 to 47",
         ),
         (["evaluate", "--data", "nothing"], "error: nothing: no such validation set"),
+        (
+            ["evaluate", "--data", "people.toml/val", "--output", "x.json", "--save-predictions", "./x.json"],
+            "error: x.json: two results would be this file",
+        ),
         (["evaluate", "--data", "people.toml/val", "--output", "."], "error: .: is a folder, not a file to write"),
         (
             ["evaluate", "--data", "people.toml/val", "--save-predictions", "photo.png/a.json"],
@@ -321,6 +325,22 @@ def test_what_cannot_be_used_is_one_line_and_status_1(hevitpose, arguments, line
         ("net.onnx", "out.json", ["benchmark", "--models", "net.onnx"]),
         ("results/t.json", "out.json", ["table", "2", "--results", "results"]),
         ("net.safetensors", "out.onnx", ["export", "net.safetensors", "--check", "photo.png"]),
+        ("net/model.json", "out.json", ["predict", "photo.png", "--model", "net", "--format", "coco"]),
+        ("list.txt", "out.csv", ["predict", "@list.txt", "--format", "csv"]),
+        ("people.json", "out/photo.png", ["predict", "photo.png", "--boxes", "people.json", "--draw"]),
+        (
+            "net.onnx",
+            "out.json",
+            ["evaluate", "--data", "people.toml/val", "--end-to-end", "--detector", "net.onnx"],
+        ),
+        ("photo.png", "out.zip", ["submit", "--data", "people.json", "--boxes", "people.json"]),
+        ("clip.mp4", "out.json", ["benchmark", "--video", "clip.mp4"]),
+        ("results/t.json", "out.png", ["figure", "1", "--of", "runs", "--results", "results"]),
+        (
+            "net.safetensors",
+            "last.safetensors",
+            ["train", "--data", "people.toml", "--out", ".", "--weights", "net.safetensors"],
+        ),
     ],
 )
 @pytest.mark.parametrize("link", ["soft", "hard"])

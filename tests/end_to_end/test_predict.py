@@ -126,10 +126,11 @@ def test_a_broken_image_that_was_named_is_an_error_and_the_rest_goes_on(hevitpos
         (["SKIER", "--padding", "0"], "error: --padding 0.0: must lie between 0.1 and 10"),
         (["SKIER", "--model", "none"], "error: none: neither a weight file (.onnx, .xml, .safetensors) nor"),
         (["EMPTY"], "error: EMPTY: no image in this folder"),
-        ([""], "error: PATHS: one of them is empty"),
+        ([""], "error: arguments: one of them is empty (a variable that is not set?)"),
+        (["SKIER", "--output="], "error: arguments: one of them is empty (a variable that is not set?)"),
         (["https://example.org/a.jpg"], "error: https://example.org/a.jpg: is an address: download it first"),
         (["clip.mp4"], "error: clip.mp4: no such file"),
-        (["0"], "error: 0: no such file; a camera is --camera 0"),
+        (["0"], 'error: 0: no such file; a camera is --camera 0 (pip install "hevitpose[camera]")'),
     ],
 )
 def test_what_cannot_be_used_is_one_line_and_status_1(hevitpose, skier, tmp_path, arguments, line):
@@ -273,6 +274,8 @@ def test_boxes_that_are_empty_or_outside_are_left_out_with_a_line(hevitpose, ski
         "note: 1 boxes without width or height in boxes.json were left out",
         f"warning: {skier}: skipped 1 boxes outside of the image",
     ]
+    Path("boxes.json").write_text(json.dumps([{"file_name": "skier.jpg", "bbox": boxes[2]}]))
+    assert hevitpose("predict", skier, "--boxes", "boxes.json")[0] == 1
 
 
 def test_csv_has_a_line_for_each_keypoint(hevitpose, skier):

@@ -112,6 +112,7 @@ def test_ctrl_c_leaves_valid_files(hevitpose, monkeypatch, skiing, smooth):
     ("arguments", "message"),
     [
         (["CLIP", "--draw", "--output", "."], "clip.mp4: is one of the inputs"),
+        (["CLIP", "--model", "net.jsonl", "--output", "net.jsonl"], "net.jsonl: is one of the inputs"),
         (["CLIP", "PHOTO"], "is no clip: predict images and clips with a command each"),
         (["CLIP", "--box", "1,2,3,4"], "--box: is for images"),
         (["CLIP", "--verbose"], "--verbose: is for images"),
@@ -129,6 +130,7 @@ def test_what_cannot_be_done_is_one_line(hevitpose, make_clip, skier, arguments,
     clip = make_clip([np.zeros((48, 64, 3), dtype=np.uint8)])
     names = {"CLIP": clip, "PHOTO": skier}
     before = clip.read_bytes()
+    Path("net.jsonl").touch()
     status, out, err = hevitpose("predict", *[names.get(each, each) for each in arguments])
     assert (status, out) == (1, "")
     assert err.startswith("error: ")

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from hevitpose.core.architecture import parse_variant
+from hevitpose.core.errors import InputError
 from hevitpose.core.heatmap import CODECS
 from hevitpose.core.model_config import ModelConfig, model_config_from_metadata
 from hevitpose.core.skeleton import MPII16, Skeleton
@@ -65,6 +66,15 @@ def test_a_file_with_the_flip_test_gives_its_average_and_is_not_mirrored_again(f
     average = CONFIG.codec.flip_average(run(crops), run(crops[:, :, ::-1]), MPII16.mirror)
     assert flipped.heatmap_fn(crops) == pytest.approx(average, abs=1e-4)
     assert [KeypointPredictor(network, flip_test=True).flips for network in (plain, flipped)] == [True, False]
+
+
+def test_a_disk_that_fills_leaves_the_former_file(files, real_crops, tmp_path, full_disk):
+    path = tmp_path / "t.onnx"
+    path.write_text("former")
+    for size in (1000, (files / "t.onnx").stat().st_size - 1):  # as it is compared, and as it is written
+        with pytest.raises(InputError, match="cannot be written"), full_disk(size):
+            export_onnx(files / "t.safetensors", path, images=real_crops)
+        assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("t.onnx", "former")]
 
 
 @pytest.mark.parametrize("variant", ["", "query_reduction=true"])

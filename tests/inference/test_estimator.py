@@ -8,7 +8,7 @@ from PIL import Image
 
 from hevitpose.core.errors import DeviceError, InputError
 from hevitpose.core.heatmap import EDGES
-from hevitpose.core.model_config import ModelConfig
+from hevitpose.core.model_config import BoxSizes, ModelConfig
 from hevitpose.core.results import Detections
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.inference.estimator import PoseEstimator
@@ -125,6 +125,9 @@ def test_a_single_keypoint_is_enough_where_the_network_knows_no_more():
     one = Network("one", center, ModelConfig("t", Skeleton("one", ("nose",), (0,)), (128, 96), 1.25))
     poses = PoseEstimator(one, "whole")(np.zeros((480, 640, 3), dtype=np.uint8))
     assert (poses.boxes[:, 2:] - poses.boxes[:, :2]).tolist() == [[160, 160]]
+    known = dataclasses.replace(one.config, box_sizes=BoxSizes(0.1, 0.05, 0.2))  # as large as the boxes of training
+    poses = PoseEstimator(dataclasses.replace(one, config=known), "whole")(np.zeros((480, 640, 3), dtype=np.uint8))
+    assert (poses.boxes[:, 2:] - poses.boxes[:, :2]).tolist() == [[64, 64]]
 
 
 def test_a_sure_person_whom_the_detector_missed_is_found_in_the_whole_image():

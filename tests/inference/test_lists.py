@@ -109,5 +109,9 @@ def test_patterns_are_expanded_where_no_such_file_exists(refused):
         Path(name).touch()
     assert expand("*.jpg") == [Path("[x].jpg"), Path("a.jpg"), Path("b.jpg")]
     assert expand("[x].jpg") == [Path("[x].jpg")]
+    for name in (".home/Thumbs.db", ".home/__MACOSX/a.jpg", ".home/a.jpg"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    assert expand(".home/*") == [Path(".home/a.jpg")]
     with refused("*.png", "no file fits"):
         expand("*.png")

@@ -191,7 +191,7 @@ def test_a_broken_image_is_one_line(tmp_path, refused, content, reason, zipped):
 
 
 def test_the_largest_photos_are_read_and_pillows_limit_stays(tmp_path):
-    (tmp_path / "a.png").write_bytes(png_of_size(20_000, 15_000))
+    (tmp_path / "a.png").write_bytes(png_of_size(20_000, 15_000) + bytes(300_000))
     before = Image.MAX_IMAGE_PIXELS
     assert images.read_size(ImageFile("a.png", tmp_path)) == (20_000, 15_000)
     assert before == Image.MAX_IMAGE_PIXELS
@@ -223,6 +223,23 @@ def test_of_several_images_the_first_is_read_with_a_note(tmp_path, caplog, kind)
         f"{tmp_path / 'photo'}: holds 3 images; the first is used"
     ]
     assert images.look(ImageFile("photo", tmp_path)).frames == 3
+
+
+def test_a_small_file_with_a_huge_canvas_is_refused(tmp_path, refused):
+    frames = [Image.new("RGB", (64, 48), color) for color in (RED, GREEN)]
+    content = bytearray(encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:]))
+    content[24:30] = (16383).to_bytes(3, "little") * 2
+    (tmp_path / "photo.webp").write_bytes(content)
+    with refused(tmp_path / "photo.webp", f"too large: 16384 x 16384 in {len(content)} bytes"):
+        images.read(tmp_path / "photo.webp")
+
+
+@pytest.mark.parametrize(("value", "word"), [(15, "black"), (16, None), (239, None), (240, "white")])
+def test_an_image_that_is_nearly_black_or_white_is_reported(tmp_path, caplog, value, word):
+    Image.new("RGB", (8, 8), (value,) * 3).save(tmp_path / "photo.png")
+    images.read(tmp_path / "photo.png")
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == ([f"{tmp_path / 'photo.png'}: is nearly {word}"] if word else [])
 
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)

@@ -38,6 +38,12 @@ def test_what_is_absent_is_not_drawn_and_the_image_stays_as_it_was():
     assert (image == 90).all()
 
 
+@pytest.mark.parametrize("image", ["photo.png", np.zeros((150, 200), dtype=np.uint8)], ids=["path", "grey"])
+def test_what_cannot_be_drawn_on_is_refused(image):
+    with pytest.raises(TypeError, match=r"\(H, W, 3\)"):
+        draw(image, pose_of((40, 60), (120, 60), (80, 20)))
+
+
 def test_joints_outside_the_image_do_no_harm():
     image = np.full((150, 200, 3), 90, dtype=np.uint8)
     assert (draw(image, pose_of((-500, 60), (-450, 90), (-600, 20))) == image).all()

@@ -19,7 +19,7 @@ from hevitpose.benchmark.pipeline import measure_pipeline
 from hevitpose.benchmark.report import accuracy_over_ms, case_table, pipeline_table
 from hevitpose.benchmark.run import Plan, run_benchmark
 from hevitpose.benchmark.timing import Precision
-from hevitpose.cli.common import refuse_inputs
+from hevitpose.cli.common import model_files, refuse_inputs
 from hevitpose.core.errors import InputError
 from hevitpose.core.extras import need
 from hevitpose.core.progress import Progress
@@ -86,7 +86,10 @@ def benchmark(
     for file in filter(None, (output, *(output_files(plot) if plot else []))):
         atomic.refuse_unwritable_file(file)
     scores = accuracy.rglob("*.json") if accuracy.is_dir() else [accuracy]
-    refuse_inputs([output, *(output_files(plot) if plot else [])], [*(models or "").split(","), pipeline, *scores])
+    refuse_inputs(
+        [output, *(output_files(plot) if plot else [])],
+        [*model_files(*(models or "").split(",")), pipeline, video, *scores],
+    )
     if plot:
         need("train")  # for matplotlib
     wanted = names("runtimes", runtimes, Runtime)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hevitpose.cli.common import model_files
 from hevitpose.cli.keypoints import written_skeleton
 from hevitpose.cli.options import note
 from hevitpose.cli.predict_options import AnyFormat, ClipOptions, ImageOptions
@@ -121,6 +122,7 @@ def predict_camera(
     results = output if output.suffix == CLIP_SUFFIXES[form] else output / f"camera{number}{CLIP_SUFFIXES[form]}"
     atomic.refuse_unwritable_file(results)
     drawn = results.with_suffix(".mp4")
+    atomic.refuse_inputs([results, drawn], model_files(model, estimator_options.get("detector")))
     if draw:
         pyav()
         atomic.refuse_unwritable_file(drawn)

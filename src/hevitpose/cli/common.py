@@ -45,11 +45,22 @@ def fault_lines(faults: Sequence[Fault], all_listed_by: str) -> Iterator[str]:
 def refuse_inputs(
     outputs: Iterable[Path | None], files: Iterable[str | Path | None], splits: Iterable[Split] = ()
 ) -> None:
-    """Raise InputError where an output would replace one of the files, or labels or an image of the splits."""
-    there = [output for output in outputs if output and os.path.lexists(output)]
+    """Raise InputError where an output would replace one of the files, or labels or an image of the splits, or another
+    output."""
+    named = [output for output in outputs if output]
+    counts = Counter(os.path.abspath(output) for output in named)  # noqa: PTH100 - Path.resolve would follow links
+    if twice := [output for output in named if counts[os.path.abspath(output)] > 1]:  # noqa: PTH100
+        raise InputError(twice[0], "two results would be this file: choose another output")
+    there = [output for output in named if os.path.lexists(output)]
     if there:  # what is not there is no input, and labels need not be read
         inputs = [Path(file) for file in files if file]
         atomic.refuse_inputs(there, [*inputs, *(file for split in splits for file in split.files())])
+
+
+def model_files(*models: str | Path | None) -> Iterator[Path]:
+    """The files of models and detectors, for `refuse_inputs`: they may be folders; bundled names are no files."""
+    for path in (Path(model) for model in models if model):
+        yield from path.iterdir() if path.is_dir() else [path]
 
 
 def splits_of(data: Iterable[str | None], root: Path | None) -> Iterator[Split]:

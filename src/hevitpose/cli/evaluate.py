@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from hevitpose.cli.common import refuse_inputs, splits_of
+from hevitpose.cli.common import model_files, refuse_inputs, splits_of
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
 from hevitpose.core.extras import need
@@ -61,7 +61,10 @@ def evaluate(
         typer.Option(help="OKS-NMS, for oks: drop duplicates (hard), lower their scores (soft) or keep them (none)."),
     ] = "hard",
     predictions: Annotated[
-        Path | None, typer.Option(help="Score this file (COCO results or HRNet's pred.mat) instead of a model.")
+        Path | None,
+        typer.Option(
+            help="Score this file or folder (COCO results, JSON of predict, or HRNet's pred.mat) instead of a model."
+        ),
     ] = None,
     save_predictions: Annotated[
         Path | None, typer.Option(help="Write the predictions as COCO results (.json) or HRNet's pred.mat (.mat).")
@@ -86,7 +89,8 @@ def evaluate(
         need("train")  # for matplotlib
     for file in filter(None, (output, save_predictions, *plots)):
         atomic.refuse_unwritable_file(file)
-    refuse_inputs((output, save_predictions, *plots), (predictions, boxes, model, data), splits_of([data], root))
+    models = model_files(model, detector)
+    refuse_inputs((output, save_predictions, *plots), (predictions, boxes, data, *models), splits_of([data], root))
     for name, given in (("boxes", boxes), ("end_to_end", end_to_end)):
         if predictions and given:
             raise InputError(f"`{name}`", "cannot be combined with `predictions`")

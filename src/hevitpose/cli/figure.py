@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from hevitpose.cli.common import refuse_inputs
 from hevitpose.core.extras import need
 from hevitpose.paper.figures import cost_figure, figure_1, figure_4
 from hevitpose.view.plots import output_files, write_figure
@@ -44,6 +45,7 @@ def figure(
     """
     need("train")
     files = output_files(output or Path("out") / f"figure_{which}")
+    refuse_inputs(files, results.rglob("*.json") if of == "runs" else ())
     if which == "4":
         drawn = figure_4()
     elif which == "1" and of == "paper":

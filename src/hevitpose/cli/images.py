@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from hevitpose.cli.common import model_files
 from hevitpose.cli.keypoints import written_skeleton
 from hevitpose.cli.options import note, with_options
 from hevitpose.cli.predict_options import AnyFormat, ClipOptions, ImageOptions
@@ -19,7 +20,7 @@ from hevitpose.core.skeleton import NOT_FLIPPED
 from hevitpose.data.detections import read_detections
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.inputs import ImageInputs, Inputs, Skipped, image_ids, refuse_overwriting
-from hevitpose.inference.lists import ImageList, Selection, Shard, gather_inputs, record_options
+from hevitpose.inference.lists import ImageList, Selection, Shard, gather_inputs, lists_of, record_options
 from hevitpose.inference.network import weights_id
 from hevitpose.inference.predict import detections_of_inputs, predict_files
 from hevitpose.inference.writers import Drawings, Format, PoseWriter, image_writer
@@ -59,13 +60,14 @@ def predict_images(
     part = Shard.parse(options.shard) if options.shard else Shard(1, 1)
     form = image_format(format, output, options.resume)
     folder = output if form == "json" else output.parent
-    given = [Path(file) for file in (options.boxes, model, estimator_options["detector"]) if file]
+    given = [*model_files(options.boxes, model, estimator_options["detector"])]
     found = find_images(paths, output, form, draw, given)
-    detections, ids = known_people(found.inputs, options.box, options.boxes)
     selected = Selection(found.inputs, part)
     optimize = len(selected) > UNOPTIMIZED_UP_TO
     person, keypoints = for_clips.person, for_clips.keypoints
     estimator = PoseEstimator.from_pretrained(model, optimize_graph=optimize, person=person, **estimator_options)
+    subject = estimator.network.config.skeleton.name
+    detections, ids = known_people(found.inputs, options.box, options.boxes, subject)
     if estimator_options["flip_test"] and not estimator.network.config.skeleton.flips:
         note(NOT_FLIPPED)
     skeleton = written_skeleton(keypoints, form, estimator.network)
@@ -92,7 +94,8 @@ def predict_images(
             done += 1
     if done:
         print(f"results: {output}")
-    return report_skipped(found, skipped, folder)
+    boxes = sum(len(each) for each in detections or () if each)
+    return report_skipped(found, skipped, folder, boxes)
 
 
 def find_images(paths: Sequence[Path], output: Path, form: Format, draw: bool, given: Sequence[Path]) -> ImageInputs:
@@ -105,9 +108,10 @@ def find_images(paths: Sequence[Path], output: Path, form: Format, draw: bool, g
         found = gather_inputs(paths, folder)
         refuse_overwriting(paths, found.inputs, folder, draw)
     if form == "json":
-        atomic.refuse_inputs((folder / f"{each.target}.json" for each in found.inputs), given)
+        suffixes = (".json", ".png") if draw else (".json",)
+        atomic.refuse_inputs((folder / f"{each.target}{suffix}" for each in found.inputs for suffix in suffixes), given)
     elif os.path.lexists(output):
-        atomic.refuse_inputs([output], [*given, *(each.path for each in found.inputs)])
+        atomic.refuse_inputs([output], [*given, *lists_of(paths), *(each.path for each in found.inputs)])
     atomic.refuse_unwritable(folder)
     return found
 
@@ -126,9 +130,9 @@ def image_format(format: AnyFormat | None, output: Path, resume: bool) -> Format
 
 
 def known_people(
-    inputs: Inputs, box: list[str] | None, boxes: Path | None
+    inputs: Inputs, box: list[str] | None, boxes: Path | None, subject: str
 ) -> tuple[list[Detections | None] | None, Sequence[int]]:
-    """The boxes of each input, None where they are to be found, and its image id."""
+    """The boxes of each input, of the category `subject`, None where they are to be found, and its image id."""
     if box and len(inputs) > 1:
         note(f"the boxes of --box are looked at in each of {len(inputs)} images")
     if boxes is None:
@@ -137,7 +141,7 @@ def known_people(
         if isinstance(inputs, ImageList):
             return given, range(1, len(inputs) + 1)
         return given, image_ids([each.path for each in inputs], [None] * len(inputs))
-    detections, ids, notes = detections_of_inputs(read_detections(boxes), boxes, inputs)
+    detections, ids, notes = detections_of_inputs(read_detections(boxes, subject), boxes, inputs)
     for line in notes:
         note(line)
     return detections, ids
@@ -173,8 +177,8 @@ def print_people(poses: ImagePoses, verbose: bool) -> None:
                 print(f"  {name:16} {place}   {score:.2f}")
 
 
-def report_skipped(found: ImageInputs, skipped: Skipped, folder: Path) -> int:
-    """Say on standard error what has no result; the exit status."""
+def report_skipped(found: ImageInputs, skipped: Skipped, folder: Path, boxes: int) -> int:
+    """Say on standard error what has no result; the exit status, 1 if none of the `boxes` remains."""
     for each, count in skipped.boxes:
         print(f"warning: {each.path}: skipped {count} boxes outside of the image", file=sys.stderr)
     for each, reason in skipped.inputs:
@@ -189,6 +193,6 @@ def report_skipped(found: ImageInputs, skipped: Skipped, folder: Path) -> int:
         note(f"{found.results} images in {folder}, the folder of the results, were left out")
     if found.drawings:
         note(f"{found.drawings} drawings of an earlier run were left out")
-    if in_folders < len(skipped.inputs):
+    if in_folders < len(skipped.inputs) or 0 < boxes == sum(count for _, count in skipped.boxes):
         return 1
     return SOME_SKIPPED if skipped.inputs or found.heic else 0

@@ -1,6 +1,7 @@
 """The `hevitpose` command: one file a sub-command, one line an error."""
 
 import logging
+import re
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 
 from hevitpose.cli.options import with_options, with_todays_names
-from hevitpose.core.errors import HevitposeError
+from hevitpose.core.errors import HevitposeError, InputError
 
 COMMANDS = (
     *("predict", "serve", "angles", "train", "compare", "evaluate", "export", "benchmark", "info", "table", "figure"),
@@ -57,6 +58,8 @@ def main() -> None:
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("hevitpose").setLevel(logging.INFO)
     try:
+        if any(not argument or re.fullmatch("--[a-z-]+=", argument) for argument in sys.argv[1:]):
+            raise InputError("arguments", "one of them is empty (a variable that is not set?)")
         app()
     except HevitposeError as error:
         print(f"error: {with_options(str(error))}", file=sys.stderr)

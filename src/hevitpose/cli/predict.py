@@ -161,10 +161,8 @@ def predict(
 
 def as_paths(text: str) -> list[Path]:
     """A path of the command line, or those that fit a pattern. Raises InputError for what prediction does not read."""
-    if not text:
-        raise InputError("PATHS", "one of them is empty")
     if "://" in text:
         raise InputError(text, "is an address: download it first")
     if text.isdecimal() and not Path(text).exists():
-        raise InputError(text, f"no such file; a camera is --camera {text}")
+        raise InputError(text, f'no such file; a camera is --camera {text} (pip install "hevitpose[camera]")')
     return expand(text)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hevitpose.cli.common import refuse_inputs
+from hevitpose.cli.common import model_files, refuse_inputs
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
 from hevitpose.data.detections import read_detections
@@ -46,21 +46,23 @@ def submit(
 ) -> None:
     """Predict COCO's or MPII's test set, in the format of its evaluation server."""
     atomic.refuse_unwritable_file(output)
-    refuse_inputs([output], [data, boxes, model])
+    refuse_inputs([output], [data, boxes, *model_files(model)])
     network, folder = load_network(model, RuntimeOptions(runtime, device=device)), root or data.parent
     notes: list[str] = []
     with show_progress() as on_progress:
         if data.suffix == ".mat":
             test = submission.read_mpii_test(data, folder)
+            refuse_inputs([output], (file.folder / file.name for file in test.people.images))
             found = predict_piecewise(network, test.people, flip_test, batch_size, on_progress)
             submission.write_mpii_test(output, test, found.joints)
         else:
             if boxes is None:
                 raise InputError(data, "has no boxes: name those of a detector with `boxes`")
             people = submission.read_unlabelled_coco(data, folder)
+            refuse_inputs([output], (file.folder / file.name for file in people.images))
             keypoints_of(network, people)  # refused before the boxes are read
             submission.refuse_coco_name(output)
-            detections = read_detections(boxes)
+            detections = read_detections(boxes, people.skeleton.name)
             found, notes = predict_in_detections(
                 network, people, detections, boxes.name, flip_test, batch_size, on_progress
             )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Never
 
 import typer
 
-from hevitpose.cli.common import Device, MicroBatchSize, Precision, refuse_faults, refuse_inputs
+from hevitpose.cli.common import Device, MicroBatchSize, Precision, model_files, refuse_faults, refuse_inputs
 from hevitpose.core.errors import InputError
 from hevitpose.core.extras import need
 
@@ -166,7 +166,8 @@ def train(
         return
     dataset = find_dataset(data, root)
     splits = [*filter(None, (dataset.train,)), *dataset.validation]
-    refuse_inputs([*(out / name for name in RUN_FILES), *out.glob("worst_*"), *out.glob("errors_*")], [data], splits)
+    written = [*(out / name for name in RUN_FILES), *out.glob("worst_*"), *out.glob("errors_*")]
+    refuse_inputs(written, [data, *model_files(weights, imagenet)], splits)
     if is_first_process():
         refuse_faults(splits, data)
         if not dataset.validation:

@@ -2,11 +2,12 @@
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hevitpose.cli.common import model_files
 from hevitpose.cli.keypoints import written_skeleton
 from hevitpose.cli.options import note, with_options
 from hevitpose.cli.predict_options import AnyFormat, ClipOptions, ImageOptions, is_clip
@@ -65,7 +66,7 @@ def predict_clips(
     clip_format: ClipFormat = format or "jsonl"
     pyav()
     check_range(options.start or 0.0, options.end, options.every)
-    tasks = clip_tasks(paths, output, draw, clip_format)
+    tasks = clip_tasks(paths, output, draw, clip_format, model_files(model, estimator_options.get("detector")))
     tracker = PoseTracker.from_pretrained(
         model,
         detect_every=options.detect_every or 1,
@@ -135,10 +136,12 @@ def report(task: ClipTask, summary: ClipSummary, drawing: ClipDrawing | None) ->
             note(f"{task.path}: {drawing.video.note}")
 
 
-def clip_tasks(paths: Sequence[Path], output: Path, draw: bool, format: ClipFormat) -> list[ClipTask]:
+def clip_tasks(
+    paths: Sequence[Path], output: Path, draw: bool, format: ClipFormat, models: Iterable[Path]
+) -> list[ClipTask]:
     """The files of each clip: below the folder `output`, or where it names a file, that one and the drawing beside it.
 
-    Raises InputError where they would replace an input or each other, or cannot be written.
+    Raises InputError where they would replace an input, one of the `models` or each other, or cannot be written.
     """
     suffix = CLIP_SUFFIXES[format]
     unique = list({path.resolve(): path for path in paths}.values())
@@ -159,7 +162,7 @@ def clip_tasks(paths: Sequence[Path], output: Path, draw: bool, format: ClipForm
     for name, count in Counter(str(file).lower() for file in files).items():
         if count > 1:
             raise InputError(name, "several clips have this name: run once for each, each with its own --output")
-    atomic.refuse_inputs(files, unique)
+    atomic.refuse_inputs(files, [*unique, *models])
     for file in files:
         (atomic.refuse_unwritable_file if file.suffix else atomic.refuse_unwritable)(file)
     return tasks

@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -68,7 +69,11 @@ def read_deeplabcut(path: Path, name: str, table: SkeletonTable | None = None) -
     skeleton = skeleton_from_coco(category, str(path), table)
     if unique := list(dict.fromkeys(part for sheet in sheets for part in sheet.unique)):
         findings.append(Finding("unique body parts", "", f"{some(unique)} of individual {UNIQUE!r} are left out"))
-    findings += [*without_yaml, *_unlabelled(sheets, set(files))]
+    videos = list(path.glob("labeled-data/*")) if is_project else []
+    for hdf5 in (file for video in videos for file in video.glob("CollectedData*.h5")):
+        if not any(sheet.parent == hdf5.parent for sheet in chosen):
+            findings.append(Finding("labels in HDF5", f"{hdf5.parent.name}/{hdf5.name}", "has no CSV file beside it"))
+    findings += [*without_yaml, *_unlabelled(sheets, set(files), videos)]
     image_index = [position[file] for file, _ in animals]
     return labelled_people(name, skeleton, files, image_index, joints, boxes_around_joints(joints), findings=findings)
 
@@ -108,11 +113,12 @@ def _scorer(config: Path) -> str | None:
     return found[1].strip().strip("'\"") or None if found else None
 
 
-def _unlabelled(sheets: list[_Sheet], labelled: set[ImageFile]) -> list[Finding]:
-    """Images that have a row without labels, or lie beside the labelled ones without a row."""
+def _unlabelled(sheets: list[_Sheet], labelled: set[ImageFile], videos: Iterable[Path]) -> list[Finding]:
+    """Images that have a row without labels, or lie in the folder of a video or beside labelled ones without a row."""
     rows = {file for sheet in sheets for file in sheet.images} - labelled
     paths = {file.folder / file.name for file in labelled}
-    inside = (p for folder in {path.parent for path in paths} if is_folder(folder) for p in folder.iterdir())
+    folders = {path.parent for path in paths} | {video for video in videos if not is_clutter(video.name)}
+    inside = (p for folder in folders if is_folder(folder) for p in folder.iterdir())
     beside = {p for p in inside if p.suffix.lower() in SUFFIXES and not is_clutter(p.name)}
     without = sorted({str(path) for path in beside - paths} | {str(file) for file in rows})
     if not without:

@@ -94,17 +94,17 @@ def meets_image(boxes: Floats, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
     return np.asarray(((boxes[:, :2] < image[2:]) & (boxes[:, 2:] > image[:2])).all(axis=1))
 
 
-def read_detections(path: Path) -> DetectionFile:
+def read_detections(path: Path, subject: str = "person") -> DetectionFile:
     """Boxes of people from COCO's results or from a COCO file of labels.
 
     Results are a list of entries with `file_name` or `image_id`, `bbox` (x, y, width, height) and `score`, 1 where it
-    is missing. Boxes belong if their category is the only one, or else the one called "person", or failing that the
-    only one with keypoints (1 in results); the others are counted in `other`, boxes without width or height in `empty`,
-    and regions with more than a person in `crowds`. Raises InputError, naming the entry, where a box cannot be one or
-    no entry belongs.
+    is missing. Boxes belong if their category is the only one, or else the one called as the `subject` (the category
+    of the keypoints) or "person", or failing that the only one with keypoints (1 in results); the others are counted
+    in `other`, boxes without width or height in `empty`, and regions with more than a person in `crowds`. Raises
+    InputError, naming the entry, where a box cannot be one, or where no box is left.
     """
     content = read_json(path)
-    entries, wanted = _entries(content, path)
+    entries, wanted = _entries(content, path, subject)
     boxes: dict[Key, list[tuple[Floats, float]]] = defaultdict(list)
     image_ids: dict[Key, int] = {}
     empty = other = crowds = 0
@@ -132,6 +132,8 @@ def read_detections(path: Path) -> DetectionFile:
     if other and not boxes:
         categories = some(sorted({str(entry.get("category_id")) for entry in entries}))
         raise InputError(path, f"has no box of category {wanted}, only of {categories}")
+    if empty and not any(boxes.values()):
+        raise InputError(path, "has no box with width and height")
     of = {
         key: Detections(np.array([b for b, _ in found]).reshape(-1, 4), np.array([s for _, s in found]))
         for key, found in boxes.items()
@@ -139,7 +141,7 @@ def read_detections(path: Path) -> DetectionFile:
     return DetectionFile(of, image_ids, empty, other, crowds)
 
 
-def _entries(content: Any, path: Path) -> tuple[list[Any], str]:
+def _entries(content: Any, path: Path, subject: str) -> tuple[list[Any], str]:
     """The entries of a file, each with the name of its image where that is known, and the category of people."""
     if isinstance(content, Mapping) and isinstance(content.get("annotations"), list):
         names = {
@@ -154,7 +156,7 @@ def _entries(content: Any, path: Path) -> tuple[list[Any], str]:
             for entry in content["annotations"]
         ]
         known = [one for one in content.get("categories") or () if isinstance(one, Mapping) and "id" in one]
-        named = [one for one in known if str(one.get("name")).lower() == "person"]
+        named = [one for name in (subject, "person") for one in known if str(one.get("name")).lower() == name.lower()]
         with_keypoints = [one for one in known if one.get("keypoints")]
         called = [str(whole(one["id"])) for one in named or (with_keypoints if len(with_keypoints) == 1 else [])]
     elif isinstance(content, list):
@@ -162,6 +164,9 @@ def _entries(content: Any, path: Path) -> tuple[list[Any], str]:
     else:
         raise InputError(path, "not COCO detections: it needs a list of entries with bbox and file_name or image_id")
     categories = {str(whole(e.get("category_id", PERSON))) for e in entries if isinstance(e, Mapping)}
+    if len(categories) > 1 and isinstance(content, Mapping) and known and not called:
+        there = some((short(one.get("name")) for one in known), 10)
+        raise InputError(path, f"has boxes of several categories ({there}), and none is called {subject}")
     return entries, categories.pop() if len(categories) == 1 else next(iter(called), str(PERSON))
 
 

@@ -76,8 +76,8 @@ def dataset_in(folder: Path, root: Path | None = None) -> Dataset:
         return labels
     if any(map(is_labelme, _first_found(folder, ("*.json",))[:1])):
         return Dataset(name, Split(name, folder, folder, "pck_box", "labelme"), ())
-    train = _first_found(folder, TRAIN)
-    validation = [file for file in _first_found(folder, VALIDATION) if file not in train]
+    train = _all_found(folder, TRAIN)
+    validation = [file for file in _all_found(folder, VALIDATION) if file not in train]
     train = train or [file for file in _first_found(folder, UNSPLIT) if file not in validation]
     if not train and not validation:
         folders = (place for place in sorted(folder.iterdir()) if place.is_dir() and not is_clutter(place.name))
@@ -157,6 +157,10 @@ def _first_found(folder: Path, patterns: Sequence[str]) -> list[Path]:
         if wanted := [file for file in found if not any(map(is_clutter, file.relative_to(folder).parts))]:
             return wanted
     return []
+
+
+def _all_found(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    return list(dict.fromkeys(file for pattern in patterns for file in _first_found(folder, (pattern,))))
 
 
 def _split_name(file: Path) -> str:

@@ -79,8 +79,6 @@ def read_label_studio(path: Path, folder: Path, name: str, table: SkeletonTable 
         boxes[n] = boxes[n] if group.box is None else group.box
     category = {"name": "animal", "keypoints": names}
     skeleton = skeleton_from_coco(category, str(path), table)
-    if without := len(files) - len({image for image, _ in groups}):
-        findings.append(Finding("unlabelled images", "", f"{without} of {len(files)} images have no keypoint"))
     return labelled_people(name, skeleton, files, [k for k, _ in groups], joints, boxes, findings=findings)
 
 

@@ -10,12 +10,13 @@ import numpy as np
 
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
+from hevitpose.core.keypoint_names import require_names
 from hevitpose.core.labels import LabelledPeople
-from hevitpose.core.results import Predictions
+from hevitpose.core.results import SCHEMA, Predictions
 from hevitpose.data.coco import read_numbers, short, whole
 from hevitpose.data.detections import PERSON, names_of
 from hevitpose.io import atomic
-from hevitpose.io.folders import normalize_path
+from hevitpose.io.folders import files_below, is_folder, normalize_path
 from hevitpose.io.json_files import read_json
 
 
@@ -45,14 +46,12 @@ def write_predictions(path: Path, people: LabelledPeople, found: Predictions) ->
 def read_predictions(path: Path, people: LabelledPeople) -> tuple[Predictions, list[str]]:
     """The people that a list of COCO results has found in the images of a labelled set, and what is missing.
 
-    An entry has `file_name` (which decides) or `image_id`, `keypoints` (x, y, score of each) and `score`; those of
+    Results of `predict` in JSON will do, too, a file or a folder of them. An entry has `file_name` (which decides) or `image_id`, `keypoints` (x, y, score of each) and `score`; those of
     another category than the set's, or COCO's of people, are left out. The labelled person of each entry is known if
     all entries have `annotation_id`, or if every image has one labelled person and at most one entry. Raises
     InputError, naming the entry, on another image, another number of keypoints, or a value that is not finite.
     """
-    content = read_json(path)
-    if not isinstance(content, list):
-        raise InputError(path, "not COCO results: it needs a list of entries with image_id, keypoints and score")
+    content = _entries(path, people)
     place = _names(people)
     images, triples, scores, persons = [], [], [], []
     of_id = {str(n): k for k, n in enumerate(people.ids)}
@@ -83,6 +82,29 @@ def read_predictions(path: Path, people: LabelledPeople) -> tuple[Predictions, l
     boxes = geometry.corner_frame(np.concatenate([places.min(axis=1), places.max(axis=1)], axis=-1))
     read = Predictions(image_index, boxes, places, joints[..., 2], np.array(scores), person_of, stated)
     return read, _notes(people, read, len(content))
+
+
+def _entries(path: Path, people: LabelledPeople) -> list[Any]:
+    """The entries of COCO results, or those that the JSON files of `predict` amount to."""
+    if is_folder(path):
+        return [entry for file in files_below(path, {".json"}) for entry in _entries(file, people)]
+    content = read_json(path)
+    if isinstance(content, Mapping) and content.get("schema") == SCHEMA:
+        try:
+            return [_coco_result(content["file"], person, people, path) for person in content["people"]]
+        except (AttributeError, KeyError, TypeError) as error:
+            raise InputError(path, f"not a result of hevitpose ({type(error).__name__}: {error})") from error
+    if not isinstance(content, list):
+        raise InputError(path, "not COCO results: it needs a list of entries with image_id, keypoints and score")
+    return content
+
+
+def _coco_result(file: str, person: Mapping[str, Any], people: LabelledPeople, path: Path) -> dict[str, object]:
+    """A person of `predict`, with the keypoints of the set; what is absent is at (0, 0). Raises InputError."""
+    points = list(person["keypoints"].values())
+    order = require_names(people.skeleton.keypoints, list(person["keypoints"]), people.name, str(path))
+    keypoints = [(points[k]["x"] or 0, points[k]["y"] or 0, points[k]["score"]) for k in order]
+    return {"file_name": file, "keypoints": keypoints, "score": person["score"]}
 
 
 def _names(people: LabelledPeople) -> dict[str, int]:

@@ -103,7 +103,13 @@ def evaluate(
         notes += more
     elif boxes:
         found, more = predict_in_detections(
-            network, people, read_detections(boxes), boxes.name, flip_test, batch_size, on_progress
+            network,
+            people,
+            read_detections(boxes, people.skeleton.name),
+            boxes.name,
+            flip_test,
+            batch_size,
+            on_progress,
         )
         notes += more
     else:

@@ -159,7 +159,7 @@ def opened(proto: onnx.ModelProto) -> Graph:
     """The graph in ONNX Runtime."""
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder, "draft.onnx")
-        onnx.save(proto, draft)
+        atomic.write(draft, proto.SerializeToString())
         return OnnxGraph(draft)
 
 

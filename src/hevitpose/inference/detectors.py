@@ -57,7 +57,7 @@ CUT_MARGIN = 0.01
 SAME_BOX = 0.5
 """IoU from which a box in a tile and one in the whole image are of the same person."""
 LONE_KEYPOINT_SHARE = 0.25
-"""Of the image's longer side: the box around a single keypoint, which has no extent."""
+"""Of the image's longer side: the box around a single keypoint where the sizes of boxes in training are unknown."""
 
 
 class Detector(Protocol):
@@ -69,11 +69,12 @@ class Detector(Protocol):
 class WholeImage:
     """Takes an image to show one person: keypoints are predicted in the whole image, and the box is around them.
 
-    The detection brings these keypoints. A candidate without enough confident keypoints is no detection.
+    The detection brings these keypoints. A candidate without enough confident keypoints is no detection. The box around
+    a single keypoint is `lone` of the image's longer side.
     """
 
-    def __init__(self, keypoints: KeypointPredictor, min_score: float) -> None:
-        self.keypoints, self.min_score = keypoints, min_score
+    def __init__(self, keypoints: KeypointPredictor, min_score: float, lone: float = LONE_KEYPOINT_SHARE) -> None:
+        self.keypoints, self.min_score, self.lone = keypoints, min_score, lone
         self.head = head_keypoints(keypoints.network.config.skeleton)
 
     def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
@@ -86,7 +87,7 @@ class WholeImage:
         if not is_person(scores, self.min_score, head=self.head):
             return Detections.empty()
         confident = joints[scores >= self.min_score]
-        box = square_around(confident, LONE_KEYPOINT_SHARE * longer if len(confident) == 1 else 1.0)
+        box = square_around(confident, self.lone * longer if len(confident) == 1 else 1.0)
         return Detections(box[None], np.ones(1), joints[None], scores[None])
 
 

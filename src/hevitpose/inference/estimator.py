@@ -162,10 +162,10 @@ class PoseEstimator:
         choice = self._detector_name()
         if choice in ("whole", "search") and self.tiles > 1:
             raise InputError(f"`tiles={self.tiles}`", f"needs a detector, and `detector={choice}` uses none")
+        known = self.network.config.box_sizes
         if choice == "whole":
-            return WholeImage(self.keypoints, self.min_score)
+            return WholeImage(self.keypoints, self.min_score, *((known.median,) if known else ()))
         if choice == "search":
-            known = self.network.config.box_sizes
             sizes = (known.low, known.high) if known and self.box_sizes is None else self.box_sizes
             return WindowSearch(self.keypoints, self.min_score, sizes)
         detector = load_detector(None if choice == "person" else Path(choice), self.runtime_options)

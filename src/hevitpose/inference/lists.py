@@ -12,6 +12,7 @@ from typing import Any
 from hevitpose.core.errors import InputError
 from hevitpose.inference.inputs import ImageInput, ImageInputs, Inputs, find_inputs
 from hevitpose.io import atomic
+from hevitpose.io.folders import is_clutter
 from hevitpose.io.json_files import encoding_of, read_json
 
 OPTIONS_FILE = ".predict-options"
@@ -141,12 +142,17 @@ def record_options(folder: Path, options: Mapping[str, Any], resume: bool) -> No
 
 def gather_inputs(paths: Sequence[Path], output: Path | None = None) -> ImageInputs:
     """The images that `find_inputs` finds, or those of a list, @FILE. Raises InputError."""
-    lists = [path for path in paths if str(path).startswith("@") and not path.exists()]
+    lists = lists_of(paths)
     if not lists:
         return find_inputs(paths, output)
     if len(paths) > 1:
-        raise InputError(lists[0], "a list stands alone")
-    return ImageInputs(ImageList(Path(str(lists[0])[1:])))
+        raise InputError(f"@{lists[0]}", "a list stands alone")
+    return ImageInputs(ImageList(lists[0]))
+
+
+def lists_of(paths: Sequence[Path]) -> list[Path]:
+    """The files of lists, @FILE."""
+    return [Path(str(path)[1:]) for path in paths if str(path).startswith("@") and not path.exists()]
 
 
 def expand(text: str) -> list[Path]:
@@ -157,7 +163,9 @@ def expand(text: str) -> list[Path]:
     """
     if not has_magic(text) or Path(text).exists():
         return [Path(text)]
-    found = sorted(glob(text, recursive=True))  # noqa: PTH207 - patterns may be absolute
-    if not found:
+    found = map(Path, sorted(glob(text, recursive=True)))  # noqa: PTH207 - patterns may be absolute
+    named = Path(text).parts
+    wanted = [path for path in found if not any(is_clutter(part) for part in path.parts if part not in named)]
+    if not wanted:
         raise InputError(text, "no file fits")
-    return [Path(name) for name in found]
+    return wanted

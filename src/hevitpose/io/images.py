@@ -36,6 +36,8 @@ HEIC = frozenset({".heic", ".heif"})
 """Read where pillow-heif is installed."""
 MAX_MEGAPIXELS = 300
 """Larger ones would need gigabytes; Pillow's own limit is below what cameras take."""
+BLANK_MEGAPIXELS, MAX_PIXELS_PER_BYTE = 30, 1000
+"""A larger image that is smaller a file is blank, or its header was made to exhaust memory."""
 PROGRAMS = ("EPS",)
 """Formats that are programs: Pillow would have Ghostscript run them."""
 _UPRIGHT = {
@@ -56,6 +58,8 @@ FULL_SCALES = (255, 4095, 65535)
 BRIGHTEST_SHARE = 0.001
 OVERSHOOT = 1.25
 """A scale holds an image if all but this share of its pixels are below this times the scale."""
+DARKEST = 16
+"""What has no brighter pixel is nearly black, as 12 bits in 16 are where Pillow takes the upper 8 (in colour)."""
 _CHANGING_PROCESS = Lock()
 logger = logging.getLogger(__name__)
 
@@ -64,14 +68,18 @@ def read(source: ImageFile | str | PathLike[str]) -> Image:
     """The image as RGB, turned upright by its EXIF orientation.
 
     Palette, grey and CMYK images become 8-bit RGB; what is transparent becomes white. 16 and 32 bits and floats are
-    scaled by `FULL_SCALES`. Of several images in a file (GIF, TIFF) the first is read, with a warning in the log.
+    scaled by `FULL_SCALES`. Of several images in a file (GIF, TIFF) the first is read, with a warning in the log; so is
+    an image that is nearly black or white.
     Raises InputError where the file is missing, broken or not an image.
     """
     file = source if isinstance(source, ImageFile) else ImageFile(Path(source).name, Path(source).parent)
     with _one_line_errors(file), _identified(_content(file)) as image:
         if (frames := _frames(image)) > 1:
             logger.warning("%s: holds %d images; the first is used", file, frames)
-        return np.asarray(_rgb(_upright(_loaded(image, _content(file)))))
+        pixels = np.asarray(_rgb(_upright(_loaded(image, _content(file)))))
+    if pixels.max() < DARKEST or pixels.min() > 255 - DARKEST:
+        logger.warning("%s: is nearly %s", file, "black" if pixels.max() < DARKEST else "white")
+    return pixels
 
 
 def decode(
@@ -235,6 +243,10 @@ def _identified(
     if image.width * image.height > max_megapixels * 1e6:
         image.close()
         raise PILImage.DecompressionBombError(f"{image.width} x {image.height}, above {max_megapixels:g} megapixels")
+    size = len(content.getbuffer()) if isinstance(content, BytesIO) else content.stat().st_size
+    if image.width * image.height > max(BLANK_MEGAPIXELS * 1e6, MAX_PIXELS_PER_BYTE * size):
+        image.close()
+        raise PILImage.DecompressionBombError(f"{image.width} x {image.height} in {size} bytes")
     if image.format in PROGRAMS:
         image.close()
         raise UnidentifiedImageError

@@ -30,6 +30,8 @@ Paint = Callable[[ImageDraw.ImageDraw, Floats, int, Fill], None]
 
 def draw(image: Image, pose: ImagePoses) -> Image:
     """A copy of the image (H, W, 3) with every person's limbs and keypoints; what is absent (NaN) is not drawn."""
+    if not isinstance(image, np.ndarray) or image.shape[2:] != (3,):
+        raise TypeError("an image to draw on is an array (H, W, 3) of uint8, as np.asarray(PIL.Image.open(...)) gives")
     canvas = image.copy()
     for person in pose:
         draw_person(canvas, person, pose.skeleton)

@@ -1,4 +1,5 @@
 import json
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -26,9 +27,12 @@ PERSON = {
 OTHER = PERSON | {"id": 5, "bbox": [15, 5, 10, 10], "keypoints": [16, 7, 2, 24, 8, 1, 20, 9, 2]}
 
 
+TWO = {"annotations": [PERSON, OTHER | {"image_id": 2}]}
+
+
 def apart(*people):
     """Each person in an image of its own, and the images."""
-    images = [{"id": n, "file_name": "a.png", "width": 40, "height": 20} for n in range(len(people))]
+    images = [{"id": n, "file_name": f"{n or 'a'}.png", "width": 40, "height": 20} for n in range(len(people))]
     return [person | {"image_id": n} for n, person in enumerate(people)], {"images": images}
 
 
@@ -37,11 +41,12 @@ def faults(tmp_path):
     """The faults of a file of these annotations on an image of 40 x 20; other parts of the file by name."""
 
     def check(*annotations, open_images=False, repair=False, **parts):
-        if not (tmp_path / "a.png").exists():
-            Image.new("RGB", (40, 20)).save(tmp_path / "a.png")
         images = [{"id": 1, "file_name": "a.png", "width": 40, "height": 20}]
         content = {"images": images, "annotations": list(annotations), "categories": [MOUSE]} | parts
         (tmp_path / "mice.json").write_text(json.dumps(content))
+        for name in set(re.findall(r'"((?:a|\d+)\.png)"', json.dumps(content["images"]))):
+            if not (tmp_path / name).exists():
+                Image.new("RGB", (40, 20)).save(tmp_path / name)
         return check_sets([Split("mice", tmp_path / "mice.json", tmp_path, repair=repair)], open_images)
 
     return check
@@ -93,6 +98,12 @@ def test_each_fault_of_an_annotation_is_named_with_its_repair(faults, tmp_path, 
         ({"annotations": []}, "file", "no person with a labelled keypoint"),
         ({"annotations": [PERSON, OTHER | {"id": 3}]}, "duplicate annotation", "its id"),
         ({"images": [{"id": 1, "file_name": "a.png"}] * 2}, "duplicate image", "a.png"),
+        ({"images": [{"id": n, "file_name": "a.png"} for n in (1, 2)]} | TWO, "image twice", "is also image 1 (a.png)"),
+        (
+            {"images": [{"id": n, "file_name": name} for n, name in ((1, "a.png"), (2, "x/a.png"))]} | TWO,
+            "two names of an image",
+            "x/a.png is also image 1 (a.png)",
+        ),
         ({"images": [{"id": "1", "file_name": "a.png"}]}, "id as text", "the text '1'"),
         ({"images": [{"id": 1, "file_name": "a.png"}, {"id": 2}]}, "image", "needs id and file_name"),
         ({"images": [{"id": 1, "file_name": "b.png"}]}, "missing image", "b.png"),
@@ -327,6 +338,13 @@ def test_corners_in_place_of_width_and_height_are_noticed(faults):
     assert [fault.kind for fault in faults(*people[:4], corners[4], **images)] == []
 
 
+def test_corners_in_place_of_yolos_centre_and_size_are_noticed(faults):
+    people, images = apart(*(PERSON | {"id": n} for n in range(5)))
+    # 4, 4, 24, 16 taken for centre, width and height
+    (fault,) = faults(*(person | {"bbox": [-8, -4, 24, 16]} for person in people), **images)
+    assert (fault.kind, fault.problem[:45]) == ("corner boxes", "5 of 5 boxes reach beyond their image (for ex")
+
+
 @pytest.mark.parametrize(
     ("x1", "joint_x", "noticed"),
     [(15, 20, False), (15.1, 20, True), (16, 14.5, True), (16, 14.4, False)],
@@ -405,7 +423,15 @@ def test_what_differs_between_two_sets_is_said(tmp_path):
     ]
 
 
+def test_images_that_no_set_names_are_counted(faults, tmp_path):
+    for name in ("0.png", "other.png"):
+        Image.new("RGB", (40, 20)).save(tmp_path / name)
+    (tmp_path / "._b.png").write_bytes(b"")
+    (fault,) = [fault for fault in faults(PERSON) if fault.kind == "unlabelled images"]
+    assert fault.problem == "2 images beside those of the labels are in no set (0.png, other.png)"
+
+
 def test_images_without_people_are_counted(faults):
-    images = [{"id": n, "file_name": "a.png", "width": 40, "height": 20} for n in (1, 2, 3)]
-    (fault,) = faults(PERSON, images=images)
-    assert (fault.kind, fault.problem) == ("images without people", "2 of 3 images have no labelled person")
+    images = [{"id": n, "file_name": f"{n}.png", "width": 40, "height": 20} for n in (0, 1, 2)]
+    (fault,) = faults(PERSON, OTHER | {"image_id": 2}, PERSON | {"id": 9, "image_id": 2}, images=images)
+    assert (fault.kind, fault.problem) == ("images without people", "1 of 3 images have no labelled person")

@@ -15,7 +15,7 @@ from hevitpose.core.labels import Finding, ImageFile
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.data.coco import image_file, is_image, short, whole
 from hevitpose.io import images
-from hevitpose.io.folders import is_file
+from hevitpose.io.folders import is_clutter, is_file
 
 Size = tuple[float, float]
 
@@ -30,6 +30,7 @@ def check_images(
     findings: list[Finding] = []
     sizes: dict[str, Size] = {}
     named: list[tuple[str, str, ImageFile]] = []
+    entry_of: dict[ImageFile, Mapping[str, Any]] = {}
     for position, image in enumerate(images):
         if not is_image(image):
             problem = f"needs id and file_name: {short(image)}"
@@ -37,13 +38,19 @@ def check_images(
             continue
         own_id = whole(image["id"])
         key, record = str(own_id), f"image {own_id}"
+        file = image_file(image, folder)
+        other = entry_of.setdefault(file, image)
         if key in sizes:
             problem = f"has the same id as another image ({image['file_name']})"
             findings.append(Finding("duplicate image", record, problem))
+        elif other is not image:
+            kind = "image twice" if image["file_name"] == other["file_name"] else "two names of an image"
+            problem = f"{image['file_name']} is also image {other['id']} ({other['file_name']})"
+            findings.append(Finding(kind, record, problem))
         if isinstance(own_id, str):
             findings.append(Finding("id as text", record, f"its id is the text {own_id!r}"))
         sizes[key] = _size_of(image)
-        named.append((key, record, image_file(image, folder)))
+        named.append((key, record, file))
     findings += check_files(named, sizes, open_images, name, on_progress)
     return {file for _, _, file in named}, sizes, findings
 
@@ -69,6 +76,15 @@ def check_files(
     if open_images:
         findings += _image_faults(list(compress(named, there)), sizes, name, on_progress)
     return findings
+
+
+def unnamed_images(files: Iterable[ImageFile]) -> list[Path]:
+    """The images that lie in the folders of these, but are none of them; archives are not searched."""
+    named: dict[Path, set[str]] = {}
+    for path in (file.folder / file.name for file in files if file.archive is None and is_file(file.folder / file.name)):
+        named.setdefault(path.parent.resolve(), set()).add(path.name)
+    every = (path for folder, names in named.items() for path in folder.iterdir() if path.name not in names)
+    return sorted(path for path in every if path.suffix.lower() in images.SUFFIXES and not is_clutter(path.name))
 
 
 def is_above_0(value: Any) -> TypeGuard[float]:

@@ -87,18 +87,15 @@ def _outside(places: Floats, low: Floats, high: Floats) -> NDArray[np.bool_]:
 def _box_faults(people: Sequence[Labelled], places: Floats, size_wh: Floats) -> Iterator[Finding]:
     """A set with x1, y1, x2, y2 in place of x, y, width, height; else boxes that lie mostly outside the image.
 
-    The numbers are taken for corners where they hold the joints and fit into the image, for all people but a few, and
-    where a box of this width and height would reach beyond the image.
+    The numbers (in YOLO centre, width and height) are taken for corners where they hold the joints and fit into the
+    image, for all people but a few, and where a box of this width and height would reach beyond the image.
     """
     boxes = np.stack([person.box for person in people])
     image = np.concatenate([np.zeros_like(size_wh), size_wh], axis=1)
     sides = boxes[:, 2:] - boxes[:, :2]
-    corners = np.concatenate([boxes[:, :2], sides], axis=1)
-    inside = (corners[:, :2] >= image[:, :2] - OUTSIDE) & (corners[:, 2:] <= image[:, 2:] + OUTSIDE)
-    fits = ((corners[:, 2:] > corners[:, :2]) & inside).all(axis=1)
-    low, high = corners[:, None, :2] - OUTSIDE, corners[:, None, 2:] + OUTSIDE
-    fits &= ~_outside(geometry.corner_frame(places), low, high).any(axis=1)
-    beyond = (boxes[:, 2:] > image[:, 2:] + OUTSIDE).any(axis=1)
+    corners, yolos = (np.concatenate([at, sides], axis=1) for at in (boxes[:, :2], boxes[:, :2] + sides / 2))
+    fits = max((_are_corners(each, image, places) for each in (corners, yolos)), key=np.mean)
+    beyond = ((boxes[:, 2:] > image[:, 2:] + OUTSIDE) | (boxes[:, :2] < -OUTSIDE)).any(axis=1)
     if beyond.any() and fits.mean() >= 1 - STRAYS:
         example = people[int(beyond.argmax())].record
         problem = f"{beyond.sum()} of {len(people)} boxes reach beyond their image (for example in {example}), and the "
@@ -109,6 +106,14 @@ def _box_faults(people: Sequence[Labelled], places: Floats, size_wh: Floats) -> 
         share = 1 - shown.prod(axis=1) / sides.prod(axis=1)
     for n in np.flatnonzero(share > MOSTLY_OUTSIDE).tolist():
         yield Finding("box outside image", people[n].record, f"{share[n]:.0%} of its box lies outside its image")
+
+
+def _are_corners(corners: Floats, image: Floats, places: Floats) -> NDArray[np.bool_]:
+    """(N,): which of these x1, y1, x2, y2 (N, 4) lie in the image (N, 4) and hold the joints."""
+    inside = (corners[:, :2] >= image[:, :2] - OUTSIDE) & (corners[:, 2:] <= image[:, 2:] + OUTSIDE)
+    fits = ((corners[:, 2:] > corners[:, :2]) & inside).all(axis=1)
+    low, high = corners[:, None, :2] - OUTSIDE, corners[:, None, 2:] + OUTSIDE
+    return np.asarray(fits & ~_outside(geometry.corner_frame(places), low, high).any(axis=1))
 
 
 def _double_faults(people: Sequence[Labelled], places: Floats) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """Faults of labelled data, each with its repair: found in a second, before training spends hours on them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -13,7 +13,7 @@ from hevitpose.core.keypoint_names import mirror_from_names, side_of
 from hevitpose.core.labels import Finding, ImageFile, LabelledPeople
 from hevitpose.core.progress import OnProgress, ignore_progress
 from hevitpose.core.skeleton import NOT_FLIPPED, Skeleton
-from hevitpose.data.check.images import check_files, check_images, is_above_0
+from hevitpose.data.check.images import check_files, check_images, is_above_0, unnamed_images
 from hevitpose.data.check.labels import Labelled, label_faults
 from hevitpose.data.check.left_right import turned_sides
 from hevitpose.data.coco import (
@@ -41,6 +41,8 @@ RULES: Mapping[str, tuple[Level, str]] = {
     "file": ("error", "correct it, or name another file"),
     "image": ("error", "give it an id and a file_name"),
     "duplicate image": ("error", "renumber the images and the image_id of their annotations"),
+    "image twice": ("warning", "keep one entry, with the people of both"),
+    "two names of an image": ("error", "keep one of the two, or name their folders"),
     "id as text": ("warning", "write it as a whole number: other tools take 7 and '7' for two ids"),
     "missing image": ("error", "add it, correct its file_name, or name the folder of the images"),
     "unreadable image": ("error", "save it again as JPEG or PNG"),
@@ -56,6 +58,7 @@ RULES: Mapping[str, tuple[Level, str]] = {
     "labels without image": ("warning", "they are left out: add the images, or correct the names"),
     "shared labels": ("warning", "give the images different names"),
     "other scorer": ("warning", "set scorer in config.yaml to choose another one"),
+    "labels in HDF5": ("warning", "it is left out: labels are read from the CSV file that DeepLabCut writes beside it"),
     "unique body parts": ("warning", "they are not an animal: label them in a data set of their own if you need them"),
     "other shapes": ("warning", "they are left out: keypoints are points, boxes rectangles of the same group_id"),
     "other category": (
@@ -71,7 +74,7 @@ RULES: Mapping[str, tuple[Level, str]] = {
     "not a number": ("error", "write 0, 0, 0 for a joint that is not labelled"),
     "box": ("error", "add a bbox (x, y, width, height), or set repair = true in a TOML file to box the joints"),
     "box from joints": ("warning", "its joints are boxed instead: add a bbox for a better one"),
-    "corner boxes": ("error", "write bbox as x, y, width, height"),
+    "corner boxes": ("error", "write boxes as x, y, width, height (YOLO: of the centre)"),
     "box outside image": ("warning", "correct the box"),
     "wrong area": ("error", "write the person's area in pixels, or half of the box's: OKS depends on it"),
     "area": ("warning", "write the person's area in pixels, or half of the box's: OKS depends on it"),
@@ -134,6 +137,10 @@ def check_sets(
         if checked is not first:
             found += _differences(first, checked, splits[0].name)
         name = str(split.annotations)
+        # Other formats count the images without labels themselves; MPII's folder holds those of its test set.
+        if split is splits[-1] and split.format in ("coco", "label_studio") and (others := unnamed_images(set_of)):
+            problem = f"{len(others)} images beside those of the labels are in no set ({some(p.name for p in others)})"
+            found.append(Finding("unlabelled images", "", problem))
         faults += [
             Fault(RULES[kind][0], kind, name, record, problem, RULES[kind][1]) for kind, record, problem in found
         ]
@@ -192,10 +199,7 @@ def _check_coco(split: Split, open_images: bool, on_progress: OnProgress) -> _Ch
     readable = all(RULES[finding.kind][0] == "warning" for finding in findings)
     if people:
         findings += label_faults(people, sizes, skeleton, sides=open_images)
-        without = len(set(sizes) - {person.image for person in people})
-        if readable and without:
-            problem = f"{without} of {len(sizes)} images have no labelled person"
-            findings.append(Finding("images without people", "", problem))
+        findings += _without_people(sizes, people) if readable else ()
     elif readable:
         findings.append(Finding("file", "", f"no person with a labelled keypoint of {skeleton.name!r}"))
     return _Checked(findings, files, people, skeleton)
@@ -215,7 +219,13 @@ def _check_people(people: LabelledPeople, open_images: bool, on_progress: OnProg
     ]
     if records:
         findings += label_faults(records, sizes, people.skeleton, sides=open_images)
+        findings += _without_people(sizes, records)
     return _Checked(findings, set(people.images), records, people.skeleton)
+
+
+def _without_people(images: Collection[str], people: Sequence[Labelled]) -> Iterator[Finding]:
+    if without := len(set(images) - {person.image for person in people}):
+        yield Finding("images without people", "", f"{without} of {len(images)} images have no labelled person")
 
 
 def _numbers(people: LabelledPeople) -> Iterator[int]:

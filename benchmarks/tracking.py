@@ -106,7 +106,9 @@ def sources(
     """Names of detectors, and the people found in each frame."""
     labelled = [Detections.from_boxes(each.boxes[~ignored_of(each)]) for each in truth]
     yield "labels", poses_in(frames, labelled)
-    yield "person_detector", [found for _, found in PoseEstimator.from_pretrained().stream(frames)]
+    for tiles in (1, 2):
+        name = "person_detector" + (f", tiles {tiles}" if tiles > 1 else "")
+        yield name, [found for _, found in PoseEstimator.from_pretrained(tiles=tiles).stream(frames)]
     if nanodet:
         from detector_peers import load_peer
 

@@ -232,7 +232,7 @@ def test_no_image_is_ever_overwritten(hevitpose, skier):
 
 
 def test_options_do_what_they_say(hevitpose, skier):
-    hevitpose("predict", skier, "--min-score", "1", "--threads", "100000")
+    hevitpose("predict", skier, "--detector", "person", "--min-score", "1", "--threads", "100000")
     nobody = json.loads(Path("out/skier.json").read_text())["people"]
     hevitpose("predict", skier, "--min-score", "0", "--flip-test", "--threads", "1", "--batch-size", "1")
     (person,) = json.loads(Path("out/skier.json").read_text())["people"]

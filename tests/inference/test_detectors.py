@@ -132,7 +132,7 @@ def test_everybody_on_a_photo_is_found_and_rated():
     poses = estimator(EXAMPLES / "skier.jpg")
     assert isinstance(estimator.detector, PersonDetector)
     assert overlap(poses.boxes[0], SKIER) > 0.6
-    assert poses.person_scores[0] > 0.9
+    assert poses.person_scores[0] > 0.85
     assert (poses.person_scores >= estimator.min_person_score).all()
     assert len(PoseEstimator.from_pretrained(max_people=1)(EXAMPLES / "street.jpg")) == 1
 

@@ -183,6 +183,36 @@ def test_what_predict_writes_for_each_image_is_read(people, tmp_path, refused):
         read_predictions(tmp_path, people)
 
 
+def test_tables_and_labels_of_predict_are_read(people, tmp_path, refused):
+    table = tmp_path / "found.csv"
+    table.write_text(
+        "file,person,keypoint,x,y,score\nx/b.png,1,tail,,,0.5\nx/b.png,1,nose,1.5,2,0.75\nx/a.png,1,nose,3,4,0.5\n"
+        "x/a.png,1,tail,5,6,1\n"
+    )
+    found, _ = read_predictions(table, people)
+    assert (found.image_index.tolist(), found.scores.tolist()) == ([1, 0], [0.75, 0.75])
+    assert found.joints.tolist() == [[[1.5, 2], [0, 0]], [[3, 4], [5, 6]]]
+    table.write_text("file,person\nx/b.png,1\n")
+    with refused(table, "not a CSV file of hevitpose"):
+        read_predictions(table, people)
+    content = {
+        "images": [{"id": 7, "file_name": "x/b.png"}],
+        "categories": [{"id": 1, "keypoints": ["tail", "other", "nose"]}],
+        "annotations": [
+            {"image_id": 7, "category_id": 1, "keypoints": [5, 6, 0, 9, 9, 2, 1.5, 2, 2], "score": 0.25}
+        ],
+    }
+    labels = tmp_path / "labels.json"
+    labels.write_text(json.dumps(content))
+    found, _ = read_predictions(labels, people)
+    assert (found.image_index.tolist(), found.scores.tolist()) == ([1], [0.25])
+    assert found.joints.tolist() == [[[1.5, 2], [5, 6]]]
+    assert found.keypoint_scores.tolist() == [[1, 0]]
+    labels.write_text(json.dumps(content | {"categories": []}))
+    with refused(labels, "not a COCO file"):
+        read_predictions(labels, people)
+
+
 def test_nothing_found_is_a_result_too(read):
     found, notes = read()
     assert (found.joints.shape, found.person_of.shape) == ((0, 2, 2), (0,))

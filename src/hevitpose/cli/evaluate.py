@@ -63,7 +63,7 @@ def evaluate(
     predictions: Annotated[
         Path | None,
         typer.Option(
-            help="Score this file or folder (COCO results, JSON of predict, or HRNet's pred.mat) instead of a model."
+            help="Score this file or folder (COCO results, pred.mat of HRNet, output of predict) instead of a model."
         ),
     ] = None,
     save_predictions: Annotated[

@@ -1,8 +1,10 @@
 """Predictions for a labelled set as COCO results, written and read again."""
 
+import csv
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from hevitpose.data.coco import read_numbers, short, whole
 from hevitpose.data.detections import PERSON, names_of
 from hevitpose.io import atomic
 from hevitpose.io.folders import files_below, is_folder, normalize_path
-from hevitpose.io.json_files import read_json
+from hevitpose.io.json_files import read_json, read_text
 
 
 def coco_results(people: LabelledPeople, found: Predictions) -> list[dict[str, object]]:
@@ -46,8 +48,9 @@ def write_predictions(path: Path, people: LabelledPeople, found: Predictions) ->
 def read_predictions(path: Path, people: LabelledPeople) -> tuple[Predictions, list[str]]:
     """The people that a list of COCO results has found in the images of a labelled set, and what is missing.
 
-    Results of `predict` in JSON will do, too, a file or a folder of them. An entry has `file_name` (which decides) or `image_id`, `keypoints` (x, y, score of each) and `score`; those of
-    another category than the set's, or COCO's of people, are left out. The labelled person of each entry is known if
+    What `predict` writes will do, too: JSON (a file or a folder of them), CSV (where a person scores the mean of the
+    keypoints) and labels to correct. An entry has `file_name` (which decides) or `image_id`, `keypoints` (x, y, score
+    of each) and `score`; those of another category than the set's, or COCO's of people, are left out. The labelled person of each entry is known if
     all entries have `annotation_id`, or if every image has one labelled person and at most one entry. Raises
     InputError, naming the entry, on another image, another number of keypoints, or a value that is not finite.
     """
@@ -85,10 +88,17 @@ def read_predictions(path: Path, people: LabelledPeople) -> tuple[Predictions, l
 
 
 def _entries(path: Path, people: LabelledPeople) -> list[Any]:
-    """The entries of COCO results, or those that the JSON files of `predict` amount to."""
+    """The entries of COCO results, or those that the files of `predict` amount to."""
     if is_folder(path):
         return [entry for file in files_below(path, {".json"}) for entry in _entries(file, people)]
+    if path.suffix == ".csv":
+        return _csv_entries(path, people)
     content = read_json(path)
+    if isinstance(content, Mapping) and isinstance(content.get("annotations"), list):
+        try:
+            return list(_label_entries(content, people, path))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(path, f"not a COCO file ({type(error).__name__}: {error})") from error
     if isinstance(content, Mapping) and content.get("schema") == SCHEMA:
         try:
             return [_coco_result(content["file"], person, people, path) for person in content["people"]]
@@ -97,6 +107,37 @@ def _entries(path: Path, people: LabelledPeople) -> list[Any]:
     if not isinstance(content, list):
         raise InputError(path, "not COCO results: it needs a list of entries with image_id, keypoints and score")
     return content
+
+
+def _label_entries(content: Mapping[str, Any], people: LabelledPeople, path: Path) -> Iterator[dict[str, object]]:
+    """The people of a COCO file of labels; keypoints that are labelled score 1."""
+    files = {image["id"]: image["file_name"] for image in content["images"]}
+    names = {category["id"]: category.get("keypoints", ()) for category in content["categories"]}
+    for each in content["annotations"]:
+        triples = np.array(each["keypoints"]).reshape(-1, 3).tolist()
+        keypoints = {
+            name: {"x": x, "y": y, "score": float(v > 0)}
+            for name, (x, y, v) in zip(names[each["category_id"]], triples, strict=True)
+        }
+        person = {"keypoints": keypoints, "score": each.get("score", 1)}
+        yield _coco_result(files[each["image_id"]], person, people, path)
+
+
+def _csv_entries(path: Path, people: LabelledPeople) -> list[Any]:
+    """The people of a CSV file of `predict`, each with the mean score of the keypoints that are present."""
+    found: dict[tuple[str, str], dict[str, dict[str, float | None]]] = defaultdict(dict)
+    try:
+        for row in csv.DictReader(StringIO(read_text(path))):
+            x, y = (float(row[axis]) if row[axis] else None for axis in ("x", "y"))
+            found[row["file"], row["person"]][row["keypoint"]] = {"x": x, "y": y, "score": float(row["score"])}
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(path, f"not a CSV file of hevitpose ({type(error).__name__}: {error})") from error
+    entries = []
+    for (file, _), keypoints in found.items():
+        present = [point["score"] or 0 for point in keypoints.values() if point["x"] is not None]
+        person = {"keypoints": keypoints, "score": sum(present) / max(len(present), 1)}
+        entries.append(_coco_result(file, person, people, path))
+    return entries
 
 
 def _coco_result(file: str, person: Mapping[str, Any], people: LabelledPeople, path: Path) -> dict[str, object]:

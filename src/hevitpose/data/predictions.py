@@ -50,9 +50,10 @@ def read_predictions(path: Path, people: LabelledPeople) -> tuple[Predictions, l
 
     What `predict` writes will do, too: JSON (a file or a folder of them), CSV (where a person scores the mean of the
     keypoints) and labels to correct. An entry has `file_name` (which decides) or `image_id`, `keypoints` (x, y, score
-    of each) and `score`; those of another category than the set's, or COCO's of people, are left out. The labelled person of each entry is known if
-    all entries have `annotation_id`, or if every image has one labelled person and at most one entry. Raises
-    InputError, naming the entry, on another image, another number of keypoints, or a value that is not finite.
+    of each) and `score`; those of another category than the set's, or COCO's of people, are left out. The labelled
+    person of each entry is known if all entries have `annotation_id`, or if every image has one labelled person and at
+    most one entry. Raises InputError, naming the entry, on another image, another number of keypoints, or a value that
+    is not finite.
     """
     content = _entries(path, people)
     place = _names(people)

@@ -81,7 +81,7 @@ def check_files(
 def unnamed_images(files: Iterable[ImageFile]) -> list[Path]:
     """The images that lie in the folders of these, but are none of them; archives are not searched."""
     named: dict[Path, set[str]] = {}
-    for path in (file.folder / file.name for file in files if file.archive is None and is_file(file.folder / file.name)):
+    for path in filter(is_file, (file.folder / file.name for file in files if file.archive is None)):
         named.setdefault(path.parent.resolve(), set()).add(path.name)
     every = (path for folder, names in named.items() for path in folder.iterdir() if path.name not in names)
     return sorted(path for path in every if path.suffix.lower() in images.SUFFIXES and not is_clutter(path.name))

@@ -198,9 +198,7 @@ def test_tables_and_labels_of_predict_are_read(people, tmp_path, refused):
     content = {
         "images": [{"id": 7, "file_name": "x/b.png"}],
         "categories": [{"id": 1, "keypoints": ["tail", "other", "nose"]}],
-        "annotations": [
-            {"image_id": 7, "category_id": 1, "keypoints": [5, 6, 0, 9, 9, 2, 1.5, 2, 2], "score": 0.25}
-        ],
+        "annotations": [{"image_id": 7, "category_id": 1, "keypoints": [5, 6, 0, 9, 9, 2, 1.5, 2, 2], "score": 0.25}],
     }
     labels = tmp_path / "labels.json"
     labels.write_text(json.dumps(content))

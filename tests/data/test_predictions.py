@@ -192,9 +192,10 @@ def test_tables_and_labels_of_predict_are_read(people, tmp_path, refused):
     found, _ = read_predictions(table, people)
     assert (found.image_index.tolist(), found.scores.tolist()) == ([1, 0], [0.75, 0.75])
     assert found.joints.tolist() == [[[1.5, 2], [0, 0]], [[3, 4], [5, 6]]]
-    table.write_text("file,person\nx/b.png,1\n")
-    with refused(table, "not a CSV file of hevitpose"):
-        read_predictions(table, people)
+    for text in ("file,person\nx/b.png,1\n", f"file,person,keypoint,x,y,score\n{'x' * 200_000},1,nose,1,1,1\n"):
+        table.write_text(text)
+        with refused(table, "not a CSV file of hevitpose"):
+            read_predictions(table, people)
     content = {
         "images": [{"id": 7, "file_name": "x/b.png"}],
         "categories": [{"id": 1, "keypoints": ["tail", "other", "nose"]}],
@@ -206,6 +207,9 @@ def test_tables_and_labels_of_predict_are_read(people, tmp_path, refused):
     assert (found.image_index.tolist(), found.scores.tolist()) == ([1], [0.25])
     assert found.joints.tolist() == [[[1.5, 2], [5, 6]]]
     assert found.keypoint_scores.tolist() == [[1, 0]]
+    labels.write_text(json.dumps(content).replace('"tail"', '"paw"'))
+    with refused(labels, "lacks tail, keypoints of three"):
+        read_predictions(labels, people)
     labels.write_text(json.dumps(content | {"categories": []}))
     with refused(labels, "not a COCO file"):
         read_predictions(labels, people)

@@ -98,6 +98,8 @@ def _entries(path: Path, people: LabelledPeople) -> list[Any]:
     if isinstance(content, Mapping) and isinstance(content.get("annotations"), list):
         try:
             return list(_label_entries(content, people, path))
+        except InputError:
+            raise
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(path, f"not a COCO file ({type(error).__name__}: {error})") from error
     if isinstance(content, Mapping) and content.get("schema") == SCHEMA:
@@ -131,7 +133,7 @@ def _csv_entries(path: Path, people: LabelledPeople) -> list[Any]:
         for row in csv.DictReader(StringIO(read_text(path))):
             x, y = (float(row[axis]) if row[axis] else None for axis in ("x", "y"))
             found[row["file"], row["person"]][row["keypoint"]] = {"x": x, "y": y, "score": float(row["score"])}
-    except (KeyError, TypeError, ValueError) as error:
+    except (csv.Error, KeyError, TypeError, ValueError) as error:
         raise InputError(path, f"not a CSV file of hevitpose ({type(error).__name__}: {error})") from error
     entries = []
     for (file, _), keypoints in found.items():

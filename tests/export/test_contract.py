@@ -76,13 +76,14 @@ def test_the_javascript_lines_give_nearly_the_same(estimator, tmp_path):
         ["node", "run.cjs"], cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
-    compared = 0
+    moved = []
     for box, found_here in zip(BOXES, json.loads((tmp_path / "out.json").read_text()), strict=True):
         (person,) = estimator(SKIER, [xyxy_from_xywh(box)]).people
         sure = person.keypoint_scores >= 0.5
-        compared += int(sure.sum())
-        assert np.array(found_here["joints"])[sure] == pytest.approx(person.all_keypoints[sure], abs=1.5)
-    assert compared > 15
+        moved += np.linalg.norm(np.array(found_here["joints"])[sure] - person.all_keypoints[sure], axis=1).tolist()
+    assert len(moved) > 15
+    assert np.mean(np.array(moved) < 1) > 0.9
+    assert max(moved) < 2
 
 
 def test_a_file_says_how_it_is_used():

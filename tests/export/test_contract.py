@@ -82,7 +82,7 @@ def test_the_javascript_lines_give_nearly_the_same(estimator, tmp_path):
         sure = person.keypoint_scores >= 0.5
         moved += np.linalg.norm(np.array(found_here["joints"])[sure] - person.all_keypoints[sure], axis=1).tolist()
     assert len(moved) > 15
-    assert np.mean(np.array(moved) < 1) > 0.9
+    assert np.mean(np.array(moved) < 1) > 0.75
     assert max(moved) < 2
 
 

@@ -1,9 +1,11 @@
 """Make the person detector's training set out of three sets of images and the opinions of two other detectors.
 
-    python tools/detector_data.py --root data --teachers nanodet.onnx ssd.tflite --output detector_data
+    python tools/detector_data.py --root data --teachers nanodet.onnx ssd.tflite --output detector_data \
+        --more voc/labels.json sports/labels.json --extents people16/people16_train.json
 
-Reads below --root: coco17 (people with keypoints are labelled, others are not), person_boxes and coco17's images
-without labelled people; images that look like one of coco17/val, coco_people or photos are dropped. Writes train.json
+Reads below --root: coco17 (people with keypoints are labelled, others are not), person_boxes, coco17's images
+without labelled people, and the other sets; images that look like one of coco17/val, coco_people or photos are dropped.
+Writes train.json
 and val.json (held out of person_boxes) in COCO's format, and the teachers' opinions, which the next call reads again.
 The archive of an image is relative to --root. A crowd annotation marks a region where people may be unlabelled: neither
 person nor background. Prints what was dropped, filled in and ignored.
@@ -12,7 +14,8 @@ A person without a label is filled in where both teachers agree or NanoDet is su
 somebody who is not a part of a labelled person. Images
 of coco17 without labelled people are backgrounds where neither teacher sees a person, and are left out elsewhere. Large
 labels of person_boxes that the SSD does not see are ignored (Open Images has classes of its own for sculptures), and so
-is what it sees beside them; the held-out images keep their labels.
+is what it sees beside them; the held-out images keep their labels. In the other sets, too, people are filled in; of a
+set without any labels, images in which nobody is sure are left out. A box of --extents becomes the teacher's that fits.
 """
 
 import argparse
@@ -51,6 +54,8 @@ COVERED = 0.7
 """The share of a doubtful box inside a known one from which it is a part of that person."""
 MIN_SIDE = 4
 """Smaller boxes (pixels) are ignored regions: no detector of this size can see them."""
+FITS = 0.5
+"""A teacher's box with this IoU replaces the extent of a person's keypoints."""
 Boxes = NDArray[np.float64]
 
 
@@ -59,16 +64,24 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder of coco17, person_boxes, coco_people, photos")
     parser.add_argument("--teachers", type=Path, nargs=2, required=True, metavar=("NANODET", "SSD"))
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
+    parser.add_argument("--more", nargs="*", default=[], help="COCO files below --root, whose images are in archives")
+    parser.add_argument("--extents", nargs="*", default=[], help="the same, whose boxes are the extent of keypoints")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     counts: Counter[str] = Counter()
 
     coco, boxes = (read_set(options.root, name) for name in ("coco17/train.json", "person_boxes/train.json"))
     empty = unlabelled(options.root)
-    dropped = drop_alike(options.root, [*coco, *boxes, *empty], counts)
-    coco, boxes, empty = ([each for each in images if each["key"] not in dropped] for images in (coco, boxes, empty))
-    opinions = ask(options.root, options.teachers, [*coco, *empty], options.output / "teachers.json")
-    opinions |= ask(options.root, options.teachers[1:], boxes, options.output / "ssd.json")
+    more = [read_set(options.root, name) for name in options.more]
+    extents = [image for name in options.extents for image in read_set(options.root, name)]
+    everything = [image for images in (coco, boxes, empty, extents, *more) for image in images]
+    dropped = drop_alike(options.root, everything, counts)
+    coco, boxes, empty, extents, *more = (
+        [each for each in images if each["key"] not in dropped] for images in (coco, boxes, empty, extents, *more)
+    )
+    both = [image for images in (coco, empty, *more) for image in images]
+    opinions = ask(options.root, options.teachers, both, options.output / "teachers.json")
+    opinions |= ask(options.root, options.teachers[1:], [*boxes, *extents], options.output / "ssd.json")
 
     backgrounds = [each for each in empty if not any(len(boxes) for boxes in seen(opinions[each["key"]], UNSURE))]
     counts["images without people kept as background"] = len(backgrounds)
@@ -78,8 +91,16 @@ def main() -> None:
     held_out, rest = ([boxes[i] for i in part] for part in (order[:HELD_OUT], order[HELD_OUT:]))
     for image in rest:
         veto(image, opinions[image["key"]], counts)
+    for image in extents:
+        fit_to_teachers(image, opinions[image["key"]], counts)
+    rest += extents
     for image in [*coco, *rest]:
         fill_in(image, opinions[image["key"]], counts)
+    for images in more:
+        labelled = any(image["boxes"] for image in images)
+        for image in images:
+            fill_in(image, opinions[image["key"]], counts)
+        rest += [image for image in images if labelled or not all(crowd for _, crowd in image["boxes"])]
     for name, images in (("train", [*coco, *rest, *backgrounds]), ("val", held_out)):
         (options.output / f"{name}.json").write_text(json.dumps(as_coco(images, counts, name)))
     for what, count in counts.items():
@@ -191,6 +212,16 @@ def veto(image: dict[str, Any], opinion: dict[str, Any], counts: Counter[str]) -
         if large and not (iou(label, theirs) >= SEEN).any():
             image["boxes"][place] = (box, True)
             counts["labels of person_boxes ignored: no teacher sees them"] += not crowd
+
+
+def fit_to_teachers(image: dict[str, Any], opinion: dict[str, Any], counts: Counter[str]) -> None:
+    """Put the teacher's box that overlaps the extent of a person's keypoints best in its place."""
+    theirs = np.concatenate(seen(opinion, SURE))
+    for place, (box, crowd) in enumerate(image["boxes"]):
+        overlaps = iou(np.array([[*box[:2], box[0] + box[2], box[1] + box[3]]]), theirs)[0]
+        if len(theirs) and overlaps.max() >= FITS:
+            image["boxes"][place] = (xywh(theirs[overlaps.argmax()]), crowd)
+            counts["extents of keypoints replaced by a teacher's box"] += 1
 
 
 def fill_in(image: dict[str, Any], opinion: dict[str, Any], counts: Counter[str]) -> None:

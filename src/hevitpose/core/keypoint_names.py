@@ -103,6 +103,7 @@ def _like(word: str, other: str) -> str:
     return other[0].upper() + other[1:] if word[0].isupper() else other
 
 
+@lru_cache(maxsize=1024)
 def normalize_name(name: str) -> str:
     """The name in lower-case words with its side first, the same for every way of writing it.
 

@@ -123,8 +123,9 @@ def head_keypoints(skeleton: Skeleton) -> NDArray[np.bool_]:
     >>> [MPII16.keypoints[k] for k in np.flatnonzero(head_keypoints(MPII16))]
     ['upper_neck', 'head_top']
     """
+    human = is_human(skeleton)
     parts = [normalize_name(name).removeprefix("left ").removeprefix("right ") for name in skeleton.keypoints]
-    return np.array([is_human(skeleton) and part in HEAD for part in parts], dtype=np.bool_)
+    return np.array([human and part in HEAD for part in parts], dtype=np.bool_)
 
 
 def sigmas_or_default(skeleton: Skeleton) -> Floats:

@@ -239,8 +239,8 @@ class PoseEstimator:
             self._image_poses(frame, its, joints[owners == number], scores[owners == number])
             for number, (frame, its) in enumerate(zip(frames, detections, strict=True))
         ]
-        if self.choice == "auto" and self._detector_name() == "person":
-            empty = [n for n, each in enumerate(poses) if not len(each) and frames[n].detections is None]
+        empty = [n for n, each in enumerate(poses) if not len(each) and frames[n].detections is None]
+        if empty and self.choice == "auto" and self._detector_name() == "person":
             for number, again in zip(empty, self._lone_people([frames[n] for n in empty]), strict=True):
                 poses[number] = again
         return poses

@@ -158,7 +158,7 @@ def _load_mediapipe(path: Path, threads: int) -> Detector:
     centers = np.concatenate([np.repeat(_grid(side) / side, times, axis=0) for side, times in MEDIAPIPE_GRIDS])
 
     def detect(image: Pixels) -> tuple[Floats, Floats]:
-        square, scale = letterbox(image, MEDIAPIPE_SIDE)
+        square, scale = letterbox(image, (MEDIAPIPE_SIDE, MEDIAPIPE_SIDE))
         found = detector({0: square[None].astype(np.float32) / 127.5 - 1})
         scores = 1 / (1 + np.exp(-found[1][0, :, 0].clip(-80, 80)))
         coded = found[0][0].reshape(-1, 6, 2) / MEDIAPIPE_SIDE  # center and size of the face's box, four points

@@ -25,7 +25,7 @@ from PIL import Image
 
 from detector_peers import Detector, load_peer
 from hevitpose.core.labels import ImageFile
-from hevitpose.inference.detectors import letterbox
+from hevitpose.inference.detectors import input_size, letterbox
 from hevitpose.inference.network import DEFAULT, find_weights
 from hevitpose.io import atomic
 from hevitpose.io import images as image_files
@@ -106,11 +106,11 @@ def load_session(path: Path) -> onnxruntime.InferenceSession:
 
 def load_ours(path: Path) -> Detector:
     session = load_session(path)
-    side = session.get_inputs()[0].shape[1]
+    side = our_metadata(path)["input_size"][0]
 
     def detect(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        square, scale = letterbox(image, side)
-        boxes, scores = session.run(["boxes", "scores"], {"images": square[None]})
+        pixels, scale = letterbox(image, input_size(image.shape[1] / image.shape[0], side))
+        boxes, scores = session.run(["boxes", "scores"], {"images": pixels[None]})
         kept = scores[0] > 0
         return (boxes[0] / np.tile(scale, 2))[kept].astype(np.float32), scores[0][kept]
 

@@ -65,7 +65,7 @@ def main() -> None:
     scores = sorted({round(float(score), 2) for image in found for score in image.scores})
     allowed = STRAYS_PER_IMAGE * len(found)
     least = next((score for score in scores if matches_at(found, score).strays <= allowed), 1.0)
-    images = np.stack([letterbox(held_out.images[i], file_config.side)[0] for i in range(8)])
+    images = np.stack([letterbox(held_out.images[i], (file_config.side, file_config.side))[0] for i in range(8)])
     export_detector(file, file.with_suffix(".onnx"), images, "int8", least)
 
     matches, ap = matches_at(found, least), box_ap(found)

@@ -28,8 +28,10 @@ from hevitpose.view.draw import COLORS, FULL_SIGMA, LINE_SHARE
 
 ROOT = Path(__file__).parents[1]
 CONSTANTS, VECTORS = ROOT / "web/src/generated.json", ROOT / "web/tests/golden.json"
-LETTERBOXED = [(37, 23, 16), (23, 37, 16), (9, 12, 20), (16, 16, 16)]
-"""Width, height and the side of the square."""
+LETTERBOXED = [(37, 23, (16, 16)), (23, 37, (16, 16)), (9, 12, (20, 24)), (16, 16, (16, 32))]
+"""Width, height and the size of the input."""
+SHAPES = [(640, 480), (480, 640), (500, 500), (1920, 1080), (600, 399), (3000, 400), (90, 1200)]
+"""Widths and heights of images whose input is chosen."""
 CUT = [
     (40, 30, (5, 4, 25, 24), 1.25, (16, 16)),  # enlarged a little, all inside
     (40, 30, (-6, 8, 14, 40), 1.25, (16, 12)),  # beyond two edges
@@ -88,6 +90,11 @@ def vectors() -> dict[str, Any]:
     """Inputs and outputs of resampling, of the estimator without its networks, and of the sides of skeletons."""
     return {
         "letterbox": [letterbox_vector(*case) for case in LETTERBOXED],
+        "input_sizes": [
+            {"width": w, "height": h, "side": side, "input_hw": detectors.input_size(w / h, side)}
+            for w, h in SHAPES
+            for side in (320, 256)
+        ],
         "cut": [cut_vector(*case) for case in CUT],
         "estimates": [estimate_vector(), lone_vector()],
         "sides": [
@@ -107,9 +114,9 @@ def encoded(pixels: NDArray[np.uint8]) -> str:
     return base64.b64encode(pixels.tobytes()).decode()
 
 
-def letterbox_vector(width: int, height: int, side: int) -> dict[str, Any]:
-    square, scales = detectors.letterbox(pattern(width, height), side)
-    return {"width": width, "height": height, "side": side, "scales": scales, "square": encoded(square)}
+def letterbox_vector(width: int, height: int, input_hw: tuple[int, int]) -> dict[str, Any]:
+    pixels, scales = detectors.letterbox(pattern(width, height), input_hw)
+    return {"width": width, "height": height, "input_hw": input_hw, "scales": scales, "input": encoded(pixels)}
 
 
 def cut_vector(
@@ -126,7 +133,7 @@ class GivenBoxes(detectors.PersonDetector):
     """The bundled detector with fixed outputs in place of its graph."""
 
     def __init__(self, boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> None:
-        self.side, self.min_score, self.batch_size = 320, 0.24, 8
+        self.side, self.any_shape, self.min_score = 320, True, 0.24
         self.graph = lambda *_: [boxes[None], scores[None]]  # type: ignore[assignment]
 
 

@@ -40,7 +40,7 @@ def weights(tmp_path: Path) -> Path:
 
 
 def squares(crops: np.ndarray, side: int) -> np.ndarray:
-    return np.stack([letterbox(crop, side)[0] for crop in crops])
+    return np.stack([letterbox(crop, (side, side))[0] for crop in crops])
 
 
 @pytest.mark.parametrize("rounded", [None, "float16", "int8"])
@@ -59,6 +59,16 @@ def test_the_file_agrees_with_torch(weights: Path, real_crops: np.ndarray, round
     if rounded is None:
         np.testing.assert_allclose(scores, expected[1], atol=1e-4)
         assert (classes == expected[2].numpy())[scores > 1e-3].mean() > 0.99
+
+
+def test_any_shape_of_multiples_of_64(weights: Path, real_crops: np.ndarray) -> None:
+    network, file_config = load_detector(weights)
+    content = export.detector_to_onnx(network, file_config).SerializeToString()
+    for size in ((64, 192), (256, 128)):
+        inputs = np.stack([letterbox(crop, size)[0] for crop in real_crops[:2]])
+        box_error, score_error = export.parity(content, network, inputs)
+        assert box_error < 0.01
+        assert score_error < 1e-4
 
 
 def test_metadata_say_what_it_is(weights: Path, real_crops: np.ndarray) -> None:

@@ -104,7 +104,7 @@ def test_people_are_limited_once_their_poses_are_known(detector, most):
 
 
 def test_a_letterbox_keeps_the_image_at_the_upper_left():
-    square, scales = letterbox(np.full((30, 60, 3), 200, dtype=np.uint8), 20)
+    square, scales = letterbox(np.full((30, 60, 3), 200, dtype=np.uint8), (20, 20))
     assert scales == (1 / 3, 1 / 3)
     assert (square[:10] == 200).all()
     assert not square[10:].any()

@@ -70,7 +70,7 @@ def test_an_example_is_decided_by_seed_epoch_and_index() -> None:
 
 
 def test_letterbox_fills_the_upper_left() -> None:
-    square, (x, y) = letterbox(np.full((30, 60, 3), 200, dtype=np.uint8), 64)
+    square, (x, y) = letterbox(np.full((30, 60, 3), 200, dtype=np.uint8), (64, 64))
     assert (x, y) == (64 / 60, 32 / 30)
     assert (square[:32] == 200).all()
     assert (square[32:] == 0).all()

@@ -2,13 +2,13 @@
 
 import { cropBox, cropPlacement, inverse, place, squareAround, type Box, type Point } from './geometry';
 import { betterPass, detections, lonePerson, people, sureJoints, type Joints, type Person, type Skeleton } from './people';
-import { cut, letterbox, type Pixels } from './resample';
+import { cut, inputSize, letterbox, type Pixels } from './resample';
 
-/** `run` takes one square image, RGB, and gives boxes (T, 4) in its pixels and scores (T), best first. */
+/** `run` takes an RGB input of this height and width, and gives boxes (T, 4) in its pixels and scores (T), best first. */
 export interface Detector {
   side: number;
   minScore: number;
-  run(square: Uint8Array): Promise<{ boxes: ArrayLike<number>; scores: ArrayLike<number> }>;
+  run(input: Uint8Array, size: [number, number]): Promise<{ boxes: ArrayLike<number>; scores: ArrayLike<number> }>;
 }
 
 /** `run` takes a crop, RGB, and gives keypoints (K, 2) in its pixels and scores (K). */
@@ -30,8 +30,9 @@ export interface Estimate {
 /** The people of an image: `PoseEstimator` with the bundled detector and default options. */
 export async function estimate(image: Pixels, detector: Detector, network: PoseNetwork): Promise<Estimate> {
   const start = performance.now();
-  const { square, scales } = letterbox(image, detector.side);
-  const { boxes, scores } = await detector.run(square);
+  const size = inputSize(image.width / image.height, detector.side);
+  const { input, scales } = letterbox(image, size);
+  const { boxes, scores } = await detector.run(input, size);
   const found = detections(boxes, scores, scales, image.width, image.height, detector.minScore);
   const detected = performance.now();
   const joints: Joints[] = [];

@@ -61,8 +61,8 @@ export async function openDetector(runtime: Runtime, file: Uint8Array, device: '
   return {
     side,
     minScore: config.min_score,
-    async run(square) {
-      const { boxes, scores } = await call(runtime, session, square, [1, side, side, 3]);
+    async run(input, size) {
+      const { boxes, scores } = await call(runtime, session, input, [1, ...size, 3]);
       return { boxes: boxes!, scores: scores! };
     },
   };

@@ -231,16 +231,37 @@ export function roundHalfEven(value: number): number {
   return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
 }
 
-/** The image at the upper left of a black square, its longer side filling it; its scales in x and y. */
-export function letterbox(image: Pixels, side: number): { square: Uint8Array; scales: [number, number] } {
-  const aspect = image.width / image.height;
-  const longest = Math.max(aspect, 1);
-  const columns = Math.max(1, roundHalfEven((side * aspect) / longest));
-  const rows = Math.max(1, roundHalfEven(side / longest));
-  const scaled = resize(image, columns, rows);
-  const square = new Uint8Array(side * side * 3);
-  for (let y = 0; y < rows; y++) {
-    square.set(scaled.data.subarray(y * columns * 3, (y + 1) * columns * 3), y * side * 3);
+/** Of both sides of the detector's input. */
+const INPUT_MULTIPLE = 64;
+
+/** Height and width of the input in which an image of this width / height is largest: as Python's `input_size`. */
+export function inputSize(aspect: number, side: number): [number, number] {
+  let best: [number, number] = [side, side];
+  let [bestScale, bestArea] = [-1, 0];
+  for (let height = INPUT_MULTIPLE; height <= 2 * side; height += INPUT_MULTIPLE) {
+    for (let width = INPUT_MULTIPLE; width <= 2 * side && height * width <= side * side; width += INPUT_MULTIPLE) {
+      const scale = Math.min(height, width / aspect);
+      if (scale > bestScale || (scale === bestScale && height * width < bestArea)) {
+        [best, bestScale, bestArea] = [[height, width], scale, height * width];
+      }
+    }
   }
-  return { square, scales: [columns / image.width, rows / image.height] };
+  return best;
+}
+
+/** The image at the upper left of a black input (height, width), as large as it fits; its scales in x and y. */
+export function letterbox(
+  image: Pixels,
+  [height, width]: [number, number],
+): { input: Uint8Array; scales: [number, number] } {
+  const aspect = image.width / image.height;
+  const scale = Math.min(height, width / aspect);
+  const columns = Math.max(1, roundHalfEven(scale * aspect));
+  const rows = Math.max(1, roundHalfEven(scale));
+  const scaled = resize(image, columns, rows);
+  const input = new Uint8Array(height * width * 3);
+  for (let y = 0; y < rows; y++) {
+    input.set(scaled.data.subarray(y * columns * 3, (y + 1) * columns * 3), y * width * 3);
+  }
+  return { input, scales: [columns / image.width, rows / image.height] };
 }

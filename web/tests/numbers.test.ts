@@ -6,7 +6,7 @@ import { estimate, type Detector, type PoseNetwork } from '../src/estimate';
 import { cropBox, cropPlacement, type Box } from '../src/geometry';
 import { metadata } from '../src/onnx-metadata';
 import { readable, side, toJson, type Person, type Skeleton } from '../src/people';
-import { cut, letterbox, roundHalfEven, type Pixels } from '../src/resample';
+import { cut, inputSize, letterbox, roundHalfEven, type Pixels } from '../src/resample';
 import { nameLeft } from '../src/stage';
 import golden from './golden.json';
 
@@ -24,10 +24,14 @@ function bytes(base64: string): number[] {
   return Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 }
 
-test.each(golden.letterbox)('letterbox of $width x $height in $side', (vector) => {
-  const { square, scales } = letterbox(pattern(vector.width, vector.height), vector.side);
+test.each(golden.letterbox)('letterbox of $width x $height in $input_hw', (vector) => {
+  const { input, scales } = letterbox(pattern(vector.width, vector.height), vector.input_hw as [number, number]);
   expect(scales).toEqual(vector.scales);
-  expect(Array.from(square)).toEqual(bytes(vector.square));
+  expect(Array.from(input)).toEqual(bytes(vector.input));
+});
+
+test.each(golden.input_sizes)('input for $width x $height', (vector) => {
+  expect(inputSize(vector.width / vector.height, vector.side)).toEqual(vector.input_hw);
 });
 
 test.each(golden.cut)('crop of $box of $width x $height', (vector) => {

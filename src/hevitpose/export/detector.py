@@ -1,4 +1,4 @@
-"""A detector as one graph: 8-bit square images in; boxes, scores and classes out."""
+"""A detector as one graph: 8-bit images in; boxes, scores and classes out."""
 
 import json
 from dataclasses import asdict
@@ -19,13 +19,16 @@ from hevitpose.export.fuse import fuse
 from hevitpose.export.graph import Graph
 from hevitpose.export.onnx import add_metadata
 from hevitpose.io import atomic
-from hevitpose.models.detector import MAX_LOG_DISTANCE, NMS_IOU, STRIDE, TOP_K, Detector, decode
+from hevitpose.models.detector import MAX_LOG_DISTANCE, NMS_IOU, SIDE_DIVISOR, STRIDE, TOP_K, Detector, decode
 from hevitpose.models.detector_weights import DetectorFileConfig, load_detector
 from hevitpose.models.input import MEAN, STD, normalize
 from hevitpose.models.weights import half_precision, load_into, round_to_int8
 
 OUTPUTS = ("boxes", "scores", "classes")
-LETTERBOX = "longest side to the input's, bilinear with antialiasing, at the upper left, the rest black"
+LETTERBOX = (
+    "of inputs whose sides are multiples of 64 and at most twice those of input_size, with no more pixels, the "
+    "smallest in which the image is largest; there bilinear with antialiasing at the upper left, the rest black"
+)
 MAX_BOX_DIFFERENCE, MAX_SCORE_DIFFERENCE = 0.1, 1e-3
 """Boxes (pixels of the input) and scores of the file may differ from torch's by this."""
 COMPARED_SCORE = 0.05
@@ -41,11 +44,11 @@ def export_detector(
 ) -> None:
     """Write the detector of a safetensors file as ONNX, its large weights `rounded` where that is wanted.
 
-    The input `images` is uint8 RGB (N, S, S, 3), any N; the longer side of each image fills S, the rest, right or
-    below, is black (`inference/letterbox.py`). Outputs are `boxes` (N, T, 4), xyxy in pixels from the corner of the
-    input, `scores` (N, T), best first and 0 for duplicates, and `classes` (N, T) int64; T is 100 at most. `images` are
-    real ones on which the file is compared with torch: raises InputError, and writes nothing, where they differ.
-    `min_score`, below which boxes are better not shown, is stored beside the classes' names.
+    The input `images` is uint8 RGB (N, H, W, 3), any N and any multiples of 64; an image fills it as far as its shape
+    allows, the rest, right or below, is black (`inference.detectors.letterbox`). Outputs are `boxes` (N, T, 4), xyxy in
+    pixels from the corner of the input, `scores` (N, T), best first and 0 for duplicates, and `classes` (N, T) int64; T
+    is 100 at most. `images` are real ones on which the file is compared with torch: raises InputError, and writes
+    nothing, where they differ. `min_score`, below which boxes are better not shown, is stored beside the names.
     """
     model, file_config = load_detector(weights)
     if rounded == "int8":
@@ -61,23 +64,23 @@ def export_detector(
 
 
 def detector_to_onnx(model: Detector, file_config: DetectorFileConfig, min_score: float = 0.3) -> onnx.ModelProto:
-    """The graph of a detector, decoding included, for any number of images of the file_config' size."""
+    """The graph of a detector, decoding included."""
     graph, side = Graph(), file_config.side
     pixels = graph.op("Cast", graph.op("Transpose", "images", perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
     mean, deviation = (graph.constant([[[255 * value]] for value in values]) for values in (MEAN, STD))
     centers, distances = _network(graph, fuse(model), graph.op("Div", graph.op("Sub", pixels, mean), deviation))
-    outputs = _decode(graph, centers, distances, side // STRIDE)
+    outputs = _decode(graph, centers, distances)
     for value, name in zip(outputs, OUTPUTS, strict=True):
         graph.rename(value, name)
-    top = min(TOP_K, model.config.num_classes * (side // STRIDE) ** 2)
     kinds = (TensorProto.FLOAT, TensorProto.FLOAT, TensorProto.INT64)
-    shapes: tuple[list[str | int], ...] = (["batch", top, 4], ["batch", top], ["batch", top])
+    shapes: tuple[list[str | int], ...] = (["batch", "found", 4], ["batch", "found"], ["batch", "found"])
     proto = graph.model(
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", side, side, 3])],
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", "height", "width", 3])],
         [helper.make_tensor_value_info(*one) for one in zip(OUTPUTS, kinds, shapes, strict=True)],
         name="detector",
     )
-    use = {"input_size": [side, side], "letterbox": LETTERBOX, "min_score": min_score, "nms_iou": NMS_IOU}
+    use = {"input_size": [side, side], "input_multiple": SIDE_DIVISOR, "letterbox": LETTERBOX}
+    use |= {"min_score": min_score, "nms_iou": NMS_IOU}
     add_metadata(proto, DETECTOR_KEY, json.dumps({"architecture": "detector"} | asdict(file_config) | use))
     add_metadata(proto, f"{DETECTOR_KEY}.version", version("hevitpose"))
     return proto
@@ -100,24 +103,35 @@ def _network(graph: Graph, model: torch.nn.Module, x: str) -> tuple[str, str]:
     return emit(graph, part("head.centers"), fused), graph.op("Exp", limited)
 
 
-def _decode(graph: Graph, centers: str, distances: str, cells: int) -> tuple[str, str, str]:
-    """`decode` of `models/detector.py` for maps of `cells` x `cells`."""
+def _decode(graph: Graph, centers: str, distances: str) -> tuple[str, str, str]:
+    """`decode` of `models/detector.py`."""
     scores = graph.op("Sigmoid", centers)
     highest = graph.op("MaxPool", scores, kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[1, 1])
     peaks = graph.op("Cast", graph.op("Equal", scores, highest), to=TensorProto.FLOAT)
     flat = graph.op("Reshape", graph.op("Mul", scores, peaks), graph.integers(0, -1))
     size = graph.op("Gather", graph.op("Shape", flat), graph.integers(1))
     scores, order = graph.ops("TopK", flat, graph.op("Min", size, graph.integers(TOP_K)), outputs=2, axis=1)
-    area = graph.integers(cells * cells)
+    rows, columns = (graph.op("Gather", graph.op("Shape", centers), graph.integers(axis)) for axis in (2, 3))
+    area = graph.op("Mul", rows, columns)
     classes, at = graph.op("Div", order, area), graph.op("Mod", order, area)
 
-    middle = np.broadcast_to((np.arange(cells) + 0.5) * STRIDE, (cells, cells))
-    centers_xyxy = graph.constant(np.stack([middle, middle.T, middle, middle.T]))
+    def middles(count: str, shape: tuple[int, ...]) -> str:
+        """The middles of `count` cells in pixels."""
+        scalar = graph.op("Squeeze", count)
+        numbers = graph.op("Range", graph.constant(0, np.int64), scalar, graph.constant(1, np.int64))
+        shifted = graph.op("Add", graph.op("Cast", numbers, to=TensorProto.FLOAT), graph.constant(0.5))
+        return graph.op("Reshape", graph.op("Mul", shifted, graph.constant(float(STRIDE))), graph.integers(*shape))
+
+    grid = graph.op("Concat", graph.integers(1, 1), rows, columns, axis=0)
+    x = graph.op("Expand", middles(columns, (1, 1, 1, -1)), grid)
+    y = graph.op("Expand", middles(rows, (1, 1, -1, 1)), grid)
     steps = graph.constant(np.array([-STRIDE, -STRIDE, STRIDE, STRIDE]).reshape(4, 1, 1))
-    boxes = graph.op("Add", graph.op("Mul", distances, steps), centers_xyxy)
-    boxes = graph.op("Clip", boxes, graph.constant(0.0), graph.constant(float(STRIDE * cells)))
-    rows = graph.op("Transpose", graph.op("Reshape", boxes, graph.integers(0, 4, -1)), perm=[0, 2, 1])
-    boxes = graph.op("GatherND", rows, graph.op("Unsqueeze", at, graph.integers(2)), batch_dims=1)
+    boxes = graph.op("Add", graph.op("Mul", distances, steps), graph.op("Concat", x, y, x, y, axis=1))
+    corner = graph.op("Cast", graph.op("Concat", columns, rows, columns, rows, axis=0), to=TensorProto.FLOAT)
+    limit = graph.op("Reshape", graph.op("Mul", corner, graph.constant(float(STRIDE))), graph.integers(4, 1, 1))
+    boxes = graph.op("Min", graph.op("Relu", boxes), limit)
+    turned_boxes = graph.op("Transpose", graph.op("Reshape", boxes, graph.integers(0, 4, -1)), perm=[0, 2, 1])
+    boxes = graph.op("GatherND", turned_boxes, graph.op("Unsqueeze", at, graph.integers(2)), batch_dims=1)
 
     above = graph.constant(np.triu(np.ones((TOP_K, TOP_K)), 1).astype(bool), np.bool_)
     turned = graph.op("Transpose", boxes, perm=[0, 2, 1])
@@ -136,9 +150,8 @@ def _decode(graph: Graph, centers: str, distances: str, cells: int) -> tuple[str
     overlap = graph.op("Div", shared, graph.op("Max", either, graph.constant(1e-6)))
     first, second = (graph.op("Unsqueeze", classes, graph.integers(axis)) for axis in (2, 1))
     same = graph.op("And", graph.op("Equal", first, second), graph.op("Greater", overlap, graph.constant(NMS_IOU)))
-    if cells * cells < TOP_K:  # fewer candidates than the mask has rows
-        ends = graph.op("Concat", *[graph.op("Gather", graph.op("Shape", scores), graph.integers(1))] * 2, axis=0)
-        above = graph.op("Slice", above, graph.integers(0, 0), ends)
+    count = graph.op("Gather", graph.op("Shape", scores), graph.integers(1))  # fewer than TOP_K in a small input
+    above = graph.op("Slice", above, graph.integers(0, 0), graph.op("Concat", count, count, axis=0))
     duplicate = graph.op("Cast", graph.op("And", same, above), to=TensorProto.FLOAT)
     kept = graph.op("Sub", graph.constant(1.0), graph.op("ReduceMax", duplicate, graph.integers(1), keepdims=0))
     return boxes, graph.op("Mul", scores, kept), classes

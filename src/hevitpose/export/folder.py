@@ -55,7 +55,7 @@ def export_folder(
         model = ModelFolder(output / POSE, None, source.person_score)
         if source.detector:
             side = load_detector(source.detector)[1].side
-            squares = np.stack([letterbox(image, side)[0] for image in images_of(images)])
+            squares = np.stack([letterbox(image, (side, side))[0] for image in images_of(images)])
             rounded = None if precision == "float32" else precision
             export_detector(source.detector, draft / DETECTOR, squares, rounded, OWN_DETECTOR_SCORE)
             model = replace(model, detector=output / DETECTOR)

@@ -137,11 +137,17 @@ class TorchDetector(Graph):
     """A detector's .safetensors in torch, with the outputs and the metadata of its ONNX file."""
 
     def open(self) -> Mapping[str, str]:
+        from hevitpose.models.detector import SIDE_DIVISOR
         from hevitpose.models.detector_weights import load_detector
 
         model, config = load_detector(self.path)
         self.model = to_device(model, self.options.device)
-        return {DETECTOR_KEY: json.dumps({"input_size": [config.side, config.side], "min_score": OWN_DETECTOR_SCORE})}
+        said = {
+            "input_size": [config.side, config.side],
+            "input_multiple": SIDE_DIVISOR,
+            "min_score": OWN_DETECTOR_SCORE,
+        }
+        return {DETECTOR_KEY: json.dumps(said)}
 
     def run(self, crops: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[np.float32]]:
         import torch

@@ -50,6 +50,8 @@ LARGEST_BOX_SIZE = 4.0
 """A box may reach beyond its image, but not further than this share of it."""
 BATCH_SIZE = 8
 """Squares per call of a detector."""
+INPUT_MULTIPLE = 64
+"""Of the sides of a detector's input (`models.detector.SIDE_DIVISOR`)."""
 MAX_TILES = 8
 TILE_OVERLAP = 0.25
 CUT_MARGIN = 0.01
@@ -231,9 +233,12 @@ def windows(size_hw: tuple[int, ...], box_sizes: Sequence[float]) -> Floats:
 class PersonDetector:
     """Finds all people with a detector's file (.onnx, or with torch .safetensors), the bundled one by default.
 
-    An image is scaled so that its longer side fills the square input. Boxes below `min_score`, by default the score
-    that the file states, are dropped. `source` is the file, or its graph where it is open already.
+    Each image is scaled to fill an input of its own shape (`input_size`); older files take squares alone. Boxes below
+    `min_score`, by default the score that the file states, are dropped. `source` is the file, or its graph where it is
+    open already.
     """
+
+    any_shape = False
 
     def __init__(
         self,
@@ -246,25 +251,47 @@ class PersonDetector:
         try:
             config = json.loads(self.graph.metadata[DETECTOR_KEY])
             self.side, stated = int(config["input_size"][0]), float(config["min_score"])
+            self.any_shape = config.get("input_multiple") == INPUT_MULTIPLE
         except (LookupError, TypeError, ValueError) as error:
             raise InputError(self.path, "is not a detector of hevitpose") from error
         self.min_score = stated if min_score is None else min_score
 
     def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
-        found: list[Detections] = []
-        for start in range(0, len(frames), BATCH_SIZE):
-            batch = [frame.image for frame in frames[start : start + BATCH_SIZE]]
-            squares, scales = zip(*(letterbox(image, self.side) for image in batch), strict=True)
-            boxes, scores = self.graph(np.stack(squares), ["boxes", "scores"])
-            for image, scale, its_boxes, its_scores in zip(batch, scales, boxes, scores, strict=True):
-                found.append(self._detections(image, np.array(scale), its_boxes.astype(np.float64), its_scores))
+        found = [Detections.empty()] * len(frames)
+        sizes = [self._size(frame.image) for frame in frames]
+        for size in dict.fromkeys(sizes):
+            alike = [number for number, its in enumerate(sizes) if its == size]
+            for start in range(0, len(alike), BATCH_SIZE):
+                batch = alike[start : start + BATCH_SIZE]
+                inputs, scales = zip(*(letterbox(frames[number].image, size) for number in batch), strict=True)
+                answers = zip(*self.graph(np.stack(inputs), ["boxes", "scores"]), strict=True)
+                for number, scale, (boxes, scores) in zip(batch, scales, answers, strict=True):
+                    in_image = boxes.astype(np.float64) / np.tile(scale, 2)
+                    found[number] = self._detections(frames[number].image, in_image, scores)
         return found
 
-    def _detections(self, image: Image, scale: Floats, boxes: Floats, scores: NDArray[np.float32]) -> Detections:
-        """The boxes in the pixels of the image, cut at its edges, best first."""
-        boxes = np.clip(boxes / np.tile(scale, 2), 0, geometry.image_box(image.shape[:2])[[2, 3, 2, 3]])
+    def _size(self, image: Image) -> tuple[int, int]:
+        return input_size(image.shape[1] / image.shape[0], self.side) if self.any_shape else (self.side, self.side)
+
+    def _detections(self, image: Image, boxes: Floats, scores: NDArray[np.float32]) -> Detections:
+        """The boxes, which are in pixels of the image, cut at its edges, best first."""
+        boxes = np.clip(boxes, 0, geometry.image_box(image.shape[:2])[[2, 3, 2, 3]])
         kept = (scores >= self.min_score) & ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(axis=1)
         return Detections(boxes[kept], scores[kept].astype(np.float64))
+
+
+def input_size(aspect: float, side: int) -> tuple[int, int]:
+    """Height and width of the input in which an image of this width / height is largest.
+
+    Both are multiples of 64, no larger than `2 * side`, and their product is no larger than that of a square of `side`,
+    so that every shape takes about the same time. A square input would be black for a third in photos of 3 : 2.
+
+    >>> input_size(3 / 2, 320), input_size(1.0, 320), input_size(9 / 16, 320)
+    ((256, 384), (320, 320), (384, 256))
+    """
+    steps = range(INPUT_MULTIPLE, 2 * side + 1, INPUT_MULTIPLE)
+    possible = [(height, width) for height in steps for width in steps if height * width <= side * side]
+    return max(possible, key=lambda size: (min(size[0], size[1] / aspect), -size[0] * size[1]))
 
 
 def load_detector(path: Path | None = None, options: RuntimeOptions = DEFAULT_OPTIONS) -> Detector:
@@ -332,21 +359,22 @@ def tile_boxes(size_hw: tuple[int, ...], tiles: int) -> NDArray[np.int64]:
     return np.array([(x1, y1, x2, y2) for y1, y2 in spans[0] for x1, x2 in spans[1]], dtype=np.int64)
 
 
-def letterbox(image: Image, side: int, aspect: float | None = None) -> tuple[Image, tuple[float, float]]:
-    """The image at the upper left of a black square (side, side, 3), its longer side filling it; its scales in x and y.
+def letterbox(image: Image, size_hw: tuple[int, int], aspect: float | None = None) -> tuple[Image, tuple[float, float]]:
+    """The image as large as it fits, at the upper left of a black input (h, w, 3); its scales in x and y.
 
-    Boxes of the square divided by the scales are boxes of the image. `aspect`: width / height that the image is given
+    Boxes of the input divided by the scales are boxes of the image. `aspect`: width / height that the image is given
     instead of its own.
 
-    >>> letterbox(np.full((20, 40, 3), 9, np.uint8), 64)[1]
+    >>> letterbox(np.full((20, 40, 3), 9, np.uint8), (64, 64))[1]
     (1.6, 1.6)
     """
     height, width = image.shape[:2]
-    shape = (aspect or width / height, 1.0)
-    columns, rows = (max(1, round(side * length / max(shape))) for length in shape)
-    square = np.zeros((side, side, 3), dtype=np.uint8)
-    square[:rows, :columns] = images.resize(image, (rows, columns))
-    return square, (columns / width, rows / height)
+    aspect = aspect or width / height
+    scale = min(size_hw[0], size_hw[1] / aspect)
+    rows, columns = max(1, round(scale)), max(1, round(scale * aspect))
+    canvas = np.zeros((*size_hw, 3), dtype=np.uint8)
+    canvas[:rows, :columns] = images.resize(image, (rows, columns))
+    return canvas, (columns / width, rows / height)
 
 
 def is_human(skeleton: Skeleton) -> bool:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from hevitpose.core.errors import InputError, TrainingDiverged
 from hevitpose.core.model_config import DETECTOR_KEY
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
-from hevitpose.inference.detectors import letterbox
+from hevitpose.inference.detectors import input_size, letterbox
 from hevitpose.io import atomic
 from hevitpose.io.lock import hold_folder
 from hevitpose.metrics.detection import DetectionScores, ImageBoxes, box_ap
@@ -281,20 +281,24 @@ def predict(
 ) -> list[ImageBoxes]:
     """Labels and detections of each (`step`-th) image, in its pixels; images of unknown shape are shown as 4 : 3."""
     network.eval()
-    results = []
     indices = range(first, len(data), step)
-    for start in range(0, len(indices), batch_size):
-        some = indices[start : start + batch_size]
-        aspects = [STRETCHED_ASPECT if data.stretched[i] else None for i in some]
-        squares, scales = zip(
-            *(letterbox(data.images[i], side, a) for i, a in zip(some, aspects, strict=True)), strict=True
-        )
-        boxes, scores, _ = decode(*network(normalize(stack(list(squares)))))
-        for row, i in enumerate(some):
-            labels, seen = data.boxes[i], scores[row].numpy() > 0
-            detected = boxes[row].double().numpy()[seen] / np.tile(scales[row], 2)
-            results.append(ImageBoxes(labels.xyxy, labels.ignored, detected, scores[row].double().numpy()[seen]))
-    return results
+    aspects = {
+        i: STRETCHED_ASPECT if data.stretched[i] else data.images[i].shape[1] / data.images[i].shape[0] for i in indices
+    }
+    by_size: dict[tuple[int, int], list[int]] = {}
+    for i, aspect in aspects.items():
+        by_size.setdefault(input_size(aspect, side), []).append(i)
+    results = {}
+    for size, alike in by_size.items():
+        for start in range(0, len(alike), batch_size):
+            some = alike[start : start + batch_size]
+            inputs, scales = zip(*(letterbox(data.images[i], size, aspects[i]) for i in some), strict=True)
+            boxes, scores, _ = decode(*network(normalize(stack(list(inputs)))))
+            for row, i in enumerate(some):
+                labels, seen = data.boxes[i], scores[row].numpy() > 0
+                detected = boxes[row].double().numpy()[seen] / np.tile(scales[row], 2)
+                results[i] = ImageBoxes(labels.xyxy, labels.ignored, detected, scores[row].double().numpy()[seen])
+    return [results[i] for i in indices]
 
 
 def validate(network: Detector, data: DetectionSet, side: int) -> DetectionScores:

@@ -18,6 +18,7 @@ from hevitpose.cli.predict_options import (
     Every,
     ImageOptions,
     Mirror,
+    Request,
     Smooth,
     Start,
     is_clip,
@@ -146,17 +147,18 @@ def predict(
     }
     for_clips = ClipOptions(start, end, every, detect_every, smooth, parse_person(person), color_by, keypoints)
     for_images = ImageOptions(box, boxes, verbose, resume, shard)
+    request = Request(output, draw, format, model, options, for_clips, for_images)
     if camera is not None:
         from hevitpose.cli.camera import predict_camera
 
-        sys.exit(predict_camera(camera, output, draw, mirror, format, model, options, for_clips, for_images))
+        sys.exit(predict_camera(camera, mirror, request))
     if mirror is not None:
         raise InputError("--mirror", "is for cameras")
     if any(is_clip(path) for path in sources):
         from hevitpose.cli.video import predict_clips
 
-        sys.exit(predict_clips(sources, output, draw, format, model, options, for_clips, for_images))
-    sys.exit(predict_images(sources, output, draw, format, model, options, for_clips, for_images))
+        sys.exit(predict_clips(sources, request))
+    sys.exit(predict_images(sources, request))
 
 
 def as_paths(text: str) -> list[Path]:

@@ -1,8 +1,9 @@
 """The options of `hevitpose predict` that are for clips and cameras, or for images, alone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -75,6 +76,23 @@ class ImageOptions:
         for name, value in vars(self).items():
             if value:
                 raise InputError(f"--{name}", reason)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What images, clips and cameras are asked for alike.
+
+    `output` is a folder, or the file of results that are one; `format` is None for the default of the source;
+    `estimator` are arguments of `PoseEstimator.from_pretrained`.
+    """
+
+    output: Path
+    draw: bool
+    format: AnyFormat | None
+    model: str
+    estimator: Mapping[str, Any]
+    for_clips: ClipOptions
+    for_images: ImageOptions
 
 
 def is_clip(path: Path) -> bool:

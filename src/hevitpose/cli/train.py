@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Never
 
 import typer
 
-from hevitpose.cli.common import Device, MicroBatchSize, Precision, model_files, refuse_faults, refuse_inputs
+from hevitpose.cli.common import Device, MicroBatchSize, Precision, Root, model_files, refuse_faults, refuse_inputs
 from hevitpose.core.errors import InputError
 from hevitpose.core.extras import need
 
@@ -56,9 +56,7 @@ def train(
             show_default=False,
         ),
     ] = None,
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of the data's files (default: that of the TOML file).")
-    ] = None,
+    root: Root = None,
     out: Annotated[Path, typer.Option(help="Folder for the run: weights, scores, checkpoint, log.")] = Path(
         "runs/train"
     ),

@@ -1,17 +1,19 @@
 """Annotation files as `LabelledPeople`: COCO's format with any keypoints, and MPII's in three forms."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.labels import NOTHING_IGNORED, Ignored, ImageFile, LabelledPeople, labelled_people
+from hevitpose.core.labels import NOTHING_IGNORED, Finding, Ignored, ImageFile, LabelledPeople, labelled_people
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.data.rectangles import as_numbers, with_rectangles
 from hevitpose.data.skeletons import SkeletonTable, skeleton_from_coco
@@ -86,6 +88,45 @@ def boxes_around_joints(joints: Floats) -> Floats:
     return boxes
 
 
+def people_from_points(
+    name: str,
+    source: Path,
+    files: Sequence[ImageFile],
+    people: Sequence[tuple[int, Mapping[str, ArrayLike], Floats | None]],
+    table: SkeletonTable | None,
+    findings: Sequence[Finding],
+    keypoints: Sequence[str] = (),
+    limbs: Sequence[Sequence[int]] = (),
+) -> LabelledPeople:
+    """People with the image, the places (2,) of named keypoints and, where there is one, the box of each.
+
+    Keypoints are in the order of their first appearance unless they are named. Missing boxes are those round the
+    joints. Raises InputError about `source`.
+    """
+    names = list(keypoints) or list(dict.fromkeys(keypoint for _, points, _ in people for keypoint in points))
+    joints = np.zeros((len(people), len(names), 3))
+    for n, (_, points, _) in enumerate(people):
+        for keypoint, place in points.items():
+            joints[n, names.index(keypoint)] = (*place, 2)
+    boxes = boxes_around_joints(joints)
+    for n, (_, _, box) in enumerate(people):
+        boxes[n] = boxes[n] if box is None else box
+    category = {"name": "animal", "keypoints": names, "skeleton": limbs}
+    skeleton = skeleton_from_coco(category, str(source), table)
+    return labelled_people(name, skeleton, files, [k for k, _, _ in people], joints, boxes, findings=findings)
+
+
+@contextmanager
+def errors_about(source: Path, record: str) -> Iterator[None]:
+    """A KeyError or ValueError about a record of a file, as InputError that names both."""
+    try:
+        yield
+    except KeyError as error:
+        raise InputError(source, f"{record}: {error} is missing") from error
+    except ValueError as error:
+        raise InputError(source, f"{record}: {error}") from error
+
+
 def with_area(box: Floats) -> Floats:
     """The box (4,) itself. Raises ValueError where it has no area."""
     if not (box[2:] > box[:2]).all():
@@ -157,12 +198,9 @@ def read_coco(
     _refuse_one_for_two(content["images"], files, path)
     rows, regions = [], []
     for annotation in content["annotations"]:
-        try:
+        own_id = annotation.get("id") if isinstance(annotation, Mapping) else annotation
+        with errors_about(path, f"annotation {short(own_id)}"):
             row = read_person(annotation, category_ids, skeleton.num_keypoints, index_of, repair)
-        except KeyError as error:
-            raise InputError(path, f"annotation {_id(annotation)}: {error} is missing") from error
-        except ValueError as error:
-            raise InputError(path, f"annotation {_id(annotation)}: {error}") from error
         if row:
             rows.append(row)
         elif region := _region(annotation, category_ids, index_of):
@@ -233,10 +271,6 @@ def is_image(image: Any) -> bool:
         and isinstance(image.get("file_name"), str)
         and isinstance(image.get("archive"), str | None)
     )
-
-
-def _id(annotation: Any) -> str:
-    return short(annotation.get("id") if isinstance(annotation, Mapping) else annotation)
 
 
 def keypoint_category(

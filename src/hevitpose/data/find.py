@@ -18,7 +18,7 @@ from hevitpose.data.labelme import is_labelme
 from hevitpose.data.skeletons import skeleton_table
 from hevitpose.data.yolo import yolo_images
 from hevitpose.io.folders import is_clutter, is_file, is_folder
-from hevitpose.io.json_files import first_character, read_text, read_toml
+from hevitpose.io.json_files import first_character, read_toml, text_or_nothing
 from hevitpose.metrics.names import Metric, suitable_metric
 
 FILES = (".json", ".csv", ".mat")
@@ -107,17 +107,10 @@ def _yolo_file(folder: Path) -> Path | None:
     """YOLO's data.yaml, also under another name if it is the only one; None where there is none."""
     if (folder / "data.yaml").is_file():
         return folder / "data.yaml"
-    found = [file for file in _first_found(folder, ("*.y*ml",)) if _says_keypoints(file)]
+    found = [file for file in _first_found(folder, ("*.y*ml",)) if "kpt_shape" in text_or_nothing(file)]
     if len(found) > 1:
         raise InputError(folder, f"has several data sets of YOLO ({', '.join(file.name for file in found)}): name one")
     return found[0] if found else None
-
-
-def _says_keypoints(yaml: Path) -> bool:
-    try:
-        return "kpt_shape" in read_text(yaml)
-    except InputError:
-        return False
 
 
 def _deeplabcut(folder: Path, name: str) -> Dataset | None:

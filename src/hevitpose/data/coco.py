@@ -37,7 +37,7 @@ _UPLOAD_HASH = re.compile(r"^[0-9a-f]{8}-(?=.)")
 
 def read_numbers(record: Mapping[str, Any], key: str, count: int) -> Floats:
     """The coordinates (count,) at `key`. Raises KeyError where there are none, ValueError where they are wrong."""
-    return _checked(numbers_at(record, key), record, key, count)
+    return _checked(as_numbers(record[key]), record, key, count)
 
 
 def _checked(numbers: Floats, record: Mapping[str, Any], key: str, count: int) -> Floats:
@@ -46,18 +46,13 @@ def _checked(numbers: Floats, record: Mapping[str, Any], key: str, count: int) -
     return numbers
 
 
-def numbers_at(record: Mapping[str, Any], key: str) -> Floats:
-    """The numbers (n,) at `key`, however nested, null as NaN; none where it holds something else. Raises KeyError."""
-    return as_numbers(record[key])
-
-
 def read_keypoints(record: Mapping[str, Any], num_keypoints: int) -> Floats:
     """COCO's `keypoints` (K, 3): x, y, visibility 0, 1 or 2. Raises KeyError or ValueError.
 
     Where the visibility is 0, x and y are 0 whatever the file says. Pairs of x and y without visibility count as
     visible, (0, 0) as not labelled; they are refused where they could as well be fewer keypoints with visibility.
     """
-    numbers = numbers_at(record, "keypoints")
+    numbers = as_numbers(record["keypoints"])
     if len(numbers) == 2 * num_keypoints and not _could_be_triples(numbers):
         places = numbers.reshape(num_keypoints, 2)
         numbers = np.column_stack([places, 2 * places.any(axis=1)]).ravel()

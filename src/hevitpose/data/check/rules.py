@@ -19,7 +19,6 @@ from hevitpose.data.check.left_right import turned_sides
 from hevitpose.data.coco import (
     is_crowd,
     keypoint_category,
-    numbers_at,
     read_box,
     read_coco_json,
     read_keypoints,
@@ -29,6 +28,7 @@ from hevitpose.data.coco import (
     whole,
 )
 from hevitpose.data.datasets import Split
+from hevitpose.data.rectangles import as_numbers
 
 LARGE_SIGMA = 0.15
 """COCO's largest, that of the hips, is 0.107."""
@@ -318,7 +318,7 @@ def _read_joints(annotation: Mapping[str, Any], count: int, add: Add) -> Floats 
     try:
         joints = read_keypoints(annotation, count) if annotation.get("keypoints") else np.zeros((count, 3))
     except ValueError as error:
-        is_nan = np.isnan(numbers_at(annotation, "keypoints")).any()
+        is_nan = np.isnan(as_numbers(annotation["keypoints"])).any()
         add("not a number" if is_nan else "keypoints", "keypoints hold NaN or null" if is_nan else str(error))
         return None
     if not joints[:, 2].any():

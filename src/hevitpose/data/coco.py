@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
@@ -87,7 +86,7 @@ def people_from_points(
     name: str,
     source: Path,
     files: Sequence[ImageFile],
-    people: Sequence[tuple[int, Mapping[str, ArrayLike], Floats | None]],
+    people: Sequence[tuple[int, Mapping[str, Floats | Sequence[float]], Floats | None]],
     table: SkeletonTable | None,
     findings: Sequence[Finding],
     keypoints: Sequence[str] = (),

@@ -116,14 +116,8 @@ class ClipCsv(FileWriter):
         rows: list[tuple[object, ...]] = []
         beginning = (frame.index, rounded(frame.time_s or 0.0, 6), person.track_id or None, rounded(person.score, 4))
         for k, name in enumerate(poses.skeleton.keypoints):
-            x, y = person.keypoints[k]
-            row: tuple[object, ...] = (
-                *beginning,
-                name,
-                rounded(x, 2),
-                rounded(y, 2),
-                rounded(person.keypoint_scores[k], 4),
-            )
+            (x, y), score = person.keypoints[k], rounded(person.keypoint_scores[k], 4)
+            row: tuple[object, ...] = (*beginning, name, rounded(x, 2), rounded(y, 2), score)
             if poses.raw_keypoints is not None:
                 raw_x, raw_y = poses.raw_keypoints[number, k]
                 is_filled = poses.filled is not None and poses.filled[number, k]

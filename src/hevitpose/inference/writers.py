@@ -31,7 +31,7 @@ class PoseWriter(Protocol):
     def write(self, frame: Frame, poses: ImagePoses, /) -> None: ...
 
     def close(self) -> None:
-        """Nothing to do where each frame has a file of its own."""
+        return  # where each frame has a file of its own
 
 
 def image_writer(format: Format, output: Path, image_ids: Sequence[int]) -> PoseWriter:

@@ -127,9 +127,7 @@ def _image_faults(
                 if look.frames > 1:
                     problem = f"{file.name} holds {look.frames} images; only the first is used"
                     yield Finding("several images", record, problem)
-                fault = _size_fault(file, sizes[key], *look[:3])
-                if fault:
-                    yield Finding(fault[0], record, fault[1])
+                yield from _size_faults(file, record, sizes[key], look)
                 sizes[key] = look.upright
             on_progress(Progress(f"images of {name}", done, len(there)))
 
@@ -141,16 +139,16 @@ def _look(file: ImageFile) -> images.Look | InputError:
         return error
 
 
-def _size_fault(file: ImageFile, said: Size, upright: Size, stored: Size, orientation: int) -> tuple[str, str] | None:
+def _size_faults(file: ImageFile, record: str, said: Size, look: images.Look) -> Iterator[Finding]:
     """What is wrong with the size that the labels' file says, NaN where it says nothing."""
-    unsaid = bool(np.isnan(said[0]))
-    if not unsaid and said != upright:
-        size = f"{upright[0]:g} x {upright[1]:g} upright, the file says {said[0]:g} x {said[1]:g}"
-        before = said == stored
+    unsaid, (width, height) = bool(np.isnan(said[0])), look.upright
+    is_other = not unsaid and said != look.upright
+    if is_other:
+        size = f"{width:g} x {height:g} upright, the file says {said[0]:g} x {said[1]:g}"
+        before = said == look.stored
         kind = "unapplied EXIF" if before else "image size"
-        return kind, f"{file.name} is {size}{', as without its EXIF orientation' if before else ''}"
-    size_tells = not unsaid and upright != stored
-    if orientation == 1 or size_tells:
-        return None
-    turned = f"{file.name} has EXIF orientation {orientation}"
-    return "EXIF orientation", f"{turned}, and no size tells whether its labels are of the upright image"
+        yield Finding(kind, record, f"{file.name} is {size}{', as without its EXIF orientation' if before else ''}")
+    elif look.orientation != 1 and (unsaid or look.upright == look.stored):
+        turned = f"{file.name} has EXIF orientation {look.orientation}"
+        problem = f"{turned}, and no size tells whether its labels are of the upright image"
+        yield Finding("EXIF orientation", record, problem)

@@ -307,11 +307,8 @@ def _check_annotations(
                 add("annotation", f"{error} is missing" if isinstance(error, KeyError) else str(error))
         yield Labelled(record, str(image_id), joints, box)
     for name, count in others.items():
-        findings.append(
-            Finding(
-                "other category", f"category {name}", f"{count} annotations{'' if chosen else ' without keypoints'}"
-            )
-        )
+        problem = f"{count} annotations{'' if chosen else ' without keypoints'}"
+        findings.append(Finding("other category", f"category {name}", problem))
 
 
 def _read_joints(annotation: Mapping[str, Any], count: int, add: Add) -> Floats | None:

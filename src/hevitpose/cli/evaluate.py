@@ -38,10 +38,7 @@ Examples:\n
 def evaluate(
     data: Annotated[str, typer.Option(help="Evaluate on this data: a set (mpii_val, my.toml/val) or label file.")],
     root: Root = None,
-    model: Annotated[
-        str,
-        typer.Option(help="Evaluate this model: bundled weights, folder or file."),
-    ] = DEFAULT,
+    model: Annotated[str, typer.Option(help="Evaluate this model: bundled weights, folder or file.")] = DEFAULT,
     runtime: RuntimeOption = None,
     metric: Annotated[Metric | None, typer.Option(help="Metric (default: the set's own).")] = None,
     boxes: Annotated[

@@ -59,8 +59,7 @@ def export(
     ] = None,
     score: Annotated[str | None, typer.Option(help="Validation set to score float and --int8 on.")] = None,
     max_loss: Annotated[
-        float | None,
-        typer.Option(help="Points of score that --int8 may lose.", show_default=str(MAX_LOSS)),
+        float | None, typer.Option(help="Points of score that --int8 may lose.", show_default=str(MAX_LOSS))
     ] = None,
     root: Root = None,
 ) -> None:

@@ -32,10 +32,7 @@ def submit(
     boxes: Annotated[
         Path | None, typer.Option(help="Predict in the boxes of this file (COCO only; MPII has its own).")
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(help="Predict with this model: bundled weights, folder or file."),
-    ] = DEFAULT,
+    model: Annotated[str, typer.Option(help="Predict with this model: bundled weights, folder or file.")] = DEFAULT,
     runtime: RuntimeOption = None,
     flip_test: Annotated[bool, typer.Option(help="Average with the mirrored crop.")] = True,
     batch_size: Annotated[int, typer.Option(min=1, help="Crops per call of the network.")] = 32,

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import compress
 from os import cpu_count
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
@@ -49,7 +49,9 @@ def check_images(
             findings.append(Finding(kind, record, problem))
         if isinstance(own_id, str):
             findings.append(Finding("id as text", record, f"its id is the text {own_id!r}"))
-        sizes[key] = _size_of(image)
+        width, height = image.get("width"), image.get("height")
+        known = is_above_0(width) and is_above_0(height)
+        sizes[key] = (float(width), float(height)) if known else (np.nan, np.nan)
         named.append((key, record, file))
     findings += check_files(named, sizes, open_images, name, on_progress)
     return {file for _, _, file in named}, sizes, findings
@@ -87,17 +89,12 @@ def unnamed_images(files: Iterable[ImageFile]) -> list[Path]:
     return sorted(path for path in every if path.suffix.lower() in images.SUFFIXES and not is_clutter(path.name))
 
 
-def is_above_0(value: Any) -> TypeGuard[float]:
+def is_above_0(value: Any) -> bool:
     """Whether this is a finite number above 0, or the text of one."""
     try:
         return 0 < float(value) < np.inf
     except (TypeError, ValueError, OverflowError):
         return False
-
-
-def _size_of(image: Mapping[str, Any]) -> Size:
-    width, height = image.get("width"), image.get("height")
-    return (float(width), float(height)) if is_above_0(width) and is_above_0(height) else (np.nan, np.nan)
 
 
 def _is_there(file: ImageFile, inside: dict[Path, set[str]]) -> bool:

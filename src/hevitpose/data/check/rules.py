@@ -61,10 +61,7 @@ RULES: Mapping[str, tuple[Level, str]] = {
     "labels in HDF5": ("warning", "it is left out: labels are read from the CSV file that DeepLabCut writes beside it"),
     "unique body parts": ("warning", "they are not an animal: label them in a data set of their own if you need them"),
     "other shapes": ("warning", "they are left out: keypoints are points, boxes rectangles of the same group_id"),
-    "other category": (
-        "warning",
-        "they are not used: a person's bbox belongs into the annotation with its keypoints",
-    ),
+    "other category": ("warning", "they are not used: a person's bbox belongs into the annotation with its keypoints"),
     "no limbs": ("warning", "training does not need them"),
     "annotation": ("error", "export it again, or remove it"),
     "duplicate annotation": ("error", "hevitpose data convert FILE --output NEW.json renumbers all"),

@@ -13,7 +13,7 @@ from hevitpose.cli.keypoints import written_skeleton
 from hevitpose.cli.options import note
 from hevitpose.cli.predict_options import Request
 from hevitpose.cli.progress import show_progress
-from hevitpose.cli.video import DAMAGED, clip_format, make_tracker
+from hevitpose.cli.video import DAMAGED, clip_format, make_tracker, refuse_unwritable
 from hevitpose.core.errors import InputError
 from hevitpose.core.results import ImagePoses
 from hevitpose.inference.clip_writers import CLIP_SUFFIXES, ClipDrawing, ClipHeader, clip_writer
@@ -97,7 +97,7 @@ def predict_camera(number: int, mirror: bool | None, request: Request) -> int:
         raise InputError("--smooth offline", "needs a clip that can be read twice: use online")
     form = clip_format(request.format, "cameras")
     results = output if output.suffix == CLIP_SUFFIXES[form] else output / f"camera{number}{CLIP_SUFFIXES[form]}"
-    atomic.refuse_unwritable_file(results)
+    refuse_unwritable(results)
     drawn = results.with_suffix(".mp4")
     atomic.refuse_inputs([results, drawn], model_files(request.model, request.estimator["detector"]))
     if draw:

@@ -156,5 +156,11 @@ def clip_tasks(
             raise InputError(name, "several clips have this name: run once for each, each with its own --output")
     atomic.refuse_inputs(files, [*unique, *models])
     for file in files:
-        (atomic.refuse_unwritable_file if file.suffix else atomic.refuse_unwritable)(file)
+        refuse_unwritable(file)
     return tasks
+
+
+def refuse_unwritable(results: Path) -> None:
+    """Raise InputError where results of this name cannot be written; OpenPose's are a folder."""
+    is_folder = results.name.endswith(CLIP_SUFFIXES["openpose"])
+    (atomic.refuse_unwritable if is_folder else atomic.refuse_unwritable_file)(results)

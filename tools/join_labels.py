@@ -28,7 +28,8 @@ import numpy as np
 from hevitpose.core.errors import InputError
 from hevitpose.core.keypoint_names import match_names
 from hevitpose.core.skeleton import MPII16, PEOPLE21
-from hevitpose.data.coco import is_crowd, keypoint_category, numbers_at, read_coco_json, whole
+from hevitpose.data.coco import is_crowd, keypoint_category, read_coco_json, whole
+from hevitpose.data.rectangles import as_numbers
 from hevitpose.data.skeletons import category_of
 from hevitpose.io import atomic
 
@@ -131,7 +132,7 @@ def converted(source: Source) -> dict[str, list[Any]]:
         images.append({**image, where: (source.images / image[where]).as_posix()})
     annotations = []
     for one in content["annotations"]:
-        numbers = numbers_at(one, "keypoints") if one.get("keypoints") else np.zeros(3 * skeleton.num_keypoints)
+        numbers = as_numbers(one["keypoints"]) if one.get("keypoints") else np.zeros(3 * skeleton.num_keypoints)
         if str(whole(one.get("category_id"))) not in categories or len(numbers) != 3 * skeleton.num_keypoints:
             raise InputError(
                 source.labels, f"annotation {one.get('id')}: not {skeleton.num_keypoints} keypoints x, y, v"

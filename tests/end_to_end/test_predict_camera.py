@@ -150,3 +150,11 @@ def test_what_cannot_be_done_is_one_line(hevitpose, camera, arguments, message):
 def test_the_mirror_is_for_cameras(hevitpose, skier):
     status, _, err = hevitpose("predict", skier, "--mirror")
     assert (status, err) == (1, "error: --mirror: is for cameras\n")
+
+
+def test_openpose_files_go_into_the_folder_of_an_earlier_run(hevitpose, camera):
+    camera(quit_after=2)
+    Path("out/camera0_openpose").mkdir(parents=True)
+    status, _, _ = hevitpose("predict", "--camera", 0, "--format", "openpose", "--threads", 1)
+    assert status == 0
+    assert Path("out/camera0_openpose/camera0_000000000000_keypoints.json").is_file()

@@ -83,13 +83,11 @@ def benchmark(
     if sum(each is not None for each in (models, pipeline, video)) != 1:
         raise InputError("`models`", "use either this, `pipeline` or `video`")
     cores = numbers("threads", threads or str(os.cpu_count() or 1))
-    for file in filter(None, (output, *(output_files(plot) if plot else []))):
+    plots = output_files(plot) if plot else []
+    for file in filter(None, (output, *plots)):
         atomic.refuse_unwritable_file(file)
     scores = accuracy.rglob("*.json") if accuracy.is_dir() else [accuracy]
-    refuse_inputs(
-        [output, *(output_files(plot) if plot else [])],
-        [*model_files(*(models or "").split(",")), pipeline, video, *scores],
-    )
+    refuse_inputs([output, *plots], [*model_files(*(models or "").split(",")), pipeline, video, *scores])
     if plot:
         need("train")  # for matplotlib
     wanted = names("runtimes", runtimes, Runtime)
@@ -99,23 +97,13 @@ def benchmark(
         result = of_pipeline(pipeline, wanted[0], cores[0], numbers("people", people))
     else:
         listed = [name.strip() for name in (models or "").split(",")]
-        result = of_models(
-            Plan(
-                listed,
-                reference or listed[0],
-                wanted,
-                names("precisions", precisions, Precision),
-                numbers("batch", batch),
-                cores,
-                size,
-                seconds,
-            )
-        )
+        forms, sizes = names("precisions", precisions, Precision), numbers("batch", batch)
+        result = of_models(Plan(listed, reference or listed[0], wanted, forms, sizes, cores, size, seconds))
     rows = result.get("rows", [])
     if output is not None:
         atomic.write(output, json.dumps(result | {"provenance": provenance()}, indent=1) + "\n")
-    if plot is not None:
-        draw_accuracy(plot, rows, accuracy)
+    if plots:
+        draw_accuracy(plots, rows, accuracy)
     if models is not None and len({row["model"] for row in rows}) < len(listed):
         sys.exit(1)
 
@@ -187,14 +175,14 @@ def command_s(photo: Path, runs: int) -> float:
     return round(statistics.median(seconds[1:]), 3)
 
 
-def draw_accuracy(plot: Path, rows: list[dict[str, object]], accuracy: Path) -> None:
+def draw_accuracy(plots: list[Path], rows: list[dict[str, object]], accuracy: Path) -> None:
     """Write the figure, or say why there is none."""
     figure = accuracy_over_ms(rows, accuracy)
     if figure is None:
         networks = ", ".join(dict.fromkeys(str(row["title"]) for row in rows))
         print(f"no figure: {accuracy} holds no score of {networks}", file=sys.stderr)
         return
-    for file in output_files(plot):
+    for file in plots:
         write_figure(figure, file)
         print(file)
 

@@ -2,26 +2,23 @@
 
 import os
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from itertools import chain
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hevitpose.cli.common import model_files
 from hevitpose.cli.keypoints import written_skeleton
 from hevitpose.cli.options import note
-from hevitpose.cli.predict_options import AnyFormat, ClipOptions, ImageOptions
+from hevitpose.cli.predict_options import Request
 from hevitpose.cli.progress import show_progress
-from hevitpose.cli.video import DAMAGED
+from hevitpose.cli.video import DAMAGED, clip_format, make_tracker, refuse_unwritable
 from hevitpose.core.errors import InputError
 from hevitpose.core.results import ImagePoses
-from hevitpose.inference.clip_writers import CLIP_SUFFIXES, ClipDrawing, ClipFormat, ClipHeader, clip_writer
+from hevitpose.inference.clip_writers import CLIP_SUFFIXES, ClipDrawing, ClipHeader, clip_writer
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.predict_clip import predict_clip
-from hevitpose.inference.video import PoseTracker
 from hevitpose.io import atomic
 from hevitpose.io.camera import Camera, open_camera, opencv
 from hevitpose.io.images import Image
@@ -86,56 +83,30 @@ class LiveView:
         self.window.close()
 
 
-def predict_camera(
-    number: int,
-    output: Path,
-    draw: bool,
-    mirror: bool | None,
-    format: AnyFormat | None,
-    model: str,
-    estimator_options: Mapping[str, Any],
-    options: ClipOptions,
-    for_images: ImageOptions,
-) -> int:
-    """Predict a camera's frames until the user or --end stops it; the exit status.
+def predict_camera(number: int, mirror: bool | None, request: Request) -> int:
+    """Predict the frames of the camera of this number until the user or --end stops it; the exit status.
 
-    Args:
-        number: Of the camera.
-        output: A folder, or the file of the results.
-        draw: Write the drawing into a file instead of showing it.
-        mirror: Mirror the drawing; None for the window alone.
-        format: Of the results, by default JSON lines.
-        model: Weights of the network.
-        estimator_options: Of `PoseTracker.from_pretrained`.
-        options: Of clips.
-        for_images: Options that are refused where they were given.
+    The drawing is shown, or written where the request says so; with `mirror` None it is mirrored in the window alone.
     """
+    output, draw, options = request.output, request.draw, request.for_clips
     for name, value in (("--start", options.start), ("--every", options.every)):
         if value:
             raise InputError(name, "is not for cameras")
-    for_images.refuse("is not for cameras")
+    request.for_images.refuse("is not for cameras")
     if options.smooth == "offline":
         raise InputError("--smooth offline", "needs a clip that can be read twice: use online")
-    if format == "json" or format == "coco-labels":
-        raise InputError(f"--format {format}", f"is for images; cameras have {', '.join(CLIP_SUFFIXES)}")
-    form: ClipFormat = format or "jsonl"
+    form = clip_format(request.format, "cameras")
     results = output if output.suffix == CLIP_SUFFIXES[form] else output / f"camera{number}{CLIP_SUFFIXES[form]}"
-    atomic.refuse_unwritable_file(results)
+    refuse_unwritable(results)
     drawn = results.with_suffix(".mp4")
-    atomic.refuse_inputs([results, drawn], model_files(model, estimator_options.get("detector")))
+    atomic.refuse_inputs([results, drawn], model_files(request.model, request.estimator["detector"]))
     if draw:
         pyav()
         atomic.refuse_unwritable_file(drawn)
     with ExitStack() as stack:
         camera = stack.enter_context(open_camera(number))
         window = None if draw else Window()
-        tracker = PoseTracker.from_pretrained(
-            model,
-            detect_every=options.detect_every or DETECT_EVERY,
-            smooth=options.smooth or "none",
-            person=options.person,
-            **estimator_options,
-        )
+        tracker = make_tracker(request, DETECT_EVERY)
         look: Callable[[], bool] = window.look if window else lambda: False
         frames = camera_frames(camera, options.end, look)
         first = next(frames, None)

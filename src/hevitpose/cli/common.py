@@ -17,6 +17,7 @@ from hevitpose.data.datasets import Split
 from hevitpose.data.find import find_splits
 from hevitpose.io import atomic
 
+Root = Annotated[Path | None, typer.Option(help="Folder of the data's files (default: that of the TOML file).")]
 MicroBatchSize = Annotated[
     int | None, typer.Option(min=1, help="People per forward pass; gradients of a batch are accumulated.")
 ]

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from hevitpose.cli.common import Device, MicroBatchSize, Precision, refuse_faults, refuse_inputs
+from hevitpose.cli.common import Device, MicroBatchSize, Precision, Root, refuse_faults, refuse_inputs
 from hevitpose.cli.options import with_options
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
@@ -33,9 +33,7 @@ def compare(
     ],
     data: Annotated[str, typer.Option(help="Train on this data: folder of labelled images, TOML file or people16.")],
     budget: Annotated[str, typer.Option(help="Epochs (20) or time (30m, 8h) of each run.")],
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of the data's files (default: that of the TOML file).")
-    ] = None,
+    root: Root = None,
     out: Annotated[Path, typer.Option(help="Folder for runs, table and figures.")] = Path("runs/compare"),
     recipe: Annotated[
         str, typer.Option(help="Recipe of all runs, as in hevitpose train but without a network.")

@@ -12,7 +12,7 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 
-from hevitpose.cli.common import fault_lines, mirror_note
+from hevitpose.cli.common import Root, fault_lines, mirror_note
 from hevitpose.cli.progress import show_progress
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
@@ -39,7 +39,6 @@ CROP_HW = (192, 192)
 
 app = typer.Typer(no_args_is_help=True, help="Check, draw and convert labelled data.", epilog=EXAMPLES)
 Data = Annotated[str, typer.Argument(help="Data to read: folder, label file, TOML file, data.yaml or people16.")]
-Root = Annotated[Path | None, typer.Option(help="Folder of the data's files (default: that of the TOML file).")]
 SplitName = Annotated[str | None, typer.Option("--split", help="Set to use, by name (train is the first).")]
 
 

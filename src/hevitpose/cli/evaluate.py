@@ -7,15 +7,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from hevitpose.cli.common import model_files, refuse_inputs, splits_of
+from hevitpose.cli.common import Root, model_files, refuse_inputs, splits_of
 from hevitpose.cli.progress import show_progress
+from hevitpose.cli.runtime_options import Device, RuntimeOption
 from hevitpose.core.errors import InputError
 from hevitpose.core.extras import need
 from hevitpose.evaluation.evaluate import evaluate as run_evaluation
 from hevitpose.evaluation.evaluate import evaluate_predictions
 from hevitpose.evaluation.results import evaluation_to_json
 from hevitpose.evaluation.score import LIMB_SCORES, Evaluation, Nms
-from hevitpose.inference.backends import Runtime
 from hevitpose.inference.network import DEFAULT
 from hevitpose.io import atomic
 from hevitpose.io.provenance import provenance
@@ -37,16 +37,9 @@ Examples:\n
 
 def evaluate(
     data: Annotated[str, typer.Option(help="Evaluate on this data: a set (mpii_val, my.toml/val) or label file.")],
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of the data's files (default: that of the TOML file).")
-    ] = None,
-    model: Annotated[
-        str,
-        typer.Option(help="Evaluate this model: bundled weights, folder or file."),
-    ] = DEFAULT,
-    runtime: Annotated[
-        Runtime | None, typer.Option(help="Runtime of the network (default: chosen by file type).")
-    ] = None,
+    root: Root = None,
+    model: Annotated[str, typer.Option(help="Evaluate this model: bundled weights, folder or file.")] = DEFAULT,
+    runtime: RuntimeOption = None,
     metric: Annotated[Metric | None, typer.Option(help="Metric (default: the set's own).")] = None,
     boxes: Annotated[
         Path | None,
@@ -74,9 +67,7 @@ def evaluate(
         int | None, typer.Option(help="Shift of the mirrored heatmap, in cells (default: the codec's).")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Crops per call of the network.")] = 32,
-    device: Annotated[
-        str, typer.Option(help="Device: cpu; cuda, coreml or directml with ONNX Runtime; any of torch's with torch.")
-    ] = "cpu",
+    device: Device = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write the result to this JSON file.")] = None,
     plot: Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hevitpose.cli.common import refuse_inputs, splits_of
+from hevitpose.cli.common import Root, refuse_inputs, splits_of
 from hevitpose.core.errors import InputError
 from hevitpose.core.extras import need
 from hevitpose.core.keypoint_names import require_names
@@ -59,12 +59,9 @@ def export(
     ] = None,
     score: Annotated[str | None, typer.Option(help="Validation set to score float and --int8 on.")] = None,
     max_loss: Annotated[
-        float | None,
-        typer.Option(help="Points of score that --int8 may lose.", show_default=str(MAX_LOSS)),
+        float | None, typer.Option(help="Points of score that --int8 may lose.", show_default=str(MAX_LOSS))
     ] = None,
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of the data's files (default: that of the TOML file).")
-    ] = None,
+    root: Root = None,
 ) -> None:
     """Export a model to ONNX, for prediction without torch.
 

@@ -2,16 +2,16 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 
 from hevitpose.cli.common import model_files
 from hevitpose.cli.keypoints import written_skeleton
 from hevitpose.cli.options import note, with_options
-from hevitpose.cli.predict_options import AnyFormat, ClipOptions, ImageOptions
+from hevitpose.cli.predict_options import AnyFormat, Request
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import xyxy_from_xywh
@@ -34,47 +34,28 @@ UNOPTIMIZED_UP_TO = 2
 LARGEST_COORDINATE = 1e6
 
 
-def predict_images(
-    paths: Sequence[Path],
-    output: Path,
-    draw: bool,
-    format: AnyFormat | None,
-    model: str,
-    estimator_options: Mapping[str, Any],
-    for_clips: ClipOptions,
-    options: ImageOptions,
-) -> int:
-    """Predict images and print who was found; the exit status.
-
-    Args:
-        paths: Images and folders, or a list of images.
-        output: A folder, or the file of the formats with one.
-        draw: Also write each image with its people.
-        format: Of the results, by default JSON.
-        model: Weights of the network.
-        estimator_options: Of `PoseEstimator.from_pretrained`.
-        for_clips: Options that are refused where they were given, but for person and keypoints.
-        options: Of images.
-    """
-    for_clips.refuse()
+def predict_images(paths: Sequence[Path], request: Request) -> int:
+    """Predict images and folders, or a list of images, and print who was found; the exit status."""
+    output, draw, model, options = request.output, request.draw, request.model, request.for_images
+    request.for_clips.refuse()
     part = Shard.parse(options.shard) if options.shard else Shard(1, 1)
-    form = image_format(format, output, options.resume)
+    form = image_format(request.format, output, options.resume)
     folder = output if form == "json" else output.parent
-    given = [*model_files(options.boxes, model, estimator_options["detector"])]
+    given = [*model_files(options.boxes, model, request.estimator["detector"])]
     found = find_images(paths, output, form, draw, given)
     selected = Selection(found.inputs, part)
     optimize = len(selected) > UNOPTIMIZED_UP_TO
-    person, keypoints = for_clips.person, for_clips.keypoints
-    estimator = PoseEstimator.from_pretrained(model, optimize_graph=optimize, person=person, **estimator_options)
+    person, keypoints = request.for_clips.person, request.for_clips.keypoints
+    estimator = PoseEstimator.from_pretrained(model, optimize_graph=optimize, person=person, **request.estimator)
     subject = estimator.network.config.skeleton.name
     detections, ids = known_people(found.inputs, options.box, options.boxes, subject)
-    if estimator_options["flip_test"] and not estimator.network.config.skeleton.flips:
+    if request.estimator["flip_test"] and not estimator.network.config.skeleton.flips:
         note(NOT_FLIPPED)
     skeleton = written_skeleton(keypoints, form, estimator.network)
     if detections is None:
         _ = estimator.detector
     if form == "json" and len(found.inputs) > 1:  # a start that fails leaves what is recorded of earlier results
-        settings = {key: value for key, value in estimator_options.items() if key not in ("threads", "batch_size")}
+        settings = {key: value for key, value in request.estimator.items() if key not in ("threads", "batch_size")}
         settings |= {"model": weights_id(model), "person": person, "keypoints": keypoints, "draw": draw}
         record_options(
             folder, settings | {"box": options.box, "boxes": options.boxes and str(options.boxes)}, options.resume

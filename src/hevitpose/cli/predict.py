@@ -8,22 +8,9 @@ import typer
 
 from hevitpose.cli.images import predict_images
 from hevitpose.cli.keypoints import KeypointSet
-from hevitpose.cli.predict_options import (
-    AnyFormat,
-    CameraOption,
-    ClipOptions,
-    ColorByOption,
-    DetectEvery,
-    End,
-    Every,
-    ImageOptions,
-    Mirror,
-    Smooth,
-    Start,
-    is_clip,
-    parse_person,
-)
+from hevitpose.cli.predict_options import AnyFormat, ClipOptions, ImageOptions, Request, is_clip, parse_person
 from hevitpose.cli.runtime_options import Device, Model, PrecisionOption, RuntimeOption, Threads
+from hevitpose.core.choices import ColorBy, Smoothing
 from hevitpose.core.errors import InputError
 from hevitpose.inference.estimator import MIN_PERSON_SCORE, MIN_SCORE
 from hevitpose.inference.lists import expand
@@ -111,14 +98,36 @@ def predict(
     shard: Annotated[
         str | None, typer.Option(help="Predict only this part of the images, to use several machines.", metavar="1/8")
     ] = None,
-    start: Start = None,
-    end: End = None,
-    every: Every = None,
-    detect_every: DetectEvery = None,
-    smooth: Smooth = None,
-    color_by: ColorByOption = None,
-    camera: CameraOption = None,
-    mirror: Mirror = None,
+    start: Annotated[
+        float | None, typer.Option("--start", help="Start at this time (clips).", metavar="SECONDS")
+    ] = None,
+    end: Annotated[
+        float | None, typer.Option("--end", help="Stop at this time (clips, cameras).", metavar="SECONDS")
+    ] = None,
+    every: Annotated[
+        float | None, typer.Option("--every", help="Predict one frame every SECONDS (clips).", metavar="SECONDS")
+    ] = None,
+    detect_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Run the detector in every N-th frame and track in between (default: clips 1, cameras 5)."
+        ),
+    ] = None,
+    smooth: Annotated[
+        Smoothing | None,
+        typer.Option(help="Smooth clips: online by previous frames; offline by the whole clip, filling gaps."),
+    ] = None,
+    color_by: Annotated[
+        ColorBy | None, typer.Option(help="Color drawings of clips by person (default) or by side.")
+    ] = None,
+    camera: Annotated[
+        int | None,
+        typer.Option(min=0, help="Read this camera and show a window; with --draw, write a file (q or Ctrl-C quits)."),
+    ] = None,
+    mirror: Annotated[
+        bool | None,
+        typer.Option("--mirror/--no-mirror", help="Mirror the camera drawing (default: in the window only)."),
+    ] = None,
 ) -> None:
     """Predict the keypoints of people in images, clips or a camera.
 
@@ -146,17 +155,18 @@ def predict(
     }
     for_clips = ClipOptions(start, end, every, detect_every, smooth, parse_person(person), color_by, keypoints)
     for_images = ImageOptions(box, boxes, verbose, resume, shard)
+    request = Request(output, draw, format, model, options, for_clips, for_images)
     if camera is not None:
         from hevitpose.cli.camera import predict_camera
 
-        sys.exit(predict_camera(camera, output, draw, mirror, format, model, options, for_clips, for_images))
+        sys.exit(predict_camera(camera, mirror, request))
     if mirror is not None:
         raise InputError("--mirror", "is for cameras")
     if any(is_clip(path) for path in sources):
         from hevitpose.cli.video import predict_clips
 
-        sys.exit(predict_clips(sources, output, draw, format, model, options, for_clips, for_images))
-    sys.exit(predict_images(sources, output, draw, format, model, options, for_clips, for_images))
+        sys.exit(predict_clips(sources, request))
+    sys.exit(predict_images(sources, request))
 
 
 def as_paths(text: str) -> list[Path]:

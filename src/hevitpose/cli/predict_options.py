@@ -1,10 +1,9 @@
 """The options of `hevitpose predict` that are for clips and cameras, or for images, alone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
-
-import typer
+from typing import Any, Literal
 
 from hevitpose.cli.keypoints import KeypointSet
 from hevitpose.core.choices import ColorBy, PersonChoice, Smoothing
@@ -12,30 +11,6 @@ from hevitpose.core.errors import InputError
 from hevitpose.io.video import SUFFIXES
 
 AnyFormat = Literal["json", "jsonl", "csv", "coco", "coco-labels", "mot", "openpose", "npz"]
-Start = Annotated[float | None, typer.Option("--start", help="Start at this time (clips).", metavar="SECONDS")]
-End = Annotated[float | None, typer.Option("--end", help="Stop at this time (clips, cameras).", metavar="SECONDS")]
-Every = Annotated[
-    float | None, typer.Option("--every", help="Predict one frame every SECONDS (clips).", metavar="SECONDS")
-]
-DetectEvery = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="Run the detector in every N-th frame and track in between (default: clips 1, cameras 5)."
-    ),
-]
-Smooth = Annotated[
-    Smoothing | None,
-    typer.Option(help="Smooth clips: online by previous frames; offline by the whole clip, filling gaps."),
-]
-ColorByOption = Annotated[ColorBy | None, typer.Option(help="Color drawings of clips by person (default) or by side.")]
-CameraOption = Annotated[
-    int | None,
-    typer.Option(min=0, help="Read this camera and show a window; with --draw, write a file (q or Ctrl-C quits)."),
-]
-Mirror = Annotated[
-    bool | None,
-    typer.Option("--mirror/--no-mirror", help="Mirror the camera drawing (default: in the window only)."),
-]
 
 
 @dataclass(frozen=True)
@@ -75,6 +50,23 @@ class ImageOptions:
         for name, value in vars(self).items():
             if value:
                 raise InputError(f"--{name}", reason)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What images, clips and cameras are asked for alike.
+
+    `output` is a folder, or the file of results that are one; `format` is None for the default of the source;
+    `estimator` are arguments of `PoseEstimator.from_pretrained`.
+    """
+
+    output: Path
+    draw: bool
+    format: AnyFormat | None
+    model: str
+    estimator: Mapping[str, Any]
+    for_clips: ClipOptions
+    for_images: ImageOptions
 
 
 def is_clip(path: Path) -> bool:

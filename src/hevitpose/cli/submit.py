@@ -7,12 +7,13 @@ import typer
 
 from hevitpose.cli.common import model_files, refuse_inputs
 from hevitpose.cli.progress import show_progress
+from hevitpose.cli.runtime_options import Device, RuntimeOption
 from hevitpose.core.errors import InputError
 from hevitpose.data.detections import read_detections
 from hevitpose.evaluation import submission
 from hevitpose.evaluation.predict import predict_in_detections, predict_piecewise
 from hevitpose.evaluation.score import apply_oks_nms
-from hevitpose.inference.backends import Runtime, RuntimeOptions
+from hevitpose.inference.backends import RuntimeOptions
 from hevitpose.inference.network import DEFAULT, keypoints_of, load_network
 from hevitpose.io import atomic
 
@@ -31,18 +32,11 @@ def submit(
     boxes: Annotated[
         Path | None, typer.Option(help="Predict in the boxes of this file (COCO only; MPII has its own).")
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(help="Predict with this model: bundled weights, folder or file."),
-    ] = DEFAULT,
-    runtime: Annotated[
-        Runtime | None, typer.Option(help="Runtime of the network (default: chosen by file type).")
-    ] = None,
+    model: Annotated[str, typer.Option(help="Predict with this model: bundled weights, folder or file.")] = DEFAULT,
+    runtime: RuntimeOption = None,
     flip_test: Annotated[bool, typer.Option(help="Average with the mirrored crop.")] = True,
     batch_size: Annotated[int, typer.Option(min=1, help="Crops per call of the network.")] = 32,
-    device: Annotated[
-        str, typer.Option(help="Device: cpu; cuda, coreml or directml with ONNX Runtime; any of torch's with torch.")
-    ] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Predict COCO's or MPII's test set, in the format of its evaluation server."""
     atomic.refuse_unwritable_file(output)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Never
 
 import typer
 
-from hevitpose.cli.common import Device, MicroBatchSize, Precision, model_files, refuse_faults, refuse_inputs
+from hevitpose.cli.common import Device, MicroBatchSize, Precision, Root, model_files, refuse_faults, refuse_inputs
 from hevitpose.core.errors import InputError
 from hevitpose.core.extras import need
 
@@ -56,9 +56,7 @@ def train(
             show_default=False,
         ),
     ] = None,
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of the data's files (default: that of the TOML file).")
-    ] = None,
+    root: Root = None,
     out: Annotated[Path, typer.Option(help="Folder for the run: weights, scores, checkpoint, log.")] = Path(
         "runs/train"
     ),
@@ -76,8 +74,7 @@ def train(
         float | None, typer.Option(min=0.1, help="Sigma of a keypoint's Gaussian, in heatmap cells.")
     ] = None,
     half_body: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Probability of showing only the upper or the lower body."),
+        float | None, typer.Option(min=0, max=1, help="Probability of showing only the upper or the lower body.")
     ] = None,
     color_jitter: Annotated[
         float | None,
@@ -88,8 +85,7 @@ def train(
     ] = None,
     grey: Annotated[float | None, typer.Option(min=0, max=1, help="Probability of a black-and-white input.")] = None,
     shift: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Probability of shifting the box by up to 0.16 of its size."),
+        float | None, typer.Option(min=0, max=1, help="Probability of shifting the box by up to 0.16 of its size.")
     ] = None,
     micro_batch_size: MicroBatchSize = None,
     crops: Annotated[Path | None, typer.Option(help="Cache crops in this folder, for sets larger than memory.")] = None,
@@ -101,8 +97,7 @@ def train(
         str | None, typer.Option(help="Train for this time (90m, 8h) instead of --epochs, after measuring the speed.")
     ] = None,
     weights: Annotated[
-        str | None,
-        typer.Option(help="Start from these weights: a run's folder, .safetensors file or bundled weights."),
+        str | None, typer.Option(help="Start from these weights: a run's folder, .safetensors file or bundled weights.")
     ] = None,
     imagenet: Annotated[
         Path | None,
@@ -112,8 +107,7 @@ def train(
         ),
     ] = None,
     pretrained: Annotated[
-        bool,
-        typer.Option("--pretrained", help="Download ImageNet weights of the backbone with timm."),
+        bool, typer.Option("--pretrained", help="Download ImageNet weights of the backbone with timm.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, sample order and augmentation.")] = 0,
     device: Device = "auto",

@@ -2,15 +2,14 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hevitpose.cli.common import model_files
 from hevitpose.cli.keypoints import written_skeleton
 from hevitpose.cli.options import note, with_options
-from hevitpose.cli.predict_options import AnyFormat, ClipOptions, ImageOptions, is_clip
+from hevitpose.cli.predict_options import AnyFormat, ClipOptions, Request, is_clip
 from hevitpose.cli.progress import show_progress
 from hevitpose.core.errors import InputError
 from hevitpose.core.skeleton import NOT_FLIPPED
@@ -36,56 +35,49 @@ class ClipTask:
     drawing: Path | None
 
 
-def predict_clips(
-    paths: Sequence[Path],
-    output: Path,
-    draw: bool,
-    format: AnyFormat | None,
-    model: str,
-    estimator_options: Mapping[str, Any],
-    options: ClipOptions,
-    for_images: ImageOptions,
-) -> int:
-    """Predict clips one after the other; the exit status.
-
-    Args:
-        paths: All clips.
-        output: A folder, or the file of one clip.
-        draw: Also write each clip with its people.
-        format: Of the results, by default JSON lines.
-        model: Weights of the network.
-        estimator_options: Of `PoseTracker.from_pretrained`.
-        options: Of clips.
-        for_images: Options that are refused where they were given.
-    """
+def predict_clips(paths: Sequence[Path], request: Request) -> int:
+    """Predict clips one after the other; the exit status."""
+    options = request.for_clips
     if images := [path for path in paths if not is_clip(path)]:
         raise InputError(images[0], "is no clip: predict images and clips with a command each")
-    for_images.refuse("is for images")
-    if format == "json" or format == "coco-labels":
-        raise InputError(f"--format {format}", f"is for images; clips have {', '.join(CLIP_SUFFIXES)}")
-    clip_format: ClipFormat = format or "jsonl"
+    request.for_images.refuse("is for images")
+    form = clip_format(request.format, "clips")
     pyav()
     check_range(options.start or 0.0, options.end, options.every)
-    tasks = clip_tasks(paths, output, draw, clip_format, model_files(model, estimator_options.get("detector")))
-    tracker = PoseTracker.from_pretrained(
-        model,
-        detect_every=options.detect_every or 1,
-        smooth=options.smooth or "none",
-        person=options.person,
-        **estimator_options,
-    )
-    if estimator_options.get("flip_test") and not tracker.estimator.network.config.skeleton.flips:
+    models = model_files(request.model, request.estimator["detector"])
+    tasks = clip_tasks(paths, request.output, request.draw, form, models)
+    tracker = make_tracker(request, detect_every=1)
+    if request.estimator["flip_test"] and not tracker.estimator.network.config.skeleton.flips:
         note(NOT_FLIPPED)
     statuses = [0]
     for task in tasks:
         try:
-            statuses.append(predict_one(task, clip_format, tracker, options))
+            statuses.append(predict_one(task, form, tracker, options))
         except InputError as error:
             print(f"error: {with_options(str(error))}", file=sys.stderr)
             statuses.append(1)
         if statuses[-1] == INTERRUPTED:
             break
     return INTERRUPTED if INTERRUPTED in statuses else 1 if 1 in statuses else max(statuses)
+
+
+def clip_format(format: AnyFormat | None, source: str) -> ClipFormat:
+    """The format of results, by default JSON lines. Raises InputError where the `source` does not have it."""
+    if format == "json" or format == "coco-labels":
+        raise InputError(f"--format {format}", f"is for images; {source} have {', '.join(CLIP_SUFFIXES)}")
+    return format or "jsonl"
+
+
+def make_tracker(request: Request, detect_every: int) -> PoseTracker:
+    """What follows the people; `detect_every` is the default."""
+    options = request.for_clips
+    return PoseTracker.from_pretrained(
+        request.model,
+        detect_every=options.detect_every or detect_every,
+        smooth=options.smooth or "none",
+        person=options.person,
+        **request.estimator,
+    )
 
 
 def predict_one(task: ClipTask, format: ClipFormat, tracker: PoseTracker, options: ClipOptions) -> int:
@@ -164,5 +156,11 @@ def clip_tasks(
             raise InputError(name, "several clips have this name: run once for each, each with its own --output")
     atomic.refuse_inputs(files, [*unique, *models])
     for file in files:
-        (atomic.refuse_unwritable_file if file.suffix else atomic.refuse_unwritable)(file)
+        refuse_unwritable(file)
     return tasks
+
+
+def refuse_unwritable(results: Path) -> None:
+    """Raise InputError where results of this name cannot be written; OpenPose's are a folder."""
+    is_folder = results.name.endswith(CLIP_SUFFIXES["openpose"])
+    (atomic.refuse_unwritable if is_folder else atomic.refuse_unwritable_file)(results)

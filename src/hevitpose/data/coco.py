@@ -1,7 +1,8 @@
 """Annotation files as `LabelledPeople`: COCO's format with any keypoints, and MPII's in three forms."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -11,7 +12,7 @@ import numpy as np
 from hevitpose.core import geometry
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.labels import NOTHING_IGNORED, Ignored, ImageFile, LabelledPeople, labelled_people
+from hevitpose.core.labels import NOTHING_IGNORED, Finding, Ignored, ImageFile, LabelledPeople, labelled_people
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.data.rectangles import as_numbers, with_rectangles
 from hevitpose.data.skeletons import SkeletonTable, skeleton_from_coco
@@ -35,7 +36,7 @@ _UPLOAD_HASH = re.compile(r"^[0-9a-f]{8}-(?=.)")
 
 def read_numbers(record: Mapping[str, Any], key: str, count: int) -> Floats:
     """The coordinates (count,) at `key`. Raises KeyError where there are none, ValueError where they are wrong."""
-    return _checked(numbers_at(record, key), record, key, count)
+    return _checked(as_numbers(record[key]), record, key, count)
 
 
 def _checked(numbers: Floats, record: Mapping[str, Any], key: str, count: int) -> Floats:
@@ -44,18 +45,13 @@ def _checked(numbers: Floats, record: Mapping[str, Any], key: str, count: int) -
     return numbers
 
 
-def numbers_at(record: Mapping[str, Any], key: str) -> Floats:
-    """The numbers (n,) at `key`, however nested, null as NaN; none where it holds something else. Raises KeyError."""
-    return as_numbers(record[key])
-
-
 def read_keypoints(record: Mapping[str, Any], num_keypoints: int) -> Floats:
     """COCO's `keypoints` (K, 3): x, y, visibility 0, 1 or 2. Raises KeyError or ValueError.
 
     Where the visibility is 0, x and y are 0 whatever the file says. Pairs of x and y without visibility count as
     visible, (0, 0) as not labelled; they are refused where they could as well be fewer keypoints with visibility.
     """
-    numbers = numbers_at(record, "keypoints")
+    numbers = as_numbers(record["keypoints"])
     if len(numbers) == 2 * num_keypoints and not _could_be_triples(numbers):
         places = numbers.reshape(num_keypoints, 2)
         numbers = np.column_stack([places, 2 * places.any(axis=1)]).ravel()
@@ -84,6 +80,45 @@ def boxes_around_joints(joints: Floats) -> Floats:
     smallest = max(1.0, SMALLEST_BOX * float(np.median(longer[longer > 0]))) if (longer > 0).any() else 64.0
     boxes[some] = geometry.box_from_center(geometry.corner_frame((low + high) / 2), np.maximum(sizes, smallest))
     return boxes
+
+
+def people_from_points(
+    name: str,
+    source: Path,
+    files: Sequence[ImageFile],
+    people: Sequence[tuple[int, Mapping[str, Floats | Sequence[float]], Floats | None]],
+    table: SkeletonTable | None,
+    findings: Sequence[Finding],
+    keypoints: Sequence[str] = (),
+    limbs: Sequence[Sequence[int]] = (),
+) -> LabelledPeople:
+    """People with the image, the places (2,) of named keypoints and, where there is one, the box of each.
+
+    Keypoints are in the order of their first appearance unless they are named. Missing boxes are those round the
+    joints. Raises InputError about `source`.
+    """
+    names = list(keypoints) or list(dict.fromkeys(keypoint for _, points, _ in people for keypoint in points))
+    joints = np.zeros((len(people), len(names), 3))
+    for n, (_, points, _) in enumerate(people):
+        for keypoint, place in points.items():
+            joints[n, names.index(keypoint)] = (*place, 2)
+    boxes = boxes_around_joints(joints)
+    for n, (_, _, box) in enumerate(people):
+        boxes[n] = boxes[n] if box is None else box
+    category = {"name": "animal", "keypoints": names, "skeleton": limbs}
+    skeleton = skeleton_from_coco(category, str(source), table)
+    return labelled_people(name, skeleton, files, [k for k, _, _ in people], joints, boxes, findings=findings)
+
+
+@contextmanager
+def errors_about(source: Path, record: str) -> Iterator[None]:
+    """A KeyError or ValueError about a record of a file, as InputError that names both."""
+    try:
+        yield
+    except KeyError as error:
+        raise InputError(source, f"{record}: {error} is missing") from error
+    except ValueError as error:
+        raise InputError(source, f"{record}: {error}") from error
 
 
 def with_area(box: Floats) -> Floats:
@@ -157,12 +192,9 @@ def read_coco(
     _refuse_one_for_two(content["images"], files, path)
     rows, regions = [], []
     for annotation in content["annotations"]:
-        try:
+        own_id = annotation.get("id") if isinstance(annotation, Mapping) else annotation
+        with errors_about(path, f"annotation {short(own_id)}"):
             row = read_person(annotation, category_ids, skeleton.num_keypoints, index_of, repair)
-        except KeyError as error:
-            raise InputError(path, f"annotation {_id(annotation)}: {error} is missing") from error
-        except ValueError as error:
-            raise InputError(path, f"annotation {_id(annotation)}: {error}") from error
         if row:
             rows.append(row)
         elif region := _region(annotation, category_ids, index_of):
@@ -233,10 +265,6 @@ def is_image(image: Any) -> bool:
         and isinstance(image.get("file_name"), str)
         and isinstance(image.get("archive"), str | None)
     )
-
-
-def _id(annotation: Any) -> str:
-    return short(annotation.get("id") if isinstance(annotation, Mapping) else annotation)
 
 
 def keypoint_category(

@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from hevitpose.core.errors import InputError, MissingExtraError
-from hevitpose.core.labels import Finding, ImageFile, LabelledPeople, labelled_people
-from hevitpose.data.coco import FARTHEST_PIXEL, boxes_around_joints, short, some
-from hevitpose.data.skeletons import SkeletonTable, skeleton_from_coco
+from hevitpose.core.labels import Finding, ImageFile, LabelledPeople
+from hevitpose.data.coco import FARTHEST_PIXEL, errors_about, people_from_points, short, some
+from hevitpose.data.skeletons import SkeletonTable
 from hevitpose.io.folders import find_file, is_clutter, is_file, is_folder
 from hevitpose.io.images import SUFFIXES
 from hevitpose.io.json_files import read_csv, read_text, read_yaml
@@ -58,15 +58,9 @@ def read_deeplabcut(path: Path, name: str, table: SkeletonTable | None = None) -
     if not animals:
         raise InputError(path, "no animal with a labelled joint")
     names = list(dict.fromkeys(part for sheet in sheets for part in sheet.parts))
-    joints = np.zeros((len(animals), len(names), 3))
-    for n, (_, places) in enumerate(animals):
-        for part, place in places.items():
-            joints[n, names.index(part)] = (*place, 2)
     files = tuple(dict.fromkeys(file for file, _ in animals))
     position = {file: k for k, file in enumerate(files)}
     limbs, without_yaml = _limbs(config, names)
-    category = {"name": "animal", "keypoints": names, "skeleton": limbs}
-    skeleton = skeleton_from_coco(category, str(path), table)
     if unique := list(dict.fromkeys(part for sheet in sheets for part in sheet.unique)):
         findings.append(Finding("unique body parts", "", f"{some(unique)} of individual {UNIQUE!r} are left out"))
     videos = list(path.glob("labeled-data/*")) if is_project else []
@@ -74,8 +68,8 @@ def read_deeplabcut(path: Path, name: str, table: SkeletonTable | None = None) -
         if not any(sheet.parent == hdf5.parent for sheet in chosen):
             findings.append(Finding("labels in HDF5", f"{hdf5.parent.name}/{hdf5.name}", "has no CSV file beside it"))
     findings += [*without_yaml, *_unlabelled(sheets, set(files), videos)]
-    image_index = [position[file] for file, _ in animals]
-    return labelled_people(name, skeleton, files, image_index, joints, boxes_around_joints(joints), findings=findings)
+    people = [(position[file], places, None) for file, places in animals]
+    return people_from_points(name, path, files, people, table, findings, names, limbs)
 
 
 def _chosen(sheets: list[Path], scorer: str | None) -> tuple[list[Path], list[Finding]]:
@@ -144,10 +138,8 @@ def _read_sheet(path: Path) -> _Sheet:
         if len(row) != width:
             raise InputError(path, f"line {number}: {len(row)} cells, the header has {width}")
         images.append(_image("/".join(row[:first]).replace("\\", "/"), path))
-        try:
+        with errors_about(path, f"line {number}"):
             of_animal = _places(columns, row[first:])
-        except ValueError as error:
-            raise InputError(path, f"line {number}: {error}") from error
         animals += [(images[-1], places) for individual, places in of_animal.items() if individual not in unique]
     return _Sheet(
         [part for individual, part, _ in columns if individual not in unique],

@@ -13,16 +13,14 @@ from numpy.typing import NDArray
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats, image_box, xyxy_from_xywh
 from hevitpose.core.results import Detections
-from hevitpose.data.coco import is_crowd, read_numbers, short, some, whole, with_area
+from hevitpose.data.coco import errors_about, is_crowd, read_numbers, short, some, whole, with_area
 from hevitpose.io.folders import normalize_path
 from hevitpose.io.json_files import read_json
 
 PERSON = 1
 """COCO's category of people."""
 Key = str | int
-
-
-NO_PEOPLE = Detections(np.zeros((0, 4)), np.zeros(0))
+NO_PEOPLE = Detections.empty()
 
 
 @dataclass(frozen=True)
@@ -109,12 +107,8 @@ def read_detections(path: Path, subject: str = "person") -> DetectionFile:
     image_ids: dict[Key, int] = {}
     empty = other = crowds = 0
     for position, entry in enumerate(entries):
-        try:
+        with errors_about(path, f"entry {position}"):
             found = _detection(entry, wanted)
-        except KeyError as error:
-            raise InputError(path, f"entry {position}: {error} is missing") from error
-        except ValueError as error:
-            raise InputError(path, f"entry {position}: {error}") from error
         if found is None:
             other += 1
             continue

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,7 +17,7 @@ from hevitpose.data.labelme import is_labelme
 from hevitpose.data.skeletons import skeleton_table
 from hevitpose.data.yolo import yolo_images
 from hevitpose.io.folders import is_clutter, is_file, is_folder
-from hevitpose.io.json_files import first_character, read_text, read_toml
+from hevitpose.io.json_files import first_character, read_toml, text_or_nothing
 from hevitpose.metrics.names import Metric, suitable_metric
 
 FILES = (".json", ".csv", ".mat")
@@ -43,17 +42,16 @@ def find_dataset(name: str, root: Path | None = None) -> Dataset:
     if path.suffix in (".yaml", ".yml"):
         return _yolo(path)
     stem, bundled = name.removesuffix(".toml"), _bundled()
-    entry = bundled.get(stem)
-    if entry is None and name and is_folder(path):
+    if stem not in bundled and name and is_folder(path):
         return dataset_in(path, root)
-    if entry is None:
+    if stem not in bundled:
         known = ", ".join(sorted(bundled))
         raise InputError(name, f"no such TOML file or folder, and no data set of that name (known: {known})")
     given = root or (Path(os.environ[ROOT_VARIABLE]) if os.environ.get(ROOT_VARIABLE) else None)
     if given is None:
         raise InputError(name, f"say where its files are: `root=FOLDER`, or {ROOT_VARIABLE} in the environment")
     folder = given / stem if (given / stem).is_dir() else given
-    return _read(stem, tomllib.loads(entry.read_text(encoding="utf-8")), folder, Path(f"{stem}.toml"))
+    return _read(stem, bundled[stem], folder, Path(f"{stem}.toml"))
 
 
 def dataset_in(folder: Path, root: Path | None = None) -> Dataset:
@@ -107,17 +105,10 @@ def _yolo_file(folder: Path) -> Path | None:
     """YOLO's data.yaml, also under another name if it is the only one; None where there is none."""
     if (folder / "data.yaml").is_file():
         return folder / "data.yaml"
-    found = [file for file in _first_found(folder, ("*.y*ml",)) if _says_keypoints(file)]
+    found = [file for file in _first_found(folder, ("*.y*ml",)) if "kpt_shape" in text_or_nothing(file)]
     if len(found) > 1:
         raise InputError(folder, f"has several data sets of YOLO ({', '.join(file.name for file in found)}): name one")
     return found[0] if found else None
-
-
-def _says_keypoints(yaml: Path) -> bool:
-    try:
-        return "kpt_shape" in read_text(yaml)
-    except InputError:
-        return False
 
 
 def _deeplabcut(folder: Path, name: str) -> Dataset | None:
@@ -199,8 +190,7 @@ def find_split(name: str, root: Path | None = None) -> Split:
     if dataset:
         found = find_dataset(dataset, root).validation
     else:
-        tables = ((stem, tomllib.loads(entry.read_text(encoding="utf-8"))) for stem, entry in _bundled().items())
-        holders = [stem for stem, table in tables if wanted in table.get("validation", {})]
+        holders = [stem for stem, table in _bundled().items() if wanted in table.get("validation", {})]
         found = find_dataset(holders[0], root).validation if holders else ()
     for split in found:
         if split.name == wanted:
@@ -220,10 +210,10 @@ def find_splits(name: str, root: Path | None = None) -> tuple[Split, ...]:
     return (*filter(None, (dataset.train,)), *dataset.validation)
 
 
-def _bundled() -> dict[str, Traversable]:
+def _bundled() -> dict[str, dict[str, Any]]:
     """The descriptions of the data sets of this package, by name."""
-    entries = (resources.files("hevitpose") / "datasets").iterdir()
-    return {entry.name.removesuffix(".toml"): entry for entry in entries if entry.name.endswith(".toml")}
+    files = [file for file in (resources.files("hevitpose") / "datasets").iterdir() if file.name.endswith(".toml")]
+    return {file.name.removesuffix(".toml"): tomllib.loads(file.read_text(encoding="utf-8")) for file in files}
 
 
 def _read(name: str, table: Mapping[str, Any], folder: Path, source: Path) -> Dataset:

@@ -10,11 +10,11 @@ import numpy as np
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.labels import Finding, ImageFile, LabelledPeople, labelled_people
-from hevitpose.data.coco import boxes_around_joints, image_file, read_numbers, short, some
+from hevitpose.core.labels import Finding, ImageFile, LabelledPeople
+from hevitpose.data.coco import image_file, people_from_points, read_numbers, short, some
 from hevitpose.data.rectangles import area_of, holds
-from hevitpose.data.skeletons import SkeletonTable, skeleton_from_coco
-from hevitpose.io.json_files import first_character, read_json, read_text
+from hevitpose.data.skeletons import SkeletonTable
+from hevitpose.io.json_files import first_character, read_json, text_or_nothing
 
 
 @dataclass
@@ -30,12 +30,7 @@ def is_label_studio(path: Path) -> bool:
 
     "JSON-MIN" is one, too, which is refused when it is read.
     """
-    if first_character(path) != "[":
-        return False
-    try:
-        text = read_text(path)
-    except InputError:
-        return False
+    text = text_or_nothing(path) if first_character(path) == "[" else ""
     return '"annotation_id"' in text or ('"annotations"' in text and '"data"' in text)
 
 
@@ -69,17 +64,8 @@ def read_label_studio(path: Path, folder: Path, name: str, table: SkeletonTable 
     if others:
         left_out = some(f"{count} of {kind}" for kind, count in others.items())
         findings.append(Finding("other shapes", "", f"regions that are neither keypoints nor rectangles: {left_out}"))
-    names = list(dict.fromkeys(label for _, group in groups for label in group.places))
-    joints = np.zeros((len(groups), len(names), 3))
-    for n, (_, group) in enumerate(groups):
-        for label, place in group.places.items():
-            joints[n, names.index(label)] = (*place, 2)
-    boxes = boxes_around_joints(joints)
-    for n, (_, group) in enumerate(groups):
-        boxes[n] = boxes[n] if group.box is None else group.box
-    category = {"name": "animal", "keypoints": names}
-    skeleton = skeleton_from_coco(category, str(path), table)
-    return labelled_people(name, skeleton, files, [k for k, _ in groups], joints, boxes, findings=findings)
+    people = [(image, group.places, group.box) for image, group in groups]
+    return people_from_points(name, path, files, people, table, findings)
 
 
 def _image_name(data: Mapping[str, Any]) -> str:

@@ -5,16 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats, xyxy_from_xywh
-from hevitpose.core.labels import Finding, ImageFile, LabelledPeople, labelled_people
-from hevitpose.data.coco import boxes_around_joints, read_numbers, some
-from hevitpose.data.skeletons import SkeletonTable, skeleton_from_coco
+from hevitpose.core.labels import Finding, ImageFile, LabelledPeople
+from hevitpose.data.coco import people_from_points, read_numbers, some
+from hevitpose.data.skeletons import SkeletonTable
 from hevitpose.io.folders import files_below, find_file
 from hevitpose.io.images import SUFFIXES
-from hevitpose.io.json_files import first_character, read_json, read_text
+from hevitpose.io.json_files import first_character, read_json, text_or_nothing
 
 Points = dict[str, Floats]
 """The places (2,) of a person's keypoints by name."""
@@ -22,10 +20,7 @@ Points = dict[str, Floats]
 
 def is_labelme(path: Path) -> bool:
     """Whether this is a JSON file of LabelMe, by its words: other tools' files are too large to be parsed for this."""
-    try:
-        text = read_text(path) if first_character(path) == "{" else ""
-    except InputError:
-        return False
+    text = text_or_nothing(path) if first_character(path) == "{" else ""
     return '"shapes"' in text and '"imagePath"' in text
 
 
@@ -46,16 +41,6 @@ def read_labelme(folder: Path, name: str, table: SkeletonTable | None = None) ->
         people += [(len(files) - 1, *person) for person in _people(content["shapes"], file, others)]
     if not people:
         raise InputError(folder, f"no point in the {len(files)} files of LabelMe")
-    names = list(dict.fromkeys(label for _, points, _ in people for label in points))
-    joints = np.zeros((len(people), len(names), 3))
-    for n, (_, points, _) in enumerate(people):
-        for label, place in points.items():
-            joints[n, names.index(label)] = (*place, 2)
-    boxes = boxes_around_joints(joints)
-    for n, (_, _, box) in enumerate(people):
-        boxes[n] = boxes[n] if box is None else box
-    category = {"name": "animal", "keypoints": names}
-    skeleton = skeleton_from_coco(category, str(folder), table)
     left_out = some(f"{count} of {shape}" for shape, count in others.items())
     findings = [Finding("other shapes", "", f"shapes that are neither points nor boxes: {left_out}")] if others else []
     used = {file.folder / file.name for file in files}
@@ -63,7 +48,7 @@ def read_labelme(folder: Path, name: str, table: SkeletonTable | None = None) ->
     if without := [image for image in every if image not in used]:
         problem = f"{len(without)} of {len(every)} images have no labels ({some(image.name for image in without)})"
         findings.append(Finding("unlabelled images", "", problem))
-    return labelled_people(name, skeleton, files, [k for k, _, _ in people], joints, boxes, findings=findings)
+    return people_from_points(name, folder, files, people, table, findings)
 
 
 def _image(content: Mapping[str, Any], file: Path) -> ImageFile:

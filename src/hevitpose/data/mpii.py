@@ -15,7 +15,7 @@ from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import ImageFile, LabelledPeople, labelled_people
 from hevitpose.core.results import Predictions
 from hevitpose.core.skeleton import MPII16
-from hevitpose.data.coco import FARTHEST_PIXEL, mpii_boxes, read_numbers
+from hevitpose.data.coco import FARTHEST_PIXEL, errors_about, mpii_boxes, read_numbers
 from hevitpose.io import atomic
 from hevitpose.io.folders import is_file
 from hevitpose.io.json_files import read_json, read_text
@@ -100,12 +100,8 @@ def read_mpii_hrnet(path: Path, folder: Path, name: str, ground_truth: Path | No
     index: dict[str, int] = {}
     rows: list[PersonRow] = []
     for position, person in enumerate(content):
-        try:
+        with errors_about(path, f"person {position}"):
             file, center, scale, joints = _hrnet_person(person)
-        except KeyError as error:
-            raise InputError(path, f"person {position}: {error} is missing") from error
-        except ValueError as error:
-            raise InputError(path, f"person {position}: {error}") from error
         rows.append((index.setdefault(file, len(index)), center, scale, joints, np.nan))
     people = mpii_people(name, path, folder, list(index), rows)
     return people if ground_truth is None else _with_ground_truth(people, ground_truth)

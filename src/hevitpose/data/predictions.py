@@ -15,7 +15,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.core.keypoint_names import require_names
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.results import SCHEMA, Predictions
-from hevitpose.data.coco import read_numbers, short, whole
+from hevitpose.data.coco import errors_about, read_numbers, short, whole
 from hevitpose.data.detections import PERSON, names_of
 from hevitpose.io import atomic
 from hevitpose.io.folders import files_below, is_folder, normalize_path
@@ -61,12 +61,8 @@ def read_predictions(path: Path, people: LabelledPeople) -> tuple[Predictions, l
     of_id = {str(n): k for k, n in enumerate(people.ids)}
     categories = {str(category) for category in (PERSON, *people.category_ids)}
     for position, entry in enumerate(content):
-        try:
+        with errors_about(path, f"entry {position}"):
             found = _entry(entry, categories, place, of_id, people.skeleton.num_keypoints)
-        except KeyError as error:
-            raise InputError(path, f"entry {position}: {error} is missing") from error
-        except ValueError as error:
-            raise InputError(path, f"entry {position}: {error}") from error
         if found is None:
             continue
         image, keypoints, score, person = found

@@ -17,7 +17,7 @@ from hevitpose.core.geometry import Floats
 from hevitpose.core.keypoint_names import mirror_from_names
 from hevitpose.core.labels import Finding, ImageFile, LabelledPeople, labelled_people
 from hevitpose.core.skeleton import COCO17, Skeleton
-from hevitpose.data.coco import read_keypoints, short, some, with_area
+from hevitpose.data.coco import errors_about, read_keypoints, short, some, with_area
 from hevitpose.data.skeletons import SkeletonTable, skeleton_from_coco
 from hevitpose.io import images
 from hevitpose.io.folders import files_below, find_file, is_file, is_folder
@@ -74,10 +74,8 @@ def read_yolo(path: Path, sources: Sequence[Path], name: str, table: SkeletonTab
         size_wh = np.array(images.read_size(file))
         files.append(file)
         for number, line in enumerate(read_text(labels).splitlines(), start=1):
-            try:
+            with errors_about(labels, f"line {number}"):
                 person = _person(line, skeleton.num_keypoints, values, size_wh) if line.strip() else None
-            except ValueError as error:
-                raise InputError(labels, f"line {number}: {error}") from error
             if person:
                 rows.append((len(files) - 1, *person))
     if not rows:

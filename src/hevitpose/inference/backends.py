@@ -88,6 +88,15 @@ class Graph(ABC):
     def __reduce__(self) -> tuple[type, tuple[Path, RuntimeOptions]]:
         return type(self), (self.path, self.options)
 
+    def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The heatmaps of a keypoint network: a `HeatmapFn`."""
+        return self(crops, ["heatmaps"])[0]
+
+    def keypoints(self, crops: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+        """The keypoints that the graph of a keypoint network decodes itself: a `KeypointFn`."""
+        joints, scores = self(crops, ["keypoints", "scores"])
+        return joints.astype(np.float64), scores.astype(np.float64)
+
     @abstractmethod
     def open(self) -> Mapping[str, str]:
         """Load the file and return its metadata. Raises InputError."""
@@ -160,27 +169,6 @@ class TorchDetector(Graph):
             found = decode(*self.model(normalize(pixels)))
         outputs = dict(zip(("boxes", "scores", "classes"), found, strict=True))
         return [outputs[name].cpu().numpy() for name in names]
-
-
-class Heatmaps:
-    """The heatmaps of a graph: a `HeatmapFn`."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-
-    def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self.graph(crops, ["heatmaps"])[0]
-
-
-class Keypoints:
-    """The keypoints that a graph decodes itself: a `KeypointFn`."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-
-    def __call__(self, crops: NDArray[np.uint8]) -> tuple[Floats, Floats]:
-        joints, scores = self.graph(crops, ["keypoints", "scores"])
-        return joints.astype(np.float64), scores.astype(np.float64)
 
 
 class TorchHeatmaps:

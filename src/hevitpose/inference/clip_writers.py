@@ -17,7 +17,7 @@ from hevitpose.data.clip_poses import CLIP_SCHEMA
 from hevitpose.inference.exports import NumpyArchive, OpenPoseFiles
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.overlap import Behind
-from hevitpose.inference.writers import OneFile, PoseWriter, coco_keypoints
+from hevitpose.inference.writers import FileWriter, OneFile, PoseWriter, coco_keypoints
 from hevitpose.io.images import Image
 from hevitpose.io.video_writer import Sound, VideoWriter
 
@@ -61,7 +61,7 @@ def clip_writer(format: ClipFormat, path: Path, header: ClipHeader) -> PoseWrite
     return writers[format](path)
 
 
-class JsonLines:
+class JsonLines(FileWriter):
     """A header, then a line per frame with its people (docs/video.md)."""
 
     def __init__(self, path: Path, header: ClipHeader) -> None:
@@ -80,9 +80,6 @@ class JsonLines:
         line = {"frame": frame.index, "time_s": rounded(frame.time_s or 0.0, 6), "people": clip_people(poses)}
         self.output.append(json.dumps(line) + "\n")
 
-    def close(self) -> None:
-        self.output.publish()
-
 
 def clip_people(poses: ImagePoses) -> list[dict[str, object]]:
     """The people of a frame as JSON: as those of images, with `id`, None until it is confirmed."""
@@ -99,7 +96,7 @@ def clip_people(poses: ImagePoses) -> list[dict[str, object]]:
     return people
 
 
-class ClipCsv:
+class ClipCsv(FileWriter):
     """A line per keypoint of each person in each frame, x and y empty where it is absent, id until it is confirmed."""
 
     def __init__(self, path: Path) -> None:
@@ -119,14 +116,8 @@ class ClipCsv:
         rows: list[tuple[object, ...]] = []
         beginning = (frame.index, rounded(frame.time_s or 0.0, 6), person.track_id or None, rounded(person.score, 4))
         for k, name in enumerate(poses.skeleton.keypoints):
-            x, y = person.keypoints[k]
-            row: tuple[object, ...] = (
-                *beginning,
-                name,
-                rounded(x, 2),
-                rounded(y, 2),
-                rounded(person.keypoint_scores[k], 4),
-            )
+            (x, y), score = person.keypoints[k], rounded(person.keypoint_scores[k], 4)
+            row: tuple[object, ...] = (*beginning, name, rounded(x, 2), rounded(y, 2), score)
             if poses.raw_keypoints is not None:
                 raw_x, raw_y = poses.raw_keypoints[number, k]
                 is_filled = poses.filled is not None and poses.filled[number, k]
@@ -134,11 +125,8 @@ class ClipCsv:
             rows.append(row)
         return rows
 
-    def close(self) -> None:
-        self.output.publish()
 
-
-class MotFile:
+class MotFile(FileWriter):
     """The boxes in MOTChallenge's form: frame and id from 1, box from the corner of the image, which is 1 there, score.
 
     People whose id is not confirmed are left out; `left_out` counts them.
@@ -158,15 +146,12 @@ class MotFile:
             lines.append(f"{frame.index + 1},{person.track_id},{box},{person.score:.4f},-1,-1,-1\n")
         self.output.append("".join(lines))
 
-    def close(self) -> None:
-        self.output.publish()
 
-
-class ClipCoco:
+class ClipCoco(FileWriter):
     """COCO results in one file: `image_id` is the frame from 0, `track_id` the identity where it is confirmed."""
 
     def __init__(self, path: Path) -> None:
-        self.output, self.separator = OneFile(path, "["), ""
+        self.output, self.separator = OneFile(path, "[", "]\n"), ""
 
     def write(self, frame: Frame, poses: ImagePoses) -> None:
         self.output.append("")  # a clip without people is a file, too
@@ -182,11 +167,6 @@ class ClipCoco:
                 entry["track_id"] = person.track_id
             self.output.append(self.separator + json.dumps(entry))
             self.separator = ",\n"
-
-    def close(self) -> None:
-        if self.output.file is not None:
-            self.output.append("]\n")
-        self.output.publish()
 
 
 class ClipDrawing:

@@ -185,7 +185,7 @@ class WindowSearch:
         best = nms(around, scores[able].mean(axis=1) * agreement, SAME_SUBJECT)
         kept = able[best]
         # The boxes of training were as large as the windows, not as tight as the keypoints.
-        sizes = np.maximum(side_lengths(around[best]), side_lengths(boxes[kept]))
+        sizes = np.maximum(around[best, 2:] - around[best, :2], boxes[kept, 2:] - boxes[kept, :2])
         moved = geometry.box_from_center((around[best, :2] + around[best, 2:]) / 2, sizes)
         return Detections(moved, agreement[best], joints[kept], scores[kept])
 
@@ -202,11 +202,6 @@ class WindowSearch:
                 areas = np.full(len(others), area)
                 shares[number] = similarity(joints[window], joints[others], area, areas, self.sigmas).mean()
         return shares
-
-
-def side_lengths(boxes: Floats) -> Floats:
-    """Width and height (N, 2) of boxes (N, 4)."""
-    return np.asarray(boxes[:, 2:] - boxes[:, :2])
 
 
 def windows(size_hw: tuple[int, ...], box_sizes: Sequence[float]) -> Floats:

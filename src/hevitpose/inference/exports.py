@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hevitpose.core.keypoint_names import index_of_names
 from hevitpose.core.results import ImagePoses, rounded
 from hevitpose.inference.inputs import Frame
+from hevitpose.inference.writers import PoseWriter
 from hevitpose.io import atomic
 
 BODY_25: Sequence[Sequence[str]] = (
@@ -32,7 +33,7 @@ EMPTY = (
 """Keys that readers expect."""
 
 
-class OpenPoseFiles:
+class OpenPoseFiles(PoseWriter):
     """One JSON file per frame in a folder, as OpenPose writes them: NAME_000000000012_keypoints.json.
 
     Frames count from 0. The name is that of the results.
@@ -44,9 +45,6 @@ class OpenPoseFiles:
     def write(self, frame: Frame, poses: ImagePoses) -> None:
         path = self.folder / f"{self.name}_{frame.index:012d}_keypoints.json"
         atomic.write(path, json.dumps(openpose_json(poses)) + "\n")
-
-    def close(self) -> None:
-        """Each file is whole already."""
 
 
 def openpose_json(poses: ImagePoses) -> dict[str, object]:

@@ -16,9 +16,7 @@ from hevitpose.inference.backends import (
     DEFAULT_OPTIONS,
     Graph,
     HeatmapFn,
-    Heatmaps,
     KeypointFn,
-    Keypoints,
     OnnxGraph,
     OpenVINOGraph,
     Runtime,
@@ -75,7 +73,7 @@ def load_network(name: str | PathLike[str], options: RuntimeOptions = DEFAULT_OP
     if runtime == "torch":
         return _load_torch(path, options)
     graph: Graph = OnnxGraph(path, options) if runtime == "onnx" else OpenVINOGraph(path, options)
-    return Network(path.stem, Heatmaps(graph), model_config_from_metadata(graph.metadata, path), Keypoints(graph))
+    return Network(path.stem, graph.heatmaps, model_config_from_metadata(graph.metadata, path), graph.keypoints)
 
 
 def _load_torch(path: Path, options: RuntimeOptions) -> Network:

@@ -87,20 +87,6 @@ class _Track:
     def size(self) -> float:
         return float(np.sqrt(self.sides.prod()))
 
-    def at(self, time_s: float, options: TrackerOptions, size_wh: tuple[int, int]) -> "_Track":
-        """The track as it is expected at a later time. Who leaves the image waits at its edge, to go anywhere."""
-        dt = time_s - self.seen_s
-        step = np.array([[1, dt], [0, 1]])
-        noise = options.acceleration**2 * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
-        covariance = step @ self.covariance @ step.T + noise
-        free = self.center + self.velocity * dt
-        center = np.clip(free, 0, size_wh)
-        velocity = np.where(center == free, self.velocity, 0.0)
-        if (center != free).any():
-            covariance[1, 1] += options.speed**2
-        keypoints = self.keypoints + center - self.center
-        return replace(self, center=center, velocity=velocity, keypoints=keypoints, covariance=covariance)
-
     @property
     def box(self) -> Floats:
         return geometry.box_from_center(self.center, self.sides)
@@ -169,7 +155,18 @@ class Tracker:
         return replace(exchange_sides(poses, swapped), track_ids=ids)
 
     def _at(self, track: _Track, time_s: float) -> _Track:
-        return track.at(time_s, self.options, self._size_wh)
+        """The track as it is expected at a later time. Who leaves the image waits at its edge, to go anywhere."""
+        dt = time_s - track.seen_s
+        step = np.array([[1, dt], [0, 1]])
+        noise = self.options.acceleration**2 * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
+        covariance = step @ track.covariance @ step.T + noise
+        free = track.center + track.velocity * dt
+        center = np.clip(free, 0, self._size_wh)
+        velocity = np.where(center == free, track.velocity, 0.0)
+        if (center != free).any():
+            covariance[1, 1] += self.options.speed**2
+        keypoints = track.keypoints + center - track.center
+        return replace(track, center=center, velocity=velocity, keypoints=keypoints, covariance=covariance)
 
     def _match(self, tracks: Sequence[_Track], poses: ImagePoses, usable: NDArray[np.bool_]) -> list[tuple[int, int]]:
         """Pairs of a track and a person: confirmed tracks before new ones, good scores before low ones."""

@@ -138,12 +138,11 @@ class PoseTracker:
         following = _Following(self)
         choice = _Choice(self.person, self.tracker_options.max_age_s)
         total = source.expected_frames or 0 if isinstance(source, VideoReader) else 0
-        if isinstance(source, VideoReader):
-            frames = ahead(clip_frames(source))
-            found = following.in_batches(frames) if self.detect_every == 1 else following.one_by_one(frames)
+        frames = ahead(clip_frames(source)) if isinstance(source, VideoReader) else (frame for frame in source)
+        if isinstance(source, VideoReader) and self.detect_every == 1:
+            found = following.in_batches(frames)
         else:
-            frames = (frame for frame in source)
-            found = following.one_by_one(frames)
+            found = ((frame, following.update(frame)) for frame in frames)
         try:
             for done, (frame, poses) in enumerate(found, start=1):
                 yield frame, choice(poses, time_of(frame))
@@ -168,13 +167,8 @@ class _Following:
         for frame, poses in self.estimator.stream(frames):
             yield frame, self._known(self.tracker.update(poses, time_of(frame)))
 
-    def one_by_one(self, frames: Iterable[Frame]) -> Found:
-        """With the detector where it is due."""
-        for frame in frames:
-            yield frame, self.update(frame)
-
     def update(self, frame: Frame) -> ImagePoses:
-        """The people of the next frame."""
+        """The people of the next frame, by the detector where it is due."""
         time_s = time_of(frame)
         due = self.since_detection >= self.options.detect_every
         if frame.detections is None and not (due or self.tracker.lost or self.check_new):

@@ -30,7 +30,8 @@ class PoseWriter(Protocol):
 
     def write(self, frame: Frame, poses: ImagePoses, /) -> None: ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        return  # where each frame has a file of its own
 
 
 def image_writer(format: Format, output: Path, image_ids: Sequence[int]) -> PoseWriter:
@@ -49,7 +50,7 @@ def image_writer(format: Format, output: Path, image_ids: Sequence[int]) -> Pose
             return CsvFile(output)
 
 
-class JsonFiles:
+class JsonFiles(PoseWriter):
     """One JSON file per image in a folder, in the form of `ImagePoses.to_json`."""
 
     def __init__(self, folder: Path) -> None:
@@ -58,11 +59,8 @@ class JsonFiles:
     def write(self, frame: Frame, poses: ImagePoses) -> None:
         atomic.write(self.folder / f"{frame.target}.json", json.dumps(poses.to_json(), indent=1) + "\n")
 
-    def close(self) -> None:
-        """Each file is whole already."""
 
-
-class Drawings:
+class Drawings(PoseWriter):
     """Each image with its skeletons, as PNG in a folder."""
 
     def __init__(self, folder: Path, draw: Callable[[Image, ImagePoses], Image]) -> None:
@@ -71,15 +69,12 @@ class Drawings:
     def write(self, frame: Frame, poses: ImagePoses) -> None:
         images.write_png(self.folder / f"{frame.target}.png", self.draw(frame.image, poses), is_drawing=True)
 
-    def close(self) -> None:
-        """Each file is whole already."""
-
 
 class OneFile:
-    """A text file that grows beside its final name and takes it when it is whole; `beginning` is its first text."""
+    """A text file that grows beside its final name and takes it when it is whole, from `beginning` to `end`."""
 
-    def __init__(self, path: Path, beginning: str = "") -> None:
-        self.path, self.part, self.beginning = path, atomic.part_of(path), beginning
+    def __init__(self, path: Path, beginning: str = "", end: str = "") -> None:
+        self.path, self.part, self.beginning, self.end = path, atomic.part_of(path), beginning, end
         self.file: IO[str] | None = None
         self.failed = False
 
@@ -99,6 +94,7 @@ class OneFile:
     def publish(self) -> None:
         """Give the file its name, unless some of it could not be written."""
         if self.file is not None:
+            self.append(self.end)
             try:
                 self.file.close()
                 self.part.replace(self.path)
@@ -116,14 +112,23 @@ class OneFile:
         return InputError(self.path, f"cannot be written ({error.strerror})")
 
 
-class CocoResults:
+class FileWriter(PoseWriter):
+    """Writes all frames to one text file."""
+
+    output: OneFile
+
+    def close(self) -> None:
+        self.output.publish()
+
+
+class CocoResults(FileWriter):
     """COCO results in one file: an entry per person, with a place and a score for absent keypoints too.
 
     `image_ids` are those of the frames, by index.
     """
 
     def __init__(self, path: Path, image_ids: Sequence[int]) -> None:
-        self.output, self.image_ids, self.separator = OneFile(path, "["), image_ids, ""
+        self.output, self.image_ids, self.separator = OneFile(path, "[", "]\n"), image_ids, ""
 
     def write(self, frame: Frame, poses: ImagePoses) -> None:
         self.output.append("")  # an image without people makes a file, too
@@ -138,11 +143,6 @@ class CocoResults:
             self.output.append(self.separator + json.dumps(entry))
             self.separator = ", "
 
-    def close(self) -> None:
-        if self.output.file is not None:
-            self.output.append("]\n")
-        self.output.publish()
-
 
 def coco_keypoints(person: Person) -> list[float]:
     """x, y and score of every keypoint as in COCO results, the guesses for absent ones included."""
@@ -150,7 +150,7 @@ def coco_keypoints(person: Person) -> list[float]:
     return [value for (x, y), score in triples for value in (round(x, 2), round(y, 2), round(score, 4))]
 
 
-class CocoLabels:
+class CocoLabels(FileWriter):
     """A COCO annotation file, to be corrected in a labelling tool and trained on.
 
     Images are named relative to the file. Keypoints that are present are visible (2), the others not labelled (0). A
@@ -182,7 +182,7 @@ class CocoLabels:
     def close(self) -> None:
         if self.images:
             self.output.append(f'],\n"images": {json.dumps(self.images)}}}\n')
-        self.output.publish()
+        super().close()
 
 
 def _label(person: Person, size_wh: tuple[int, int]) -> dict[str, object]:
@@ -206,7 +206,7 @@ def _label(person: Person, size_wh: tuple[int, int]) -> dict[str, object]:
     }
 
 
-class CsvFile:
+class CsvFile(FileWriter):
     """One line per keypoint of each person, x and y empty where it is absent; people count from 1 in an image."""
 
     def __init__(self, path: Path) -> None:
@@ -221,6 +221,3 @@ class CsvFile:
             ):
                 lines.writerow((poses.file, number, name, rounded(x, 2), rounded(y, 2), rounded(score, 4)))
         self.output.append(text.getvalue())
-
-    def close(self) -> None:
-        self.output.publish()

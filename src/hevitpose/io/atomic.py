@@ -35,7 +35,21 @@ def write_with(path: Path, writer: Callable[[Path], object]) -> None:
     """
     try:
         _refuse_folder(path)
-        _write_with(path, writer)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = part_of(path)
+        try:
+            writer(temporary)
+            with temporary.open("r+b") as handle:  # Windows flushes only what is open for writing.
+                os.fsync(handle.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        if os.name == "posix":
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
     except OSError as error:
         raise _unwritable(path, error) from error
 
@@ -106,24 +120,6 @@ def refuse_unwritable(folder: Path) -> None:
 def _refuse_folder(path: Path) -> None:
     if path.is_dir():
         raise InputError(path, "is a folder, not a file to write")
-
-
-def _write_with(path: Path, writer: Callable[[Path], object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = part_of(path)
-    try:
-        writer(temporary)
-        with temporary.open("r+b") as handle:  # Windows flushes only what is open for writing.
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:

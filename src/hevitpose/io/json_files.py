@@ -37,6 +37,14 @@ def read_text(path: Path) -> str:
         raise InputError(path, f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
+def text_or_nothing(path: Path) -> str:
+    """The same, "" where `read_text` raises."""
+    try:
+        return read_text(path)
+    except InputError:
+        return ""
+
+
 def first_character(path: Path) -> str:
     """The first character of a text file that is no space or byte order mark; "" where there is none, or no file."""
     try:

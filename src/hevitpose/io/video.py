@@ -80,7 +80,9 @@ class VideoReader:
         self._first = next(self._frames, None)
         if self._first is None:
             if self._decoded_count:
-                raise InputError(path, f"has no frame {self._range()} (it ends at {max(self._last_s, 0):.2f} s)")
+                until = "" if end_s is None else f" to {end_s:g} s"
+                end = f"it ends at {max(self._last_s, 0):.2f} s"
+                raise InputError(path, f"has no frame from {start_s:g} s{until} ({end})")
             raise InputError(path, f"has no frame that can be decoded{f' ({self._failure})' if self._failure else ''}")
         self.size_wh = (self._first.image.shape[1], self._first.image.shape[0])
 
@@ -223,9 +225,6 @@ class VideoReader:
             self.problem = f"ends early: its last frame is at {self._last_s:.2f} s of {self._duration:.2f} s"
         if whole and self._announced != self._decoded_count:
             self.note = f"announces {self._announced} frames, {self._decoded_count} were decoded"
-
-    def _range(self) -> str:
-        return f"from {self.start_s:g} s" + ("" if self.end_s is None else f" to {self.end_s:g} s")
 
 
 def check_range(start_s: float, end_s: float | None, every_s: float | None) -> None:

@@ -52,27 +52,22 @@ class Refused(Exception):  # noqa: N818 - an answer, not always an error
 class PoseOptions:
     """What a request asks for.
 
-    `boxes` are x1, y1, x2, y2 of each person; None lets the detector find them. `keypoints` are the names that are
-    answered and what the model calls them, None for all. The others are those of `PoseEstimator`, None for those of
+    `detections` are the people whose boxes are given; None lets the detector find them. `keypoints` are the names that
+    are answered and what the model calls them, None for all. The others are those of `PoseEstimator`, None for those of
     the service.
     """
 
-    boxes: tuple[tuple[float, ...], ...] | None = None
+    detections: Detections | None = None
     keypoints: tuple[tuple[str, str], ...] | None = None
     min_person_score: float | None = None
     max_people: int | None = None
-
-    @property
-    def detections(self) -> Detections | None:
-        """The boxes as detections; None where they are to be found."""
-        return None if self.boxes is None else Detections.from_boxes(np.array(self.boxes))
 
 
 def parse_options(query: Sequence[tuple[str, str]], keypoints: Sequence[str]) -> PoseOptions:
     """The options of a query for a model of these keypoints. Raises Refused with status 400.
 
-    >>> parse_options([("boxes", "10,20,100,200"), ("max_people", "3")], MPII16.keypoints).boxes
-    ((10.0, 20.0, 110.0, 220.0),)
+    >>> parse_options([("boxes", "10,20,100,200"), ("max_people", "3")], MPII16.keypoints).detections.boxes
+    array([[ 10.,  20., 110., 220.]])
     """
     given: dict[str, list[str]] = {}
     for name, value in query:
@@ -92,7 +87,7 @@ def parse_options(query: Sequence[tuple[str, str]], keypoints: Sequence[str]) ->
     )
 
 
-def _boxes(values: Sequence[str]) -> tuple[tuple[float, ...], ...]:
+def _boxes(values: Sequence[str]) -> Detections:
     problem = f"boxes: x,y,width,height in pixels for each person, {MAX_BOXES} people at most"
     texts = ",".join(values).split(",")
     if len(texts) % 4 or len(texts) > 4 * MAX_BOXES:
@@ -103,7 +98,7 @@ def _boxes(values: Sequence[str]) -> tuple[tuple[float, ...], ...]:
         raise Refused(400, problem) from None
     if not (abs(xywh) < MAX_COORDINATE).all() or not (xywh[:, 2:] > 0).all():
         raise Refused(400, problem)
-    return tuple(tuple(box) for box in xyxy_from_xywh(xywh).tolist())
+    return Detections.from_boxes(xyxy_from_xywh(xywh))
 
 
 def _keypoints(value: str, known: Sequence[str]) -> tuple[tuple[str, str], ...] | None:

@@ -8,10 +8,10 @@ from PIL import ImageDraw, ImageFont
 
 from hevitpose.core import geometry
 from hevitpose.core.geometry import Floats
-from hevitpose.core.results import ImagePoses
+from hevitpose.core.results import Person
 from hevitpose.core.skeleton import Skeleton
 from hevitpose.io.images import Image
-from hevitpose.view.draw import COLORS, draw
+from hevitpose.view.draw import COLORS, draw_person
 
 GAP = 6
 TEXT = 13
@@ -36,11 +36,9 @@ def contact_sheet(
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(TEXT)
     for n, (crop, caption) in enumerate(zip(crops, captions, strict=True)):
         x, y = GAP + n % columns * step_x, GAP + n // columns * step_y
-        box, scores = geometry.image_box((height, width)), np.ones(len(joints[n]))
-        poses = ImagePoses(
-            skeleton, (width, height), box[None], joints[n][None], scores[None], np.ones(1), joints[n][None]
-        )
-        sheet.paste(PILImage.fromarray(draw(crop, poses)), (x, y))
+        canvas, box = crop.copy(), geometry.image_box((height, width))
+        draw_person(canvas, Person(joints[n], np.ones(len(joints[n])), box, 1.0, joints[n]), skeleton)
+        sheet.paste(PILImage.fromarray(canvas), (x, y))
         fitting = next(k for k in range(len(caption), -1, -1) if pen.textlength(caption[:k], font) <= width)
         pen.text((x, y + height + 1), caption[:fitting], "black", font)
     x = GAP

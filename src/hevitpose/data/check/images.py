@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import compress
 from os import cpu_count
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
@@ -49,7 +49,9 @@ def check_images(
             findings.append(Finding(kind, record, problem))
         if isinstance(own_id, str):
             findings.append(Finding("id as text", record, f"its id is the text {own_id!r}"))
-        sizes[key] = _size_of(image)
+        width, height = image.get("width"), image.get("height")
+        known = is_above_0(width) and is_above_0(height)
+        sizes[key] = (float(width), float(height)) if known else (np.nan, np.nan)
         named.append((key, record, file))
     findings += check_files(named, sizes, open_images, name, on_progress)
     return {file for _, _, file in named}, sizes, findings
@@ -87,17 +89,12 @@ def unnamed_images(files: Iterable[ImageFile]) -> list[Path]:
     return sorted(path for path in every if path.suffix.lower() in images.SUFFIXES and not is_clutter(path.name))
 
 
-def is_above_0(value: Any) -> TypeGuard[float]:
+def is_above_0(value: Any) -> bool:
     """Whether this is a finite number above 0, or the text of one."""
     try:
         return 0 < float(value) < np.inf
     except (TypeError, ValueError, OverflowError):
         return False
-
-
-def _size_of(image: Mapping[str, Any]) -> Size:
-    width, height = image.get("width"), image.get("height")
-    return (float(width), float(height)) if is_above_0(width) and is_above_0(height) else (np.nan, np.nan)
 
 
 def _is_there(file: ImageFile, inside: dict[Path, set[str]]) -> bool:
@@ -127,9 +124,7 @@ def _image_faults(
                 if look.frames > 1:
                     problem = f"{file.name} holds {look.frames} images; only the first is used"
                     yield Finding("several images", record, problem)
-                fault = _size_fault(file, sizes[key], *look[:3])
-                if fault:
-                    yield Finding(fault[0], record, fault[1])
+                yield from _size_faults(file, record, sizes[key], look)
                 sizes[key] = look.upright
             on_progress(Progress(f"images of {name}", done, len(there)))
 
@@ -141,16 +136,16 @@ def _look(file: ImageFile) -> images.Look | InputError:
         return error
 
 
-def _size_fault(file: ImageFile, said: Size, upright: Size, stored: Size, orientation: int) -> tuple[str, str] | None:
+def _size_faults(file: ImageFile, record: str, said: Size, look: images.Look) -> Iterator[Finding]:
     """What is wrong with the size that the labels' file says, NaN where it says nothing."""
-    unsaid = bool(np.isnan(said[0]))
-    if not unsaid and said != upright:
-        size = f"{upright[0]:g} x {upright[1]:g} upright, the file says {said[0]:g} x {said[1]:g}"
-        before = said == stored
+    unsaid, (width, height) = bool(np.isnan(said[0])), look.upright
+    is_other = not unsaid and said != look.upright
+    if is_other:
+        size = f"{width:g} x {height:g} upright, the file says {said[0]:g} x {said[1]:g}"
+        before = said == look.stored
         kind = "unapplied EXIF" if before else "image size"
-        return kind, f"{file.name} is {size}{', as without its EXIF orientation' if before else ''}"
-    size_tells = not unsaid and upright != stored
-    if orientation == 1 or size_tells:
-        return None
-    turned = f"{file.name} has EXIF orientation {orientation}"
-    return "EXIF orientation", f"{turned}, and no size tells whether its labels are of the upright image"
+        yield Finding(kind, record, f"{file.name} is {size}{', as without its EXIF orientation' if before else ''}")
+    elif look.orientation != 1 and (unsaid or look.upright == look.stored):
+        turned = f"{file.name} has EXIF orientation {look.orientation}"
+        problem = f"{turned}, and no size tells whether its labels are of the upright image"
+        yield Finding("EXIF orientation", record, problem)

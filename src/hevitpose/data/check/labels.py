@@ -155,12 +155,7 @@ def _shift_faults(people: Sequence[Labelled], places: Floats, size_wh: Floats) -
     before_first, first = (_at(places, np.full(2, edge)) for edge in (-1.0, 0.0))
     last, after_last = (_at(places, size_wh - edge) for edge in (1.0, 0.0))
     rules = (
-        (
-            "pixels from 1",
-            "at the width or height of their image, hardly any at 0",
-            after_last,
-            before_first | first,
-        ),
+        ("pixels from 1", "at the width or height of their image, hardly any at 0", after_last, before_first | first),
         ("pixels from -1", "at -1, hardly any in the last column or row", before_first, last | after_last),
     )
     for kind, where, beyond, opposite in rules:

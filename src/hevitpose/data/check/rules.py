@@ -19,7 +19,6 @@ from hevitpose.data.check.left_right import turned_sides
 from hevitpose.data.coco import (
     is_crowd,
     keypoint_category,
-    numbers_at,
     read_box,
     read_coco_json,
     read_keypoints,
@@ -29,6 +28,7 @@ from hevitpose.data.coco import (
     whole,
 )
 from hevitpose.data.datasets import Split
+from hevitpose.data.rectangles import as_numbers
 
 LARGE_SIGMA = 0.15
 """COCO's largest, that of the hips, is 0.107."""
@@ -61,10 +61,7 @@ RULES: Mapping[str, tuple[Level, str]] = {
     "labels in HDF5": ("warning", "it is left out: labels are read from the CSV file that DeepLabCut writes beside it"),
     "unique body parts": ("warning", "they are not an animal: label them in a data set of their own if you need them"),
     "other shapes": ("warning", "they are left out: keypoints are points, boxes rectangles of the same group_id"),
-    "other category": (
-        "warning",
-        "they are not used: a person's bbox belongs into the annotation with its keypoints",
-    ),
+    "other category": ("warning", "they are not used: a person's bbox belongs into the annotation with its keypoints"),
     "no limbs": ("warning", "training does not need them"),
     "annotation": ("error", "export it again, or remove it"),
     "duplicate annotation": ("error", "hevitpose data convert FILE --output NEW.json renumbers all"),
@@ -307,18 +304,15 @@ def _check_annotations(
                 add("annotation", f"{error} is missing" if isinstance(error, KeyError) else str(error))
         yield Labelled(record, str(image_id), joints, box)
     for name, count in others.items():
-        findings.append(
-            Finding(
-                "other category", f"category {name}", f"{count} annotations{'' if chosen else ' without keypoints'}"
-            )
-        )
+        problem = f"{count} annotations{'' if chosen else ' without keypoints'}"
+        findings.append(Finding("other category", f"category {name}", problem))
 
 
 def _read_joints(annotation: Mapping[str, Any], count: int, add: Add) -> Floats | None:
     try:
         joints = read_keypoints(annotation, count) if annotation.get("keypoints") else np.zeros((count, 3))
     except ValueError as error:
-        is_nan = np.isnan(numbers_at(annotation, "keypoints")).any()
+        is_nan = np.isnan(as_numbers(annotation["keypoints"])).any()
         add("not a number" if is_nan else "keypoints", "keypoints hold NaN or null" if is_nan else str(error))
         return None
     if not joints[:, 2].any():

@@ -1,11 +1,11 @@
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
 from hevitpose.core.architecture import Variant
 from hevitpose.training import compare
-from hevitpose.training.compare import Entry, RunResult, draw, entries, markdown, read_result, result_of, table
+from hevitpose.training.compare import Entry, RunResult, draw, entries, markdown, result_of, table
 from hevitpose.training.recipes import Recipe, with_codec
 
 BASE = Recipe(epochs=3)
@@ -58,15 +58,6 @@ def test_every_network_runs_with_the_first_seed_before_any_with_the_next():
 def test_what_cannot_run_is_refused_before_anything_runs(models, source, reason, refused):
     with refused(source, reason):
         entries(models, BASE, [0])
-
-
-def test_results_are_read_again(tmp_path, refused):
-    file = tmp_path / "t-seed0.json"
-    file.write_text(json.dumps(asdict(RESULTS[0])))
-    assert read_result(file) == RESULTS[0]
-    file.write_text("{}")
-    with refused(file, "not the result of a compared run"):
-        read_result(file)
 
 
 def test_a_result_says_what_came_of_the_run(tmp_path, write_run):

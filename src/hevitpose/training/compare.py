@@ -98,17 +98,9 @@ def run_entry(
         recipe = within_budget(recipe, time, dataset, folder, hardware, True, f"`budget={time}`")
     train(recipe, dataset, folder, hardware, True, on_progress)
     people = {split.name: split.people.digest for split in (dataset.train, *dataset.validation) if split}
-    result = result_of(Entry(entry.model, recipe), folder, base, people)
+    result = result_of(entry, folder, base, people)
     write_json(out / f"{entry.name}.json", asdict(result))
     return result
-
-
-def read_result(file: Path) -> RunResult:
-    """The result in a file that `run_entry` wrote. Raises InputError."""
-    try:
-        return RunResult(**read_json(file))
-    except TypeError as error:
-        raise InputError(file, f"not the result of a compared run ({error})") from error
 
 
 def result_of(entry: Entry, folder: Path, base: str, people: Mapping[str, str]) -> RunResult:

@@ -33,7 +33,8 @@ from hevitpose.io.lock import hold_folder
 from hevitpose.io.provenance import provenance
 from hevitpose.models import cpu
 from hevitpose.training import checkpoint
-from hevitpose.training.batches import CACHE_MARGIN, Batch, CachedCrops, cut_for_training, make_batch, permutation
+from hevitpose.training.augment import generator
+from hevitpose.training.batches import CACHE_MARGIN, Batch, CachedCrops, cut_for_training, make_batch
 from hevitpose.training.checkpoint import RunPosition, State
 from hevitpose.training.debug_step import FailedStep, save_failed_step
 from hevitpose.training.ema import update_average
@@ -244,7 +245,7 @@ def crop_folder(run: TrainingRun, sizes: Sequence[Size]) -> Path | None:
 def train_epoch(run: TrainingRun, state: State, crops: CachedCrops, save: Callable[[bool], None]) -> None:
     """Do the remaining steps of this epoch."""
     recipe, position, fabric = run.recipe, state.position, run.fabric
-    batches = np.array_split(permutation(len(run.people), recipe.seed, position.epoch), run.steps)
+    batches = np.array_split(generator(recipe.seed, 1, position.epoch).permutation(len(run.people)), run.steps)
     run.model.train()
     for step in range(position.step, run.steps):
         started = time.monotonic()

@@ -22,6 +22,7 @@ import onnxruntime
 import torch
 from torch import nn
 
+from hevitpose.benchmark.timing import busy_seconds
 from hevitpose.core.architecture import NetworkName
 from hevitpose.core.model_config import ModelConfig
 from hevitpose.core.skeleton import MPII16
@@ -232,13 +233,7 @@ def session(graph: bytes, threads: int) -> Callable[[Any], Any]:
 
 def processor_time() -> tuple[float, float]:
     """Seconds that all programs, and this one, have kept the processor busy (Linux; else nothing counts as noise)."""
-    own = sum(os.times()[:2])
-    try:
-        fields = [int(field) for field in Path("/proc/stat").read_text().split()[1:9]]
-    except OSError:
-        return own, own
-    user, nice, system, _, _, interrupts, soft_interrupts, stolen = fields
-    return (user + nice + system + interrupts + soft_interrupts + stolen) / os.sysconf("SC_CLK_TCK"), own
+    return busy_seconds(), time.process_time()
 
 
 def main() -> None:

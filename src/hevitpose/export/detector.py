@@ -41,9 +41,9 @@ def export_detector(
     """Write the detector of a safetensors file as ONNX, its large weights rounded to `precision`.
 
     The input `images` is uint8 RGB (N, S, S, 3), any N; the longer side of each image fills S, the rest, right or
-    below, is black (`inference/letterbox.py`). Outputs are `boxes` (N, T, 4), xyxy in pixels from the corner of the
-    input, `scores` (N, T), best first and 0 for duplicates, and `classes` (N, T) int64; T is 100 at most. `images` are
-    real ones on which the file is compared with torch: raises InputError, and writes nothing, where they differ.
+    below, is black (`inference.detectors.letterbox`). Outputs are `boxes` (N, T, 4), xyxy in pixels from the corner of
+    the input, `scores` (N, T), best first and 0 for duplicates, and `classes` (N, T) int64; T is 100 at most. `images`
+    are real ones on which the file is compared with torch: raises InputError, and writes nothing, where they differ.
     `min_score`, below which boxes are better not shown, is stored beside the classes' names.
     """
     model, file_config = load_detector(weights)

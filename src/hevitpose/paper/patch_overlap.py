@@ -64,5 +64,5 @@ def pixel_uses(layers: Sequence[Convolution], side: int) -> Counts:
     paths = np.eye(side, dtype=np.int64)
     for layer in layers:
         paths = layer.taps(len(paths)) @ paths
-    uses = paths.sum(axis=0)
+    uses: Counts = paths.sum(axis=0)
     return uses[:, None] * uses

@@ -74,7 +74,7 @@ class TrainingRun:
     @property
     def steps(self) -> int:
         """Steps per epoch; batches differ by one person at most, so that nobody is left out and none is tiny."""
-        return steps_per_epoch(len(self.people), self.recipe.batch_size)
+        return math.ceil(len(self.people) / self.recipe.batch_size)
 
     @cached_property
     def conditions(self) -> dict[str, str]:
@@ -170,11 +170,6 @@ def _train(
         whole = processes.world_size == 1  # otherwise this process has the crops of its part alone
         write_report(folder, validation, validation_crops if whole else [], on_progress)
     return state.position.history
-
-
-def steps_per_epoch(persons: int, batch_size: int) -> int:
-    """Batches that hold all persons."""
-    return math.ceil(persons / batch_size)
 
 
 def is_over(recipe: Recipe, position: RunPosition) -> bool:

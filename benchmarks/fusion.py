@@ -96,7 +96,7 @@ class ReductionsAtOnce(ChannelMajorAttention):
     def __init__(self, block: CGSRAttention) -> None:
         super().__init__(block)
         reductions: list[Any] = [copy.deepcopy(group.get_submodule("reduce")) for group in self.groups]
-        self.micro_batch_size = reductions_in_one(reductions)
+        self.at_once = reductions_in_one(reductions)
         for group, reduction in zip(self.groups[1:], reductions[1:], strict=True):
             reduction.bias = None
             group.reduce = reduction
@@ -105,7 +105,7 @@ class ReductionsAtOnce(ChannelMajorAttention):
         count = len(self.groups)
         maps, reduced = (
             graph.ops("Split", each, outputs=count, axis=1, num_outputs=count)
-            for each in (x, emit(graph, self.micro_batch_size, x))
+            for each in (x, emit(graph, self.at_once, x))
         )
         results: list[str] = []
         for i, group in enumerate(self.groups):
@@ -161,7 +161,7 @@ TRIED: dict[str, Step] = {
     "pixels scaled in the stem": scale_pixels_in_the_stem,
     "attention channel-major, reductions at once": attention_with_reductions_at_once,
 }
-"""ScoreRecord, and not kept."""
+"""Measured, and not kept."""
 
 
 def forms(name: NetworkName) -> dict[str, bytes]:
@@ -222,12 +222,20 @@ def measure(graphs: dict[str, bytes], batch: int, threads: int, rounds: int, lim
     ]
 
 
-def session(graph: bytes, threads: int) -> Callable[[Any], Any]:
+def session_options(threads: int, profile: str = "") -> Any:
+    """Options of a session that is measured in turn with others; `profile` begins the name of its profile."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.log_severity_level = 3
     # Else threads of the form before wait for work, spinning, while the next one is measured.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    loaded = onnxruntime.InferenceSession(graph, options)
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, profile
+    return options
+
+
+def session(graph: bytes, threads: int) -> Callable[[Any], Any]:
+    loaded = onnxruntime.InferenceSession(graph, session_options(threads))
     return lambda crops: loaded.run(None, {"crops": crops})
 
 

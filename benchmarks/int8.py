@@ -27,7 +27,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType
 
-from fusion import QUIET, processor_time
+from fusion import QUIET, processor_time, session_options
 from hevitpose.core.sampling import evenly_spaced
 from hevitpose.data.crops import cut_people
 from hevitpose.data.find import find_split, find_splits
@@ -45,19 +45,8 @@ FLOAT = "float32"
 Pixels = NDArray[np.uint8]
 
 
-def onnx_session(path: Path, threads: int, profile: str = "") -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    # Else threads of the form before wait for work, spinning, while the next one is measured.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    if profile:
-        options.enable_profiling, options.profile_file_prefix = True, profile
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
 def by_onnx(path: Path, threads: int) -> Callable[[Pixels], Any]:
-    session = onnx_session(path, threads)
+    session = onnxruntime.InferenceSession(path, session_options(threads))
     return lambda crops: session.run(["keypoints", "scores", "heatmaps"], {"crops": crops})
 
 
@@ -108,7 +97,7 @@ def measure(forms: dict[str, Path], runtime: str, crops: Pixels, threads: int, r
 
 def profile(path: Path, crops: Pixels, folder: Path, runs: int = 20) -> dict[str, float]:
     """Milliseconds of each kind of node in ONNX Runtime on one thread, the slowest kind first."""
-    session = onnx_session(path, 1, str(folder / "profile"))
+    session = onnxruntime.InferenceSession(path, session_options(1, str(folder / "profile")))
     for _ in range(runs):
         session.run(["keypoints", "heatmaps"], {"crops": crops})
     kinds = Counter[str]()

@@ -184,6 +184,9 @@ def refuse_batch(recipe: Recipe, persons: int, processes: int, source: str) -> N
         raise InputError(source, f"{processes} processes cannot share a batch of {recipe.batch_size}")
     if persons < 2 * processes:
         raise InputError(source, f"{persons} persons are too few to train on with {processes} processes")
+    smallest = persons // math.ceil(persons / recipe.batch_size)
+    if smallest < processes:  # a process without a person has no loss
+        raise InputError(source, f"{processes} processes cannot share {persons} persons in batches of {smallest}")
 
 
 def set_up(

@@ -12,7 +12,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 from unittest.mock import patch
@@ -20,6 +20,7 @@ from unittest.mock import patch
 import numpy as np
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from hevitpose.benchmark.timing import busy_seconds
@@ -190,7 +191,6 @@ def graph_of(model: nn.Module, steps: list[Step]) -> bytes:
 
 def measure(graphs: dict[str, bytes], batch: int, threads: int, rounds: int, limit_s: float) -> list[dict[str, Any]]:
     """Medians of the quiet rounds, each form with its ratio to the training form."""
-    clock = time.process_time if threads == 1 else time.perf_counter
     sessions = {name: session(graph, threads) for name, graph in graphs.items()}
     crops = np.random.default_rng(0).integers(0, 256, (batch, SIZE, SIZE, 3), dtype=np.uint8)
     kept: list[dict[str, float]] = []
@@ -199,26 +199,38 @@ def measure(graphs: dict[str, bytes], batch: int, threads: int, rounds: int, lim
     for run in sessions.values():
         run(crops)
     while len(kept) < rounds and time.monotonic() - started < limit_s:
-        before, times = processor_time(), dict[str, float]()
-        for name, run in sessions.items():
-            begin = clock()
-            run(crops)
-            times[name] = clock() - begin
-        busy, own = (after - then for after, then in zip(processor_time(), before, strict=True))
-        share = (busy - own) / (sum(times.values()) * (os.cpu_count() or 1))
-        (kept if share <= QUIET or threads == 1 else noisy).append(times)
+        times, quiet = one_round(sessions, crops, threads)
+        (kept if quiet else noisy).append(times)
     used = kept if len(kept) >= min(5, rounds) else noisy
+    return medians(used, TRAINING_FORM, used is kept, batch=batch, threads=threads)
+
+
+def one_round(
+    runs: Mapping[str, Callable[[Any], object]], crops: NDArray[np.uint8], threads: int
+) -> tuple[dict[str, float], bool]:
+    """Seconds of each form, and whether others left the processor alone, which counts on several threads only."""
+    clock = time.process_time if threads == 1 else time.perf_counter
+    busy, own, times = busy_seconds(), time.process_time(), dict[str, float]()
+    for name, run in runs.items():
+        begin = clock()
+        run(crops)
+        times[name] = clock() - begin
+    others = busy_seconds() - busy - (time.process_time() - own)  # below 0 on other systems than Linux
+    return times, threads == 1 or others <= QUIET * sum(times.values()) * (os.cpu_count() or 1)
+
+
+def medians(rounds: list[dict[str, float]], reference: str, quiet: bool, **about: object) -> list[dict[str, Any]]:
+    """A row for each form: its median time, and the median of its ratio to the reference in the same round."""
     return [
         {
             "form": name,
-            "batch": batch,
-            "threads": threads,
-            "milliseconds": round(1000 * statistics.median(times[name] for times in used), 2),
-            "ratio": round(statistics.median(times[name] / times[TRAINING_FORM] for times in used), 3),
-            "rounds": len(used),
-            "quiet": used is kept,
+            **about,
+            "milliseconds": round(1000 * statistics.median(times[name] for times in rounds), 2),
+            "ratio": round(statistics.median(times[name] / times[reference] for times in rounds), 3),
+            "rounds": len(rounds),
+            "quiet": quiet,
         }
-        for name in graphs
+        for name in rounds[0]
     ]
 
 
@@ -237,11 +249,6 @@ def session_options(threads: int, profile: str = "") -> Any:
 def session(graph: bytes, threads: int) -> Callable[[Any], Any]:
     loaded = onnxruntime.InferenceSession(graph, session_options(threads))
     return lambda crops: loaded.run(None, {"crops": crops})
-
-
-def processor_time() -> tuple[float, float]:
-    """Seconds that all programs, and this one, have kept the processor busy (Linux; else nothing counts as noise)."""
-    return busy_seconds(), time.process_time()
 
 
 def main() -> None:

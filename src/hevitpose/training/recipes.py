@@ -142,10 +142,6 @@ def make_recipe(
     size: str | None = None,
     codec: str | None = None,
     sigma: float | None = None,
-    half_body: float | None = None,
-    color_jitter: float | None = None,
-    cutout: float | None = None,
-    grey: float | None = None,
     shift: float | None = None,
     **changes: Any,
 ) -> Recipe:
@@ -157,12 +153,8 @@ def make_recipe(
         size: the input sizes, see `parse_sizes`.
         codec: a name of `CODECS`.
         sigma: of the codec.
-        half_body: as in `Augmentation`.
-        color_jitter: as in `Augmentation`.
-        cutout: as in `Augmentation`.
-        grey: as in `Augmentation`.
         shift: probability of shifting a box as far as the COCO recipes do.
-        **changes: fields of `Recipe`.
+        **changes: fields of `Recipe` and of `Augmentation`.
 
     Raises InputError.
     """
@@ -172,14 +164,14 @@ def make_recipe(
             raise InputError(f"`model={model}`", f"the recipe {name} names its network")
         recipe = with_network(recipe, model, f"`model={model}`")
     recipe = with_codec(recipe, codec, sigma)
-    views: dict[str, Any] = {"half_body": half_body, "color_jitter": color_jitter, "cutout": cutout, "grey": grey}
     if shift is not None:
-        views |= {"shift": PAPER_COCO.augmentation.shift, "shift_probability": shift}
-    changes["augmentation"] = replace(recipe.augmentation, **{k: v for k, v in views.items() if v is not None})
-    changes["input_sizes"] = size and parse_sizes(size)
-    if changes.get("weights") and changes.get("imagenet"):
+        changes |= {"shift": PAPER_COCO.augmentation.shift, "shift_probability": shift}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if {"weights", "imagenet"} <= changes.keys():
         raise InputError("`weights`", "cannot be combined with `imagenet`")
-    return replace(recipe, **{field: value for field, value in changes.items() if value is not None})
+    views = {name: changes.pop(name) for name in vars(recipe.augmentation) if name in changes}
+    sizes = parse_sizes(size) if size else recipe.input_sizes
+    return replace(recipe, augmentation=replace(recipe.augmentation, **views), input_sizes=sizes, **changes)
 
 
 def recipe_by_name(name: str) -> Recipe:

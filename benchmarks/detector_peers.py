@@ -28,6 +28,7 @@ from PIL import Image
 
 from hevitpose.core import geometry
 from hevitpose.inference.detectors import letterbox
+from hevitpose.metrics.detection import nms
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -65,25 +66,12 @@ def load_peer(path: Path, threads: int = 1) -> Detector:
     return loaders[path.suffix](path, threads)
 
 
-def nms(boxes: Floats, scores: Floats, iou: float = NMS_IOU) -> NDArray[np.int64]:
-    """Indices of the boxes that greedy non-maximum suppression keeps, best first."""
-    order, kept = np.argsort(-scores, kind="stable"), []
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    while len(order):
-        best, rest = order[0], order[1:]
-        kept.append(best)
-        sides = np.minimum(boxes[best, 2:], boxes[rest, 2:]) - np.maximum(boxes[best, :2], boxes[rest, :2])
-        shared = np.maximum(sides, 0).prod(axis=1)
-        order = rest[shared <= iou * (area[best] + area[rest] - shared)]
-    return np.array(kept, dtype=np.int64)
-
-
 def _finish(boxes: Floats, scores: Floats, image: Pixels) -> tuple[Floats, Floats]:
     """Boxes in shares of the image, cut at its borders, scaled and without duplicates."""
     sure = scores >= LEAST_SCORE
     height, width = image.shape[:2]
     scaled = boxes[sure].clip(0, 1) * np.array([width, height] * 2, dtype=np.float32)
-    kept = nms(scaled, scores[sure])
+    kept = nms(scaled.astype(np.float64), scores[sure].astype(np.float64), NMS_IOU)
     return scaled[kept], scores[sure][kept]
 
 
@@ -165,7 +153,7 @@ def _load_mediapipe(path: Path, threads: int) -> Detector:
         half = coded[:, 1] / 2
         faces = np.concatenate([coded[:, 0] + centers - half, coded[:, 0] + centers + half], axis=1)
         sure = np.flatnonzero(scores >= LEAST_SCORE)
-        kept = sure[nms(faces[sure], scores[sure], MEDIAPIPE_NMS_IOU)]
+        kept = sure[nms(faces[sure].astype(np.float64), scores[sure].astype(np.float64), MEDIAPIPE_NMS_IOU)]
         points = (coded[kept, 2:4] + centers[kept, None]) * MEDIAPIPE_SIDE / np.array(scale)
         people = [_landmarks_in(landmarks, image, middle, rim) for middle, rim in points]
         boxes = np.array([box for box, _ in people], dtype=np.float32).reshape(-1, 4)
@@ -212,7 +200,7 @@ def nanodet_to_onnx(source: Path) -> onnx.ModelProto:
     The original wraps every convolution in transpositions to channels-last; here all maps stay channels-first.
     """
     content = json.loads(source.read_text())
-    weights = _tfjs_weights(content, source.parent)
+    weights = tfjs_weights(content, source.parent)
     nodes = {node["name"]: node for node in content["modelTopology"]["node"]}
     values: dict[str, str] = {"input_1": "image"}
     made: list[onnx.NodeProto] = []
@@ -280,15 +268,16 @@ def nanodet_to_onnx(source: Path) -> onnx.ModelProto:
     return model
 
 
-def _tfjs_weights(content: dict[str, Any], folder: Path) -> dict[str, NDArray[Any]]:
-    """All constants of a TensorFlow.js graph by name; those stored as float16 as float32."""
+def tfjs_weights(content: dict[str, Any], folder: Path) -> dict[str, NDArray[Any]]:
+    """All constants of a TensorFlow.js graph by name, in the types that they are computed with."""
     weights: dict[str, NDArray[Any]] = {}
     for group in content["weightsManifest"]:
         data, at = b"".join((folder / path).read_bytes() for path in group["paths"]), 0
         for entry in group["weights"]:
-            stored = np.dtype(entry.get("quantization", {}).get("dtype", entry["dtype"]))
-            count = int(np.prod(entry["shape"]))
+            coded = entry.get("quantization", {})
+            stored, count = np.dtype(coded.get("dtype", entry["dtype"])), int(np.prod(entry["shape"]))
             array = np.frombuffer(data, stored, count, at).reshape(entry["shape"])
+            array = array * coded["scale"] + coded["min"] if "scale" in coded else array
             weights[entry["name"]] = array.astype(entry["dtype"])
             at += count * stored.itemsize
     return weights

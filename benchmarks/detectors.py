@@ -25,6 +25,7 @@ from PIL import Image
 
 from detector_peers import Detector, load_peer
 from hevitpose.core.labels import ImageFile
+from hevitpose.evaluation.detection import MANY_KEYPOINTS, SIZES
 from hevitpose.inference.detectors import input_size, letterbox
 from hevitpose.inference.network import DEFAULT, find_weights
 from hevitpose.io import atomic
@@ -33,10 +34,7 @@ from hevitpose.io.provenance import processor
 from hevitpose.metrics.detection import ImageBoxes, box_ap, matches_at
 
 DEFAULT_SCORE = 0.3
-MANY_JOINTS = 8
 ROUNDS = 30
-SIZES = (("small", 0, 32**2), ("medium", 32**2, 96**2), ("large", 96**2, 1e12))
-"""COCO's, in pixels of the images as they are stored."""
 
 
 def main() -> None:
@@ -136,13 +134,13 @@ def measure(
     result: dict[str, Any] = {"AP50": round(ap.ap50, 4), "AP": round(ap.ap, 4)}
     for name, least in (("at_default", score), ("at_one_stray_an_image", even)):
         matches, area = matches_at(images, least), np.concatenate(areas)
-        many = np.concatenate(people) >= MANY_JOINTS
+        many = np.concatenate(people) >= MANY_KEYPOINTS
         row: dict[str, Any] = {"score": least, "strays": matches.strays, "recall": share(matches.found)}
         row["recall_8_joints"] = share(matches.found[many])
         row |= {f"recall_{size}": share(matches.found[(area >= a) & (area < b)]) for size, a, b in SIZES}
         if partial:
             theirs = np.concatenate([image["joints"][~image["crowd"]] for image in partial])
-            row["recall_8_joints_partial"] = share(matches_at(incomplete, least).found[theirs >= MANY_JOINTS])
+            row["recall_8_joints_partial"] = share(matches_at(incomplete, least).found[theirs >= MANY_KEYPOINTS])
         result[name] = row
     return result
 

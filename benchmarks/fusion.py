@@ -12,7 +12,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 from unittest.mock import patch
@@ -20,8 +20,10 @@ from unittest.mock import patch
 import numpy as np
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
+from hevitpose.benchmark.timing import busy_seconds
 from hevitpose.core.architecture import NetworkName
 from hevitpose.core.model_config import ModelConfig
 from hevitpose.core.skeleton import MPII16
@@ -95,7 +97,7 @@ class ReductionsAtOnce(ChannelMajorAttention):
     def __init__(self, block: CGSRAttention) -> None:
         super().__init__(block)
         reductions: list[Any] = [copy.deepcopy(group.get_submodule("reduce")) for group in self.groups]
-        self.micro_batch_size = reductions_in_one(reductions)
+        self.at_once = reductions_in_one(reductions)
         for group, reduction in zip(self.groups[1:], reductions[1:], strict=True):
             reduction.bias = None
             group.reduce = reduction
@@ -104,7 +106,7 @@ class ReductionsAtOnce(ChannelMajorAttention):
         count = len(self.groups)
         maps, reduced = (
             graph.ops("Split", each, outputs=count, axis=1, num_outputs=count)
-            for each in (x, emit(graph, self.micro_batch_size, x))
+            for each in (x, emit(graph, self.at_once, x))
         )
         results: list[str] = []
         for i, group in enumerate(self.groups):
@@ -160,7 +162,7 @@ TRIED: dict[str, Step] = {
     "pixels scaled in the stem": scale_pixels_in_the_stem,
     "attention channel-major, reductions at once": attention_with_reductions_at_once,
 }
-"""ScoreRecord, and not kept."""
+"""Measured, and not kept."""
 
 
 def forms(name: NetworkName) -> dict[str, bytes]:
@@ -189,7 +191,6 @@ def graph_of(model: nn.Module, steps: list[Step]) -> bytes:
 
 def measure(graphs: dict[str, bytes], batch: int, threads: int, rounds: int, limit_s: float) -> list[dict[str, Any]]:
     """Medians of the quiet rounds, each form with its ratio to the training form."""
-    clock = time.process_time if threads == 1 else time.perf_counter
     sessions = {name: session(graph, threads) for name, graph in graphs.items()}
     crops = np.random.default_rng(0).integers(0, 256, (batch, SIZE, SIZE, 3), dtype=np.uint8)
     kept: list[dict[str, float]] = []
@@ -198,47 +199,56 @@ def measure(graphs: dict[str, bytes], batch: int, threads: int, rounds: int, lim
     for run in sessions.values():
         run(crops)
     while len(kept) < rounds and time.monotonic() - started < limit_s:
-        before, times = processor_time(), dict[str, float]()
-        for name, run in sessions.items():
-            begin = clock()
-            run(crops)
-            times[name] = clock() - begin
-        busy, own = (after - then for after, then in zip(processor_time(), before, strict=True))
-        share = (busy - own) / (sum(times.values()) * (os.cpu_count() or 1))
-        (kept if share <= QUIET or threads == 1 else noisy).append(times)
+        times, quiet = one_round(sessions, crops, threads)
+        (kept if quiet else noisy).append(times)
     used = kept if len(kept) >= min(5, rounds) else noisy
+    return medians(used, TRAINING_FORM, used is kept, batch=batch, threads=threads)
+
+
+def one_round(
+    runs: Mapping[str, Callable[[Any], object]], crops: NDArray[np.uint8], threads: int
+) -> tuple[dict[str, float], bool]:
+    """Seconds of each form, and whether others left the processor alone, which counts on several threads only."""
+    clock = time.process_time if threads == 1 else time.perf_counter
+    busy, own, times = busy_seconds(), time.process_time(), dict[str, float]()
+    for name, run in runs.items():
+        begin = clock()
+        run(crops)
+        times[name] = clock() - begin
+    others = busy_seconds() - busy - (time.process_time() - own)  # below 0 on other systems than Linux
+    return times, threads == 1 or others <= QUIET * sum(times.values()) * (os.cpu_count() or 1)
+
+
+def medians(rounds: list[dict[str, float]], reference: str, quiet: bool, **about: object) -> list[dict[str, Any]]:
+    """A row for each form: its median time, and the median of its ratio to the reference in the same round."""
     return [
         {
             "form": name,
-            "batch": batch,
-            "threads": threads,
-            "milliseconds": round(1000 * statistics.median(times[name] for times in used), 2),
-            "ratio": round(statistics.median(times[name] / times[TRAINING_FORM] for times in used), 3),
-            "rounds": len(used),
-            "quiet": used is kept,
+            **about,
+            "milliseconds": round(1000 * statistics.median(times[name] for times in rounds), 2),
+            "ratio": round(statistics.median(times[name] / times[reference] for times in rounds), 3),
+            "rounds": len(rounds),
+            "quiet": quiet,
         }
-        for name in graphs
+        for name in rounds[0]
     ]
 
 
-def session(graph: bytes, threads: int) -> Callable[[Any], Any]:
+def session_options(threads: int, profile: str = "") -> Any:
+    """Options of a session that is measured in turn with others; `profile` begins the name of its profile."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.log_severity_level = 3
     # Else threads of the form before wait for work, spinning, while the next one is measured.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    loaded = onnxruntime.InferenceSession(graph, options)
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, profile
+    return options
+
+
+def session(graph: bytes, threads: int) -> Callable[[Any], Any]:
+    loaded = onnxruntime.InferenceSession(graph, session_options(threads))
     return lambda crops: loaded.run(None, {"crops": crops})
-
-
-def processor_time() -> tuple[float, float]:
-    """Seconds that all programs, and this one, have kept the processor busy (Linux; else nothing counts as noise)."""
-    own = sum(os.times()[:2])
-    try:
-        fields = [int(field) for field in Path("/proc/stat").read_text().split()[1:9]]
-    except OSError:
-        return own, own
-    user, nice, system, _, _, interrupts, soft_interrupts, stolen = fields
-    return (user + nice + system + interrupts + soft_interrupts + stolen) / os.sysconf("SC_CLK_TCK"), own
 
 
 def main() -> None:

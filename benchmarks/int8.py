@@ -11,10 +11,7 @@ rounds in which other programs took more than 5 % of the processor's time do not
 
 import argparse
 import json
-import os
-import statistics
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -27,7 +24,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType
 
-from fusion import QUIET, processor_time
+from fusion import medians, one_round, session_options
 from hevitpose.core.sampling import evenly_spaced
 from hevitpose.data.crops import cut_people
 from hevitpose.data.find import find_split, find_splits
@@ -45,19 +42,8 @@ FLOAT = "float32"
 Pixels = NDArray[np.uint8]
 
 
-def onnx_session(path: Path, threads: int, profile: str = "") -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    # Else threads of the form before wait for work, spinning, while the next one is measured.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    if profile:
-        options.enable_profiling, options.profile_file_prefix = True, profile
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
 def by_onnx(path: Path, threads: int) -> Callable[[Pixels], Any]:
-    session = onnx_session(path, threads)
+    session = onnxruntime.InferenceSession(path, session_options(threads))
     return lambda crops: session.run(["keypoints", "scores", "heatmaps"], {"crops": crops})
 
 
@@ -74,7 +60,6 @@ RUNTIMES = {"ONNX Runtime": by_onnx, "OpenVINO": by_openvino}
 
 def measure(forms: dict[str, Path], runtime: str, crops: Pixels, threads: int, rounds: int) -> list[dict[str, Any]]:
     """Medians, each form with its ratio to float32."""
-    clock = time.process_time if threads == 1 else time.perf_counter
     runs = {name: RUNTIMES[runtime](path, threads) for name, path in forms.items()}
     kept: list[dict[str, float]] = []
     noisy: list[dict[str, float]] = []
@@ -82,33 +67,15 @@ def measure(forms: dict[str, Path], runtime: str, crops: Pixels, threads: int, r
         run(crops)
         run(crops)
     for _ in range(rounds):
-        before, times = processor_time(), dict[str, float]()
-        for name, run in runs.items():
-            begin = clock()
-            run(crops)
-            times[name] = clock() - begin
-        busy, own = (after - then for after, then in zip(processor_time(), before, strict=True))
-        others = (busy - own) / (sum(times.values()) * (os.cpu_count() or 1))
-        (kept if threads == 1 or others <= QUIET else noisy).append(times)
+        times, quiet = one_round(runs, crops, threads)
+        (kept if quiet else noisy).append(times)
     used = kept if len(kept) >= min(5, rounds) else noisy + kept
-    return [
-        {
-            "form": name,
-            "runtime": runtime,
-            "batch": len(crops),
-            "threads": threads,
-            "milliseconds": round(1000 * statistics.median(times[name] for times in used), 2),
-            "ratio": round(statistics.median(times[name] / times[FLOAT] for times in used), 3),
-            "rounds": len(used),
-            "quiet": used is kept,
-        }
-        for name in forms
-    ]
+    return medians(used, FLOAT, used is kept, runtime=runtime, batch=len(crops), threads=threads)
 
 
 def profile(path: Path, crops: Pixels, folder: Path, runs: int = 20) -> dict[str, float]:
     """Milliseconds of each kind of node in ONNX Runtime on one thread, the slowest kind first."""
-    session = onnx_session(path, 1, str(folder / "profile"))
+    session = onnxruntime.InferenceSession(path, session_options(1, str(folder / "profile")))
     for _ in range(runs):
         session.run(["keypoints", "heatmaps"], {"crops": crops})
     kinds = Counter[str]()

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hevitpose.core import geometry
-from hevitpose.core.geometry import Floats
+from hevitpose.core.geometry import STRIDE, Floats
 from hevitpose.core.heatmap import Refinement
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.data.crops import cut_people
@@ -30,7 +30,6 @@ HALF_A_PIXEL = np.array([[0.5, 0], [-0.5, 0], [0, 0.5], [0, -0.5]])
 NEAR = 2.0
 FAR = 1.5
 """Cells: a keypoint that moves further than this has gone to another peak."""
-STRIDE = 4
 
 
 def main() -> None:

@@ -12,13 +12,12 @@ import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from detector_peers import tfjs_weights
 from hevitpose.models.cost import cost, total
 
 SIZE_HW = (256, 192)
@@ -192,21 +191,6 @@ def from_tfjs(source: Path, path: Path) -> None:
 
 
 FUSED = {"_FusedConv2D": "Conv2D", "FusedDepthwiseConv2dNative": "DepthwiseConv2dNative"}
-
-
-def tfjs_weights(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The arrays of a TensorFlow.js model, by name."""
-    blob = b"".join((folder / file).read_bytes() for group in content["weightsManifest"] for file in group["paths"])
-    arrays, start = {}, 0
-    for entry in (entry for group in content["weightsManifest"] for entry in group["weights"]):
-        stored = entry.get("quantization", {})
-        dtype = np.dtype(stored.get("dtype", entry["dtype"]))
-        count = int(np.prod(entry["shape"]))
-        array = np.frombuffer(blob, dtype, count, start).reshape(entry["shape"])
-        if "scale" in stored:
-            array = array * stored["scale"] + stored["min"]
-        arrays[entry["name"]], start = array.astype(entry["dtype"]), start + count * dtype.itemsize
-    return arrays
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ import numpy as np
 import onnxruntime
 import torch
 
-from fusion import ALL, SIZE, TORCHS, forms
+from fusion import ALL, SIZE, TORCHS, forms, session_options
 from hevitpose.core.architecture import NetworkName
 from hevitpose.io import atomic
 from hevitpose.io.provenance import provenance
@@ -127,12 +127,7 @@ def nodes(graphs: Mapping[str, bytes], threads: int, runs: int, as_written: bool
     with tempfile.TemporaryDirectory() as folder:
         sessions = {}
         for number, (name, graph) in enumerate(graphs.items()):
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = threads
-            options.enable_profiling = True
-            options.profile_file_prefix = str(Path(folder, str(number)))
-            # Else threads of one graph wait for work, spinning, while the next one is measured.
-            options.add_session_config_entry("session.force_spinning_stop", "1")
+            options = session_options(threads, str(Path(folder, str(number))))
             if as_written:
                 options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
                 options.add_session_config_entry("session.disable_prepacking", "1")

@@ -122,7 +122,7 @@ def _inside(box: Floats) -> bool:
 
 def _hidden(person: int, here: Sequence[int], walkers: Sequence[Walker], boxes: Floats) -> bool:
     nearer = [n for n in here if walkers[n].depth < walkers[person].depth]
-    overlap = iou(boxes[[person]], boxes[nearer], np.zeros(len(nearer), dtype=np.bool_))
+    overlap = iou(boxes[[person]], boxes[nearer])
     return bool((overlap > HIDDEN_BY).any())
 
 

@@ -64,16 +64,3 @@ def test_detections_name_their_images(tools, outputs, tmp_path, monkeypatch):
     (found,) = json.loads((tmp_path / "out.json").read_text())
     assert found["file_name"] == "a.png"
     assert found["bbox"] == pytest.approx([64, 24, 72, 96], abs=0.01)
-
-
-@pytest.mark.parametrize(
-    ("boxes", "scores", "kept"),
-    [
-        ([], [], []),
-        ([[0, 0, 10, 10]], [0.5], [0]),
-        ([[0, 0, 10, 10], [0, 0, 10, 12], [0, 0, 10, 20]], [0.5, 0.6, 0.4], [1, 2]),
-        ([[0, 0, 10, 10], [20, 0, 30, 10]], [0.5, 0.6], [1, 0]),
-    ],
-)
-def test_of_boxes_that_overlap_the_best_stays(tools, boxes, scores, kept):
-    assert tools[1].nms(np.array(boxes, dtype=float).reshape(-1, 4), np.array(scores)).tolist() == kept

@@ -35,6 +35,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 from detector_peers import load_peer
+from hevitpose.metrics.detection import iou
 
 HASH_SIDE = 16
 ALIKE = 40
@@ -231,33 +232,23 @@ def fill_in(image: dict[str, Any], opinion: dict[str, Any], counts: Counter[str]
     sure, other = seen(opinion, SURE)
     alone = seen(opinion, {"nanodet": SURE_ALONE, "ssd": 1.0})[0]
     agreed = sure[(iou(sure, other) >= AGREE).any(axis=1) | (sure[:, None] == alone).all(axis=2).any(axis=1)]
-    agreed = agreed[(iou(agreed, labels) < OTHER_PERSON).all(axis=1) & (covered(agreed, labels) < COVERED).all(axis=1)]
+    agreed = agreed[of_nobody(agreed, labels)]
     known = np.concatenate([labels, agreed])
     name = image["archive"].split("/")[0]
     counts[f"people of {name} labelled"] += len(labels)
     counts[f"people of {name} filled in"] += len(agreed)
     image["boxes"] += [(xywh(box), False) for box in agreed]
     for boxes in seen(opinion, UNSURE):
-        doubtful = boxes[(iou(boxes, known) < OTHER_PERSON).all(axis=1) & (covered(boxes, known) < COVERED).all(axis=1)]
+        doubtful = boxes[of_nobody(boxes, known)]
         known = np.concatenate([known, doubtful])
         counts[f"regions of {name} ignored: one teacher sees a person"] += len(doubtful)
         image["boxes"] += [(xywh(box), True) for box in doubtful]
 
 
-def covered(a: Boxes, b: Boxes) -> Boxes:
-    """The share (N, M) of boxes xyxy (N, 4) that lies inside boxes (M, 4)."""
-    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    share: Boxes = np.maximum(sides, 0).prod(axis=2) / (a[:, 2:] - a[:, :2]).prod(axis=1)[:, None].clip(1e-9)
-    return share
-
-
-def iou(a: Boxes, b: Boxes) -> Boxes:
-    """Intersection over union (N, M) of boxes xyxy (N, 4) and (M, 4)."""
-    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    shared = np.maximum(sides, 0).prod(axis=2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (a, b)]
-    overlap: Boxes = shared / np.maximum(areas[0][:, None] + areas[1] - shared, 1e-9)
-    return overlap
+def of_nobody(boxes: Boxes, known: Boxes) -> NDArray[np.bool_]:
+    """(N,): which boxes are neither a known one nor a part of it."""
+    apart, uncovered = iou(boxes, known) < OTHER_PERSON, iou(boxes, known, crowd=True) < COVERED
+    return np.asarray((apart & uncovered).all(axis=1))
 
 
 def xywh(box: Boxes) -> list[float]:

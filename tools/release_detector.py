@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from train_detector import read_detection_set
 
 from hevitpose.export.detector import export_detector
 from hevitpose.inference.detectors import letterbox
@@ -27,7 +28,6 @@ from hevitpose.metrics.detection import box_ap, matches_at
 from hevitpose.models import weights
 from hevitpose.models.detector_weights import load_detector, save_detector
 from hevitpose.training.detection import predict
-from hevitpose.training.detection_data import read_detection_set
 
 WEIGHTS = Path(__file__).parents[1] / "src" / "hevitpose" / "weights"
 NAME = "person_detector"

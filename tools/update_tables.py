@@ -21,7 +21,6 @@ from hevitpose.models.cost import Cost
 from hevitpose.paper.table_text import markdown as paper_markdown
 from hevitpose.paper.tables import KEYS, paper_table
 from hevitpose.training.compare import markdown as comparison_markdown
-from hevitpose.training.compare import read_result
 from hevitpose.view.tables import Table
 
 ROOT = Path(__file__).parents[1]
@@ -415,7 +414,7 @@ def fusion() -> Table:
 def compared(folder: str) -> str:
     """The runs of hevitpose compare in results/FOLDER."""
     files = sorted((ROOT / "results" / folder).glob("*.json"))
-    return comparison_markdown([read_result(file) for file in files])
+    return comparison_markdown([json.loads(file.read_text()) for file in files])
 
 
 def browser_speed() -> Table:

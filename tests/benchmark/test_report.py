@@ -33,9 +33,10 @@ def test_a_form_is_a_line():
 
 def test_a_number_of_people_is_a_line():
     measured = {"people": 5, "ms": {"network": 100.0, "draw": 4.26}, "others_share": 0.042, "heatmaps_share": 0.0123}
+    measured["detector_share"] = 0.5
     table = pipeline_table([measured])
-    assert table.header == ["people", "network", "draw", "others / network", "heatmaps / network"]
-    assert table.rows == [["5", "100.0", "4.3", "4%", "1.2%"]]
+    assert table.header == ["people", "network", "draw", "detector / network", "others / network", "heatmaps / network"]
+    assert table.rows == [["5", "100.0", "4.3", "50%", "4%", "1.2%"]]
 
 
 @pytest.fixture

@@ -43,10 +43,10 @@ def squares(crops: np.ndarray, side: int) -> np.ndarray:
     return np.stack([letterbox(crop, (side, side))[0] for crop in crops])
 
 
-@pytest.mark.parametrize("rounded", [None, "float16", "int8"])
-def test_the_file_agrees_with_torch(weights: Path, real_crops: np.ndarray, rounded: str | None) -> None:
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+def test_the_file_agrees_with_torch(weights: Path, real_crops: np.ndarray, precision: str) -> None:
     images = squares(real_crops[:3], 128)
-    export.export_detector(weights, weights.with_suffix(".onnx"), images, rounded)
+    export.export_detector(weights, weights.with_suffix(".onnx"), images, precision)
     session = onnxruntime.InferenceSession(weights.with_suffix(".onnx"))
     for count in (1, 3):
         boxes, scores, classes = session.run(None, {"images": images[:count]})
@@ -56,7 +56,7 @@ def test_the_file_agrees_with_torch(weights: Path, real_crops: np.ndarray, round
         expected = decode(*network(normalize(torch.from_numpy(images).permute(0, 3, 1, 2))))
     assert (expected[1] > 0.05).sum() > 30  # there is something to compare
     assert (expected[1] == 0).any()  # and a duplicate
-    if rounded is None:
+    if precision == "float32":
         np.testing.assert_allclose(scores, expected[1], atol=1e-4)
         assert (classes == expected[2].numpy())[scores > 1e-3].mean() > 0.99
 

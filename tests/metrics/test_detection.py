@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 
-from hevitpose.metrics.detection import ImageBoxes, box_ap, match, matches_at
+from hevitpose.metrics.detection import ImageBoxes, box_ap, match, matches_at, nms
 
 
 def scene(random: np.random.Generator) -> ImageBoxes:
@@ -90,3 +90,16 @@ def test_a_person_is_taken_before_a_crowd() -> None:
 
 def test_nothing_labelled_is_not_a_number() -> None:
     assert np.isnan(box_ap([ImageBoxes(EMPTY, YES[:0], BOX, np.array([0.9]))]).ap)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "scores", "kept"),
+    [
+        ([], [], []),
+        ([[0, 0, 10, 10]], [0.5], [0]),
+        ([[0, 0, 10, 10], [0, 0, 10, 12], [0, 0, 10, 20]], [0.5, 0.6, 0.4], [1, 2]),
+        ([[0, 0, 10, 10], [20, 0, 30, 10]], [0.5, 0.6], [1, 0]),
+    ],
+)
+def test_of_boxes_that_overlap_the_best_stays(boxes, scores, kept):
+    assert nms(np.array(boxes, dtype=float).reshape(-1, 4), np.array(scores), 0.6).tolist() == kept

@@ -5,7 +5,7 @@ from matplotlib.transforms import Bbox
 
 from hevitpose.paper.figures import cost_figure, figure_1, figure_4
 from hevitpose.paper.patch_overlap import parse_layers, pixel_uses
-from hevitpose.paper.printed import read_paper
+from hevitpose.paper.tables import read_paper
 
 
 def names(figure):

@@ -3,8 +3,7 @@ import json
 import pytest
 
 from hevitpose.core.architecture import PLAIN, Variant
-from hevitpose.paper.printed import read_paper
-from hevitpose.paper.tables import KEYS, SIDE, count, network_of, paper_table
+from hevitpose.paper.tables import KEYS, SIDE, count, network_of, paper_table, read_paper
 
 ROWS = {1: 13, 2: 3, 3: 5, 4: 4, 5: 8, 6: 3}
 

@@ -159,7 +159,7 @@ def test_warp_is_black_outside_the_crop_and_exact_on_its_pixels():
 def test_looks_depend_on_seed_epoch_and_person_alone():
     everyone = photometric_augmentation(EVERYONE, Augmentation(color_jitter=0.3, cutout=0.5), seed=0, epoch=0)
     some = photometric_augmentation(np.array([7, 3]), Augmentation(color_jitter=0.3, cutout=0.5), seed=0, epoch=0)
-    for name, values in vars(some).items():
+    for name, values in some._asdict().items():
         assert (values == getattr(everyone, name)[[7, 3]]).all(), name
     for other in ({"seed": 1, "epoch": 0}, {"seed": 0, "epoch": 1}):
         different = photometric_augmentation(EVERYONE, Augmentation(color_jitter=0.3, cutout=0.5), **other)

@@ -1,6 +1,5 @@
 """Training of a detector: examples, resuming, refusals."""
 
-import json
 import multiprocessing
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from hevitpose.core.errors import InputError, TrainingDiverged
 from hevitpose.core.progress import Progress
@@ -23,7 +21,6 @@ from hevitpose.training.detection_data import (
     DetectionAugmentation,
     DetectionSet,
     draw_example,
-    read_detection_set,
 )
 
 TINY = DetectorConfig(channels=(8, 16, 16), depths=(1, 1, 1), groups=(2, 2, 2), heads=(1, 1, 1), width=8, detail=4)
@@ -74,39 +71,6 @@ def test_letterbox_fills_the_upper_left() -> None:
     assert (x, y) == (64 / 60, 32 / 30)
     assert (square[:32] == 200).all()
     assert (square[32:] == 0).all()
-
-
-@pytest.fixture
-def coco_file(tmp_path: Path) -> Path:
-    Image.new("RGB", (80, 40)).save(tmp_path / "a.png")
-    content = {
-        "images": [{"id": 3, "file_name": "a.png", "width": 160, "height": 80}],  # labels are of twice the size
-        "annotations": [
-            {"id": 1, "image_id": 3, "category_id": 7, "bbox": [20, 10, 40, 20]},
-            {"id": 2, "image_id": 3, "category_id": 2, "bbox": [0, 0, 400, 400], "iscrowd": 1},
-        ],
-        "categories": [{"id": 7, "name": "mouse"}, {"id": 2, "name": "cat"}],
-    }
-    path = tmp_path / "set.json"
-    path.write_text(json.dumps(content))
-    return path
-
-
-def test_read_detection_set(coco_file: Path) -> None:
-    data = read_detection_set(coco_file)
-    assert data.class_names == ("cat", "mouse")
-    assert data.boxes[0].xyxy.tolist() == [[10, 5, 30, 15], [0, 0, 80, 40]]
-    assert data.boxes[0].classes.tolist() == [1, 0]
-    assert data.boxes[0].ignored.tolist() == [False, True]
-
-
-@pytest.mark.parametrize("box", [[1, 2, 3], [0, 0, -5, 4], [0, 0, float("nan"), 4]])
-def test_what_is_no_box_is_refused(coco_file: Path, box: list[float]) -> None:
-    content = json.loads(coco_file.read_text())
-    content["annotations"][0]["bbox"] = box
-    coco_file.write_text(json.dumps(content))
-    with pytest.raises(InputError, match="annotation 1"):
-        read_detection_set(coco_file)
 
 
 @pytest.mark.parametrize("after", [1, 3])  # steps of the first epoch and of the second

@@ -205,6 +205,19 @@ def test_one_person_is_too_few(dataset, tmp_path):
         train(RECIPE, dataclasses.replace(dataset, train=one), tmp_path, HARDWARE)
 
 
+@pytest.mark.parametrize(
+    ("persons", "batch_size", "reason"),
+    [
+        (9, 6, "cannot share a batch of 6"),
+        (7, 4, "7 persons are too few"),
+        (9, 4, "cannot share 9 persons in batches of 3"),  # three of each, so one process would have none
+    ],
+)
+def test_no_process_is_left_without_a_person(persons, batch_size, reason, refused):
+    with refused("set", reason):
+        loop.refuse_batch(dataclasses.replace(RECIPE, batch_size=batch_size), persons, 4, "set")
+
+
 def test_weights_say_how_large_people_are_in_their_images(uninterrupted):
     _, config = load_model(uninterrupted[0] / "best.safetensors")
     assert config.box_sizes == BoxSizes(0.8333, 0.8333, 0.8333)

@@ -89,7 +89,7 @@ def test_a_size_that_cannot_be_is_refused_in_words(text, reason):
 @pytest.mark.parametrize("base", RECIPES)
 @pytest.mark.parametrize("network", get_args(NetworkName))
 def test_every_network_has_a_recipe_of_every_set(base, network):
-    assert recipe_by_name(f"{base}/{network}") == replace(RECIPES[base](), model=network)
+    assert recipe_by_name(f"{base}/{network}") == replace(RECIPES[base], model=network)
 
 
 def test_the_presets_differ_in_what_the_documentation_says():

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hevitpose.benchmark.pipeline import median_ms
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.core.results import ImagePoses
 from hevitpose.inference.clip_writers import ClipDrawing, ClipHeader, JsonLines
@@ -62,12 +63,7 @@ def crop_time_ms(network: Network) -> float:
     """Median milliseconds of one crop in one call of the network."""
     crop = np.random.default_rng(0).integers(0, 256, (1, *network.config.input_size, 3), dtype=np.uint8)
     run = network.keypoint_fn or network.heatmap_fn
-    times = []
-    for _ in range(CROP_RUNS):
-        start = time.perf_counter()
-        run(crop)
-        times.append(time.perf_counter() - start)
-    return 1000 * statistics.median(times)
+    return median_ms({"crop": lambda: run(crop)}, CROP_RUNS)["crop"]
 
 
 class _People:

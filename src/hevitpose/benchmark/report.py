@@ -36,9 +36,8 @@ def case_table(rows: Sequence[Row]) -> Table:
 def pipeline_table(rows: Sequence[Row]) -> Table:
     """One row per number of people, with the milliseconds of each step."""
     steps = {name: f"{{ms[{name}]:.1f}}" for name in rows[0]["ms"]}
-    shares = {"detector / network": "{detector_share:.0%}"} if "detector_share" in rows[0] else {}
-    shares |= {"others / network": "{others_share:.0%}", "heatmaps / network": "{heatmaps_share:.1%}"}
-    return Table.of(rows, {"people": "{people}"} | steps | shares)
+    shares = {"detector": "{detector_share:.0%}", "others": "{others_share:.0%}", "heatmaps": "{heatmaps_share:.1%}"}
+    return Table.of(rows, {"people": "{people}"} | steps | {f"{n} / network": share for n, share in shares.items()})
 
 
 def accuracy_over_ms(rows: Sequence[Row], accuracy: Path) -> "Figure | None":

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -84,7 +83,7 @@ def compare(
             failed += 1
             print(f"error: {entry.title}, seed {entry.recipe.seed}: {with_options(str(error))}", file=sys.stderr)
     if results:
-        write_json(out / "compare.json", {"runs": [asdict(result) for result in results]})
+        write_json(out / "compare.json", {"runs": results})
         atomic.write(out / "compare.md", markdown(results))
         Console().print(table(results).grid())
         print(f"{', '.join(map(str, draw(results, out)))}; hevitpose runs {out} lists the runs")

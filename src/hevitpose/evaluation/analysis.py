@@ -5,7 +5,7 @@ import numpy as np
 from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.results import Predictions
-from hevitpose.evaluation.score import by_person, reference_lengths
+from hevitpose.evaluation.score import THRESHOLDS, by_person, reference_lengths
 from hevitpose.metrics.error_types import (
     KINDS,
     OKS_NEAR,
@@ -18,9 +18,6 @@ from hevitpose.metrics.error_types import (
 )
 from hevitpose.metrics.names import Metric
 from hevitpose.metrics.oks import areas_of, sigmas_of
-
-RIGHT_BOUNDS = {"pckh": 0.5, "pck": 0.2, "pck_box": 0.05}
-"""The threshold of each metric's main score, in reference lengths; jitter reaches to twice of it."""
 
 
 def analyze_errors(people: LabelledPeople, found: Predictions, metric: Metric) -> ErrorAnalysis:
@@ -50,5 +47,5 @@ def _bounds(people: LabelledPeople, metric: Metric) -> tuple[Floats, float, floa
         sigmas = sigmas_of(people.skeleton, people.name)
         return 2 * sigmas * np.sqrt(areas_of(people))[:, None], OKS_RIGHT, OKS_NEAR
     lengths = np.where((lengths := reference_lengths(people, metric)) > 0, lengths, np.nan)
-    right = RIGHT_BOUNDS[metric]
+    right = THRESHOLDS[metric][1][0]  # that of the main score; jitter reaches to twice of it
     return np.broadcast_to(lengths[:, None], people.visibility.shape), right, 2 * right

@@ -166,7 +166,7 @@ def match_end_to_end(people: LabelledPeople, found: Predictions, min_score: floa
         away = away / sides[ours][None, :, None]
         away[np.broadcast_to((found.keypoint_scores[theirs] < min_score)[:, None], away.shape)] = np.inf
         near = ((away <= TOLERANCE) & people.labelled[ours]).sum(axis=2)
-        overlap = iou(boxes, people.boxes[ours], np.zeros(len(ours), dtype=np.bool_))
+        overlap = iou(boxes, people.boxes[ours])
         value = np.where((near > 0) | (overlap >= SAME_PERSON), near + overlap, 0.0)
         while value.any():
             row, column = np.unravel_index(value.argmax(), value.shape)
@@ -175,6 +175,6 @@ def match_end_to_end(people: LabelledPeople, found: Predictions, min_score: floa
             distances[ours[column], labelled] = away[row, column, labelled]
             value[row], value[:, column] = 0, 0
         regions = people.ignored.boxes[people.ignored.image_index == image]
-        covered = iou(boxes, regions, np.ones(len(regions), dtype=np.bool_)).max(axis=1, initial=0.0) >= SAME_PERSON
+        covered = iou(boxes, regions, crowd=True).max(axis=1, initial=0.0) >= SAME_PERSON
         person_of[theirs[(person_of[theirs] == STRAY) & covered]] = IGNORED
     return EndToEnd(people.name, len(people.images), distances, found.scores, person_of, found.source)

@@ -25,7 +25,7 @@ from hevitpose.inference.inputs import Source, as_frame, find_inputs
 from hevitpose.inference.network import find_weights
 from hevitpose.io import atomic
 from hevitpose.io.images import Image, cut
-from hevitpose.models.weights import half_precision, load_into, load_model, round_to_int8
+from hevitpose.models.weights import half_precision, load_model, round_to_int8
 
 MAX_DIFFERENCE, MAX_JOINT_DIFFERENCE = 1e-4, 0.05
 """Largest permitted difference from torch of heatmaps (about 0 to 1) and of joints, in pixels of the crop."""
@@ -76,15 +76,19 @@ def export_onnx(
         export_onnx("runs/mine/best.safetensors", "mine.onnx", images=["photos/"], precision="int8")
     """
     path = onnx_path(output)
-    source = find_weights(weights, "torch")
-    model, config = load_model(source)
-    if precision == "int8":
-        round_to_int8(model)
-    elif precision == "float16":
-        load_into(model, half_precision(model.state_dict()), str(source))
+    model, config = load_model(find_weights(weights, "torch"))
+    round_weights(model, precision)
     config = with_flip_test(config, flip_test)
     crops = crops_of(images, config.input_size)
     return write_checked(to_onnx(fuse(model), config), path, reference(model.eval(), config), config, crops)
+
+
+def round_weights(model: nn.Module, precision: WeightPrecision) -> None:
+    """Round the weights in place to what a file of this precision stores."""
+    if precision == "int8":
+        round_to_int8(model)
+    elif precision == "float16":
+        model.load_state_dict(half_precision(model.state_dict()))
 
 
 def onnx_path(output: str | PathLike[str]) -> Path:

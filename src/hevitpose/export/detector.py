@@ -4,7 +4,6 @@ import json
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnx
@@ -14,15 +13,15 @@ from onnx import TensorProto, helper
 
 from hevitpose.core.errors import InputError
 from hevitpose.core.model_config import DETECTOR_KEY
-from hevitpose.export.emit import emit
+from hevitpose.export.checked import WeightPrecision, round_weights
+from hevitpose.export.emit import emit, repeat
 from hevitpose.export.fuse import fuse
 from hevitpose.export.graph import Graph
-from hevitpose.export.onnx import add_metadata
+from hevitpose.export.onnx import add_metadata, normalized
 from hevitpose.io import atomic
 from hevitpose.models.detector import MAX_LOG_DISTANCE, NMS_IOU, SIDE_DIVISOR, STRIDE, TOP_K, Detector, decode
 from hevitpose.models.detector_weights import DetectorFileConfig, load_detector
-from hevitpose.models.input import MEAN, STD, normalize
-from hevitpose.models.weights import half_precision, load_into, round_to_int8
+from hevitpose.models.input import normalize
 
 OUTPUTS = ("boxes", "scores", "classes")
 LETTERBOX = (
@@ -39,10 +38,10 @@ def export_detector(
     weights: Path,
     path: Path,
     images: NDArray[np.uint8],
-    rounded: Literal["float16", "int8"] | None = None,
+    precision: WeightPrecision = "float32",
     min_score: float = 0.3,
 ) -> None:
-    """Write the detector of a safetensors file as ONNX, its large weights `rounded` where that is wanted.
+    """Write the detector of a safetensors file as ONNX, its large weights rounded to `precision`.
 
     The input `images` is uint8 RGB (N, H, W, 3), any N and any multiples of 64; an image fills it as far as its shape
     allows, the rest, right or below, is black (`inference.detectors.letterbox`). Outputs are `boxes` (N, T, 4), xyxy in
@@ -51,10 +50,7 @@ def export_detector(
     nothing, where they differ. `min_score`, below which boxes are better not shown, is stored beside the names.
     """
     model, file_config = load_detector(weights)
-    if rounded == "int8":
-        round_to_int8(model)
-    elif rounded == "float16":
-        load_into(model, half_precision(model.state_dict()), str(weights))
+    round_weights(model, precision)
     content = detector_to_onnx(model, file_config, min_score).SerializeToString()
     box_error, score_error = parity(content, model, images)
     if not (box_error <= MAX_BOX_DIFFERENCE and score_error <= MAX_SCORE_DIFFERENCE):
@@ -66,9 +62,8 @@ def export_detector(
 def detector_to_onnx(model: Detector, file_config: DetectorFileConfig, min_score: float = 0.3) -> onnx.ModelProto:
     """The graph of a detector, decoding included."""
     graph, side = Graph(), file_config.side
-    pixels = graph.op("Cast", graph.op("Transpose", "images", perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
-    mean, deviation = (graph.constant([[[255 * value]] for value in values]) for values in (MEAN, STD))
-    centers, distances = _network(graph, fuse(model), graph.op("Div", graph.op("Sub", pixels, mean), deviation))
+    pixels = graph.op("Transpose", "images", perm=[0, 3, 1, 2])
+    centers, distances = _network(graph, fuse(model), normalized(graph, pixels))
     outputs = _decode(graph, centers, distances)
     for value, name in zip(outputs, OUTPUTS, strict=True):
         graph.rename(value, name)
@@ -94,10 +89,9 @@ def _network(graph: Graph, model: torch.nn.Module, x: str) -> tuple[str, str]:
     for stage, lateral in zip(part("stages").children(), part("laterals").children(), strict=True):
         x = emit(graph, stage, x)
         maps.append(emit(graph, lateral, x))
-    fused, twice = maps.pop(), graph.constant([1, 1, 2, 2])
-    rule = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    fused = maps.pop()
     for fusion in part("fusions").children():
-        fused = emit(graph, fusion, graph.op("Add", maps.pop(), graph.op("Resize", fused, "", twice, **rule)))
+        fused = emit(graph, fusion, graph.op("Add", maps.pop(), repeat(graph, fused, 2)))
     logs = emit(graph, part("head.distances"), fused)
     limited = graph.op("Min", logs, graph.constant(MAX_LOG_DISTANCE))
     return emit(graph, part("head.centers"), fused), graph.op("Exp", limited)

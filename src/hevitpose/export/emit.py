@@ -81,6 +81,12 @@ def convolution(
     return graph.op(kind, x, *parameters, strides=list(conv.stride), pads=pads or own, group=conv.groups)
 
 
+def repeat(graph: Graph, x: str, times: int) -> str:
+    """Maps (N, C, H, W) with each position repeated in both directions, as `F.interpolate` with mode "nearest"."""
+    rule = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    return graph.op("Resize", x, "", graph.constant([1, 1, times, times]), **rule)
+
+
 def array(graph: Graph, tensor: Tensor) -> str:
     """A tensor as a constant."""
     return graph.constant(tensor.detach().numpy())

@@ -56,8 +56,7 @@ def export_folder(
         if source.detector:
             side = load_detector(source.detector)[1].side
             squares = np.stack([letterbox(image, (side, side))[0] for image in images_of(images)])
-            rounded = None if precision == "float32" else precision
-            export_detector(source.detector, draft / DETECTOR, squares, rounded, OWN_DETECTOR_SCORE)
+            export_detector(source.detector, draft / DETECTOR, squares, precision, OWN_DETECTOR_SCORE)
             model = replace(model, detector=output / DETECTOR)
         for file in (POSE, DETECTOR):
             if (draft / file).exists():

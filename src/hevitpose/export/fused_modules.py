@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hevitpose.export.emit import array, emit
+from hevitpose.export.emit import array, emit, repeat
 from hevitpose.export.graph import Graph
 from hevitpose.models.hevitpose import CGSRAttention, GroupAttention
 
@@ -127,11 +127,7 @@ class ChannelMajorAttention(nn.Module):
                 cascaded = graph.op("Add", features, carried)
             results.append(emit(graph, self.groups[group], cascaded))
         y = emit(graph, self.projection, graph.op("Concat", *results, axis=1))
-        if self.repeats == 1:
-            return y
-        scales = graph.constant([1, 1, self.repeats, self.repeats])
-        rule = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-        return graph.op("Resize", y, "", scales, **rule)
+        return repeat(graph, y, self.repeats) if self.repeats > 1 else y
 
 
 class ChannelMajorGroup(nn.Module):

@@ -35,10 +35,7 @@ def to_onnx(model: nn.Module, config: ModelConfig, compact: bool = True) -> onnx
     pixels = graph.op("Transpose", "crops", perm=[0, 3, 1, 2])
     if config.flip_test:
         pixels = graph.op("Concat", pixels, mirror(graph, pixels, axis=3), axis=0)
-    mean, deviation = (graph.constant([[[255 * value]] for value in values]) for values in (MEAN, STD))
-    numbers = graph.op("Cast", pixels, to=TensorProto.FLOAT)
-    normal = graph.op("Div", graph.op("Sub", numbers, mean), deviation)
-    heatmaps = network(graph, model, normal)
+    heatmaps = network(graph, model, normalized(graph, pixels))
     if config.flip_test:
         heatmaps, of_mirrored = graph.ops("Split", heatmaps, outputs=2, axis=0, num_outputs=2)
         heatmaps = flip_average(graph, heatmaps, of_mirrored, config.skeleton.mirror, config.codec)
@@ -58,6 +55,12 @@ def to_onnx(model: nn.Module, config: ModelConfig, compact: bool = True) -> onnx
     add_metadata(proto, KEY, json.dumps(config.to_json()))
     add_metadata(proto, f"{KEY}.version", version("hevitpose"))
     return proto
+
+
+def normalized(graph: Graph, pixels: str) -> str:
+    """As `models.input.normalize`, of (N, 3, H, W) uint8."""
+    mean, deviation = (graph.constant([[[255 * value]] for value in values]) for values in (MEAN, STD))
+    return graph.op("Div", graph.op("Sub", graph.op("Cast", pixels, to=TensorProto.FLOAT), mean), deviation)
 
 
 def network(graph: Graph, model: nn.Module, x: str) -> str:

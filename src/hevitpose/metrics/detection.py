@@ -43,8 +43,8 @@ class Matches:
     strays: int
 
 
-def iou(detected: Floats, boxes: Floats, crowd: NDArray[np.bool_]) -> Floats:
-    """Intersection over union (N, M); over the detection's own area where the label is a crowd.
+def iou(detected: Floats, boxes: Floats, crowd: NDArray[np.bool_] | bool = False) -> Floats:
+    """Intersection over union (N, M); over the detection's own area where the label is a crowd (M,), or all are.
 
     >>> iou(np.array([[0, 0, 2, 2.0]]), np.array([[0, 0, 2, 4.0], [0, 0, 2, 4.0]]), np.array([False, True]))
     array([[0.5, 1. ]])
@@ -68,7 +68,7 @@ def nms(boxes: Floats, scores: Floats, threshold: float) -> NDArray[np.int64]:
     while len(order):
         best, order = order[0], order[1:]
         kept.append(best)
-        order = order[iou(boxes[order], boxes[best : best + 1], np.zeros(1, dtype=np.bool_))[:, 0] <= threshold]
+        order = order[iou(boxes[order], boxes[best : best + 1])[:, 0] <= threshold]
     return np.array(kept, dtype=np.int64)
 
 

@@ -6,7 +6,7 @@ Equal to HRNet's `lib/dataset/mpii.py` (evaluate) on its ground truth; tests hol
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from hevitpose.core.geometry import Floats
 from hevitpose.core.skeleton import Skeleton
@@ -19,21 +19,10 @@ MPII_LEFT_OUT = ("pelvis", "thorax")
 
 @dataclass(frozen=True, eq=False)
 class PCK:
-    """Result of `pck`: share of correct joints in percent, NaN where there was none to find.
+    """Shares of correct joints in percent, NaN where there was none to find: `per_keypoint` (K,), and of all joints."""
 
-    `per_keypoint` (K,), `counts` (K,) labelled joints, `mean` over the joints of the keypoints in `counted`.
-    """
-
-    threshold: float
     per_keypoint: Floats
-    counts: NDArray[np.int64]
-    counted: NDArray[np.bool_]
-
-    @property
-    def mean(self) -> float:
-        counts = self.counts * self.counted
-        found = np.nansum(self.per_keypoint * counts)
-        return float(found / counts.sum()) if counts.sum() else float("nan")
+    mean: float
 
 
 def pck(
@@ -61,8 +50,9 @@ def pck(
     found = ((errors <= threshold) & labelled).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         per_keypoint = 100.0 * found / counts
-    counted = ~np.asarray(left_out, dtype=bool) if left_out is not None else np.ones(len(counts), dtype=bool)
-    return PCK(threshold, per_keypoint, counts, counted)
+    counted = counts if left_out is None else counts * ~np.asarray(left_out, dtype=bool)
+    mean = np.nansum(per_keypoint * counted) / counted.sum() if counted.any() else np.nan
+    return PCK(per_keypoint, float(mean))
 
 
 def pckh(

@@ -68,7 +68,7 @@ def track_scores(frames: Sequence[FrameTracks]) -> TrackScores:
         identities |= set(frame.found_ids.tolist())
         if not len(frame.boxes) or not len(frame.found):
             continue
-        overlap = _iou(frame.boxes, frame.found)
+        overlap = iou(frame.boxes, frame.found)
         for label, track in np.argwhere(overlap >= MIN_IOU):
             together[int(frame.ids[label]), int(frame.found_ids[track])] += 1
         stays = np.array([before.get(label, -1) for label in frame.ids.tolist()])[:, None] == frame.found_ids
@@ -106,14 +106,10 @@ def _longest_agreement(together: dict[tuple[int, int], int]) -> int:
 def _counted(frame: FrameTracks) -> FrameTracks:
     """The frame without ignored labels and without the found boxes that these explain."""
     ignored = np.zeros(len(frame.boxes), dtype=np.bool_) if frame.ignored is None else frame.ignored
-    rows, columns = best_pairs(_iou(frame.boxes, frame.found), MIN_IOU)
+    rows, columns = best_pairs(iou(frame.boxes, frame.found), MIN_IOU)
     free = np.ones(len(frame.found), dtype=np.bool_)
     free[columns] = False
-    inside = _iou(frame.found, frame.regions, crowd=True) >= MIN_IOU
+    inside = iou(frame.found, frame.regions, crowd=True) >= MIN_IOU
     left_out = free & inside.any(axis=1)
     left_out[columns[ignored[rows]]] = True
     return FrameTracks(frame.boxes[~ignored], frame.ids[~ignored], frame.found[~left_out], frame.found_ids[~left_out])
-
-
-def _iou(one: Floats, other: Floats, crowd: bool = False) -> Floats:
-    return iou(one, other, np.full(len(other), crowd))

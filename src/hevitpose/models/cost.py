@@ -6,7 +6,7 @@ module and so misses the attention (its projections and both products). The full
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from math import prod
 from typing import Any
 
@@ -22,13 +22,6 @@ class Cost:
     parameters: int
     paper_operations: int
     multiply_accumulates: int
-
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(
-            self.parameters + other.parameters,
-            self.paper_operations + other.paper_operations,
-            self.multiply_accumulates + other.multiply_accumulates,
-        )
 
 
 def cost(model: nn.Module, size_hw: tuple[int, int] = (256, 256)) -> dict[str, Cost]:
@@ -65,7 +58,7 @@ def cost(model: nn.Module, size_hw: tuple[int, int] = (256, 256)) -> dict[str, C
 
 def total(costs: dict[str, Cost]) -> Cost:
     """The cost of all parts together."""
-    return sum(costs.values(), Cost(0, 0, 0))
+    return Cost(*map(sum, zip(*map(astuple, costs.values()), strict=True)))
 
 
 def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:

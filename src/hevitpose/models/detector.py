@@ -149,30 +149,14 @@ def decode(centers: Tensor, distances: Tensor, top_k: int = TOP_K) -> tuple[Tens
     limit = boxes.new_tensor([width, height, width, height]) * STRIDE
     boxes = boxes.clamp(min=0).minimum(limit)
     # Columns are the candidates; above the diagonal stand the better ones.
-    better = (pairwise_iou(boxes) > NMS_IOU) & (classes[:, :, None] == classes[:, None, :])
+    better = (pairwise_iou(boxes, boxes) > NMS_IOU) & (classes[:, :, None] == classes[:, None, :])
     return boxes, scores * ~better.triu(1).any(dim=1), classes
 
 
-def pairwise_iou(boxes: Tensor) -> Tensor:
-    """Intersection over union (N, T, T) of the boxes (N, T, 4) of each image with one another."""
-    low = torch.maximum(boxes[:, :, None, :2], boxes[:, None, :, :2])
-    high = torch.minimum(boxes[:, :, None, 2:], boxes[:, None, :, 2:])
+def pairwise_iou(boxes: Tensor, others: Tensor) -> Tensor:
+    """Intersection over union (N, T, U) of each box (N, T, 4) of an image with each of the others (N, U, 4)."""
+    low = torch.maximum(boxes[:, :, None, :2], others[:, None, :, :2])
+    high = torch.minimum(boxes[:, :, None, 2:], others[:, None, :, 2:])
     shared = (high - low).clamp(min=0).prod(dim=3)
-    area = (boxes[..., 2:] - boxes[..., :2]).prod(dim=2)
-    return shared / (area[:, :, None] + area[:, None, :] - shared).clamp(min=1e-6)
-
-
-@torch.no_grad()
-def init_from_pose(detector: Detector, pose: dict[str, Tensor]) -> list[str]:
-    """Fill the embedding and the stages with those of a HEViTPose of the same widths; the names of what was filled.
-
-    Its patch embedding (7 x 7, stride 4) becomes that of an image half as large: every tap is spread over 2 x 2.
-    """
-    own = detector.state_dict()
-    filled = {name: tensor for name, tensor in pose.items() if name in own and own[name].shape == tensor.shape}
-    kernel = pose.get("embedding.conv.weight")
-    if kernel is not None and kernel.shape == (detector.config.channels[0], 3, 7, 7):
-        spread = kernel.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3) / 4
-        filled["embedding.conv.weight"] = F.pad(spread, (1, 0, 1, 0))
-    detector.load_state_dict({**own, **filled})
-    return sorted(filled)
+    area, their_area = ((each[..., 2:] - each[..., :2]).prod(dim=-1) for each in (boxes, others))
+    return shared / (area[:, :, None] + their_area[:, None] - shared).clamp(min=1e-6)

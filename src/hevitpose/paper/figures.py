@@ -8,8 +8,7 @@ from hevitpose.core.architecture import PLAIN
 from hevitpose.core.errors import InputError
 from hevitpose.evaluation.results import find_score_records
 from hevitpose.paper.patch_overlap import parse_layers, pixel_uses
-from hevitpose.paper.printed import read_paper
-from hevitpose.paper.tables import EMBEDDINGS, KEYS, SIDE, Count, count, network_by_title, network_of
+from hevitpose.paper.tables import EMBEDDINGS, KEYS, SIDE, Count, count, network_by_title, network_of, read_paper
 from hevitpose.view.plots import Bubble, accuracy_over_cost, cost_over_size, count_maps
 
 if TYPE_CHECKING:

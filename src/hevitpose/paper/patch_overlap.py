@@ -19,9 +19,6 @@ class Convolution:
     padding: int
     transposed: bool = False
 
-    def __str__(self) -> str:
-        return f"{'deconv' if self.transposed else 'conv'}({self.kernel},{self.stride})"
-
     @property
     def overlap(self) -> int:
         """Pixels shared by two neighbouring windows, which the paper calls PEOW."""
@@ -32,6 +29,13 @@ class Convolution:
         if self.transposed:
             return (inputs - 1) * self.stride - 2 * self.padding + self.kernel
         return (inputs + 2 * self.padding - self.kernel) // self.stride + 1
+
+    def taps(self, inputs: int) -> Counts:
+        """Whether each position after the layer reads each one before it, along one axis: (outputs, inputs), 0 or 1."""
+        after, before = np.arange(self.outputs(inputs))[:, None], np.arange(inputs)
+        few, many = (before, after) if self.transposed else (after, before)
+        tap = many + self.padding - self.stride * few
+        return ((tap >= 0) & (tap < self.kernel)).astype(np.int64)
 
 
 def parse_layers(text: str) -> tuple[Convolution, ...]:
@@ -52,30 +56,13 @@ def pixel_uses(layers: Sequence[Convolution], side: int) -> Counts:
     """How often a stack of layers reads each pixel of a square image: (side, side).
 
     A pixel counts once for every path from it, through one tap of each layer, to a position of the last layer; zero
-    padding does not count. This is what the layers' transposes, with all weights 1, make of a map of ones, so rows and
-    columns separate.
+    padding does not count. Rows and columns separate.
 
     >>> pixel_uses(parse_layers("conv(3,2)"), 4)[0].tolist()
     [1, 2, 1, 1]
     """
-    sizes = [side]
+    paths = np.eye(side, dtype=np.int64)
     for layer in layers:
-        sizes.append(layer.outputs(sizes[-1]))
-    uses = np.ones(sizes[-1], dtype=np.int64)
-    for layer, inputs in reversed(list(zip(layers, sizes[:-1], strict=True))):
-        uses = _before(layer, inputs, uses)
+        paths = layer.taps(len(paths)) @ paths
+    uses: Counts = paths.sum(axis=0)
     return uses[:, None] * uses
-
-
-def _before(layer: Convolution, inputs: int, uses: Counts) -> Counts:
-    """Uses of the `inputs` positions before a layer, along one axis, from those of the positions after it."""
-    many = len(uses) if layer.transposed else inputs
-    few = inputs if layer.transposed else len(uses)
-    touched = layer.stride * np.arange(few)[:, None] - layer.padding + np.arange(layer.kernel)  # few, kernel
-    inside = (touched >= 0) & (touched < many)
-    if layer.transposed:
-        made: Counts = np.where(inside, uses[touched.clip(0, many - 1)], 0).sum(axis=1)
-        return made
-    before = np.zeros(inputs, dtype=np.int64)
-    np.add.at(before, touched[inside], np.broadcast_to(uses[:, None], touched.shape)[inside])
-    return before

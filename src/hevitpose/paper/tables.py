@@ -1,7 +1,10 @@
 """The paper's tables, row by row: what is printed, what is counted now, and what was measured here."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +12,6 @@ from hevitpose.core.architecture import PLAIN, NetworkName, PatchEmbedding, Stag
 from hevitpose.core.errors import InputError
 from hevitpose.evaluation.results import ScoreRecord, find_score_records
 from hevitpose.paper.patch_overlap import parse_layers
-from hevitpose.paper.printed import read_paper
 
 if TYPE_CHECKING:
     from hevitpose.models.cost import Cost
@@ -51,6 +53,12 @@ COUNTINGS = (
     "All counts are for 256 x 256. GFLOPs: the paper's counting, which does not see attention's projections and "
     "products; GMACs: every multiply-accumulate."
 )
+
+
+@cache
+def read_paper() -> dict[str, Any]:
+    """paper.json: every number of the paper's tables (None if illegible) and notes on misprints."""
+    return dict(json.loads((resources.files("hevitpose") / "paper" / "paper.json").read_text(encoding="utf-8")))
 
 
 @dataclass(frozen=True)

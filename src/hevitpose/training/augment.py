@@ -1,6 +1,7 @@
 """Augmentation, decided by (seed, epoch, person): one matrix moves both the image and the joints."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -57,8 +58,7 @@ class GeometricSample:
     labelled: NDArray[np.bool_]
 
 
-@dataclass(frozen=True, eq=False)
-class PhotometricSample:
+class PhotometricSample(NamedTuple):
     """Changes of the pixels of N crops.
 
     `color_factors` (N, 3) are brightness, saturation and gamma, 1 for no change. `cutouts` (N, 4) are rectangles
@@ -120,7 +120,7 @@ def photometric_augmentation(
     indices: NDArray[np.int64], augmentation: Augmentation, seed: int, epoch: int
 ) -> PhotometricSample:
     """Random color factors and cutouts for the persons `indices` (N,), decided by seed, epoch and person."""
-    uniform = np.array([_generator(seed, 2, epoch, index).random(12) for index in indices])
+    uniform = np.array([generator(seed, 2, epoch, index).random(12) for index in indices])
     change = augmentation.color_jitter * (2 * uniform[:, :3] - 1)
     color_factors = np.column_stack([1 + change[:, :2], 2 ** change[:, 2]])
     color_factors[uniform[:, 11] < augmentation.grey, 1] = 0
@@ -134,13 +134,16 @@ def _draws(indices: NDArray[np.int64], seed: int, epoch: int) -> tuple[Floats, F
     """Uniform (N, 7) and standard normal (N, 2) numbers."""
     uniform, normal = np.empty((len(indices), 7)), np.empty((len(indices), 2))
     for row, index in enumerate(indices):
-        generator = _generator(seed, 0, epoch, index)
-        uniform[row], normal[row] = generator.random(7), generator.standard_normal(2)
+        random = generator(seed, 0, epoch, index)
+        uniform[row], normal[row] = random.random(7), random.standard_normal(2)
     return uniform, normal
 
 
-def _generator(seed: int, use: int, epoch: int, index: int) -> np.random.Generator:
-    """A generator for this seed, epoch and person; use 1 is the order of an epoch (`batches.permutation`)."""
+def generator(seed: int, use: int, epoch: int, index: int = 0) -> np.random.Generator:
+    """A generator for this seed, epoch and person or image.
+
+    Uses 0 and 2 are in this file, 1 and 4 the order of an epoch of people and of images, 3 the examples of a detector.
+    """
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, use, epoch, int(index)]))
 
 

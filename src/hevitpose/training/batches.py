@@ -81,17 +81,11 @@ def make_batch(
     pixels = crops.pixels[torch.from_numpy(persons).to(crops.pixels.device)].to(device)
     inputs = warp(pixels, torch.from_numpy(to_crop).float().to(device), size_hw)
     if augmentation.color_jitter or augmentation.cutout or augmentation.grey:
-        drawn = photometric_augmentation(persons, augmentation, recipe.seed, epoch)
         color_factors, cutouts, cutout_colors = (
-            torch.from_numpy(part).float().to(device)
-            for part in (drawn.color_factors, drawn.cutouts, drawn.cutout_colors)
+            torch.from_numpy(drawn).float().to(device)
+            for drawn in photometric_augmentation(persons, augmentation, recipe.seed, epoch)
         )
         inputs = cutout(color_jitter(inputs, color_factors), cutouts, cutout_colors)
     cells = torch.from_numpy(recipe.codec.cells(views.joints, size_hw, heatmap_hw)).float().to(device)
     labelled = torch.from_numpy(views.labelled).to(device)
     return Batch(normalize(inputs), *heatmap_targets(cells, labelled, heatmap_hw, recipe.codec.sigma))
-
-
-def permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The order of `count` persons in this epoch."""
-    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 1, epoch, 0])).permutation(count)

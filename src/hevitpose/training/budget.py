@@ -1,5 +1,6 @@
 """The number of epochs that fit into a given time."""
 
+import math
 import re
 import time
 from dataclasses import replace
@@ -13,7 +14,7 @@ from hevitpose.data.datasets import Dataset
 from hevitpose.io.json_files import read_json
 from hevitpose.training.batches import CachedCrops, cut_for_training, make_batch
 from hevitpose.training.fabric import Hardware, gather, make_fabric
-from hevitpose.training.loop import forward_backward, refuse_batch, set_up, steps_per_epoch
+from hevitpose.training.loop import forward_backward, refuse_batch, set_up
 from hevitpose.training.recipes import Recipe
 from hevitpose.training.run import RECIPE
 
@@ -95,5 +96,5 @@ def seconds_of_an_epoch(recipe: Recipe, dataset: Dataset, folder: Path, hardware
             state.optimizer.step()
             state.optimizer.zero_grad()
         times[size_hw] = (time.perf_counter() - started) / MEASURED
-    steps = steps_per_epoch(len(everybody), recipe.batch_size)
+    steps = math.ceil(len(everybody) / recipe.batch_size)
     return steps * sum(times[recipe.input_size(epoch)] for epoch in range(recipe.epochs)) / recipe.epochs

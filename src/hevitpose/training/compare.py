@@ -1,7 +1,7 @@
 """Training several networks by the same recipe, and the table and figures of their scores."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -40,26 +40,8 @@ class Entry:
         return ", ".join([NETWORKS[self.recipe.model].title, *self.model.split(":")[1:]])
 
 
-@dataclass(frozen=True)
-class RunResult:
-    """The result of a run, as its JSON file holds it: `scores` by validation set and name, `seconds` of its steps."""
-
-    network: str
-    title: str
-    recipe: str
-    data: str
-    epochs: int
-    input_size: Sequence[int]
-    seconds: float
-    images_per_second: float
-    parameters: int
-    paper_operations: int
-    scores: Mapping[str, Mapping[str, float | None]]
-    seed: int
-    device: str
-    settings: Mapping[str, Any]
-    provenance: Mapping[str, Any]
-    people: Mapping[str, str] | None = None
+Result = Mapping[str, Any]
+"""The result of a run, as its JSON file holds it."""
 
 
 def entries(models: str, recipe: Recipe, seeds: Iterable[int]) -> list[Entry]:
@@ -87,7 +69,7 @@ def run_entry(
     base: str,
     time: str | None = None,
     on_progress: OnProgress = ignore_progress,
-) -> RunResult:
+) -> Result:
     """The result of one run, which is started, resumed, or found finished in `out`.
 
     `base` names the recipe that all runs have in common, `time` the time of the run ("8h") if its recipe does not say
@@ -98,73 +80,70 @@ def run_entry(
         recipe = within_budget(recipe, time, dataset, folder, hardware, True, f"`budget={time}`")
     train(recipe, dataset, folder, hardware, True, on_progress)
     people = {split.name: split.people.digest for split in (dataset.train, *dataset.validation) if split}
-    result = result_of(Entry(entry.model, recipe), folder, base, people)
-    write_json(out / f"{entry.name}.json", asdict(result))
+    result = result_of(entry, folder, base, people)
+    write_json(out / f"{entry.name}.json", result)
     return result
 
 
-def read_result(file: Path) -> RunResult:
-    """The result in a file that `run_entry` wrote. Raises InputError."""
-    try:
-        return RunResult(**read_json(file))
-    except TypeError as error:
-        raise InputError(file, f"not the result of a compared run ({error})") from error
+def result_of(entry: Entry, folder: Path, base: str, people: Mapping[str, str]) -> Result:
+    """The result of the finished run in `folder`: its cost at the last input size, speed, and the report's scores.
 
-
-def result_of(entry: Entry, folder: Path, base: str, people: Mapping[str, str]) -> RunResult:
-    """The result of the finished run in `folder`: its cost at the last input size, speed, and the report's scores."""
+    `scores` are by validation set and name, `seconds` those of the steps.
+    """
     run, card = read_run(folder), read_json(folder / CARD)
     seconds = 3600 * run.hours
-    return RunResult(
-        network=entry.model,
-        title=entry.title,
-        recipe=base,
-        data=run.data.name,
-        epochs=len(run.history),
-        input_size=card["input_size"],
-        seconds=round(seconds, 1),
-        images_per_second=round(len(run.history) * run.data.persons / seconds, 1),
-        parameters=card["parameters"],
-        paper_operations=card["paper_operations"],
-        scores={
+    return {
+        "network": entry.model,
+        "title": entry.title,
+        "recipe": base,
+        "data": run.data.name,
+        "epochs": len(run.history),
+        "input_size": card["input_size"],
+        "seconds": round(seconds, 1),
+        "images_per_second": round(len(run.history) * run.data.persons / seconds, 1),
+        "parameters": card["parameters"],
+        "paper_operations": card["paper_operations"],
+        "scores": {
             name: {metric: three_digits(each.mean) for metric, each in of.scores.items()}
             for name, of in read_scores(folder).items()
         },
-        seed=entry.recipe.seed,
-        device=run.data.device,
-        settings=run.recipe,
-        provenance=run.data.provenance,
-        people=people,
-    )
+        "seed": entry.recipe.seed,
+        "device": run.data.device,
+        "settings": run.recipe,
+        "provenance": run.data.provenance,
+        "people": people,
+    }
 
 
-def table(results: Sequence[RunResult]) -> Table:
+def table(results: Sequence[Result]) -> Table:
     """A network per row, with mean and standard deviation over its seeds."""
     columns = _main_scores(results)
     header = ["network", "parameters (M)", "GFLOPs", "epochs", "images/s", "runs", *(f"{m}, {s}" for s, m in columns)]
     rows = []
     for runs in _by_network(results):
-        first, epochs = runs[0], sorted({run.epochs for run in runs})
-        row = [first.title, f"{first.parameters / 1e6:.2f}", f"{first.paper_operations / 1e9:.2f}"]
-        row += ["-".join(map(str, epochs)), f"{fmean(run.images_per_second for run in runs):.1f}", str(len(runs))]
+        first, epochs = runs[0], sorted({run["epochs"] for run in runs})
+        row = [first["title"], f"{first['parameters'] / 1e6:.2f}", f"{first['paper_operations'] / 1e9:.2f}"]
+        row += ["-".join(map(str, epochs)), f"{fmean(run['images_per_second'] for run in runs):.1f}", str(len(runs))]
         rows.append(row + [_spread(_values(runs, *column)) for column in columns])
     return Table(header, rows)
 
 
-def markdown(results: Sequence[RunResult]) -> str:
+def markdown(results: Sequence[Result]) -> str:
     """The table, and below it what all runs have in common."""
     first = results[0]
-    size = "x".join(map(str, first.input_size))
-    common = f"Trained from scratch on {first.data} by the recipe {first.recipe}; scores with flip test at {size}."
+    size = "x".join(map(str, first["input_size"]))
+    common = (
+        f"Trained from scratch on {first['data']} by the recipe {first['recipe']}; scores with flip test at {size}."
+    )
     return f"{table(results).markdown()}\n\n{common}\n"
 
 
-def draw(results: Sequence[RunResult], folder: Path) -> list[Path]:
+def draw(results: Sequence[Result], folder: Path) -> list[Path]:
     """Plot the main score of each validation set over GFLOPs as SET.png and SET.svg, and return the files."""
     files = []
     for name, metric in _main_scores(results):
         bubbles = [
-            Bubble(runs[0].title, runs[0].paper_operations / 1e9, fmean(values), runs[0].parameters / 1e6)
+            Bubble(runs[0]["title"], runs[0]["paper_operations"] / 1e9, fmean(values), runs[0]["parameters"] / 1e6)
             for runs in _by_network(results)
             if (values := _values(runs, name, metric))
         ]
@@ -175,18 +154,18 @@ def draw(results: Sequence[RunResult], folder: Path) -> list[Path]:
     return files
 
 
-def _by_network(results: Sequence[RunResult]) -> list[list[RunResult]]:
-    networks = dict.fromkeys(result.network for result in results)
-    return [[result for result in results if result.network == network] for network in networks]
+def _by_network(results: Sequence[Result]) -> list[list[Result]]:
+    networks = dict.fromkeys(result["network"] for result in results)
+    return [[result for result in results if result["network"] == network] for network in networks]
 
 
-def _main_scores(results: Sequence[RunResult]) -> list[tuple[str, str]]:
+def _main_scores(results: Sequence[Result]) -> list[tuple[str, str]]:
     """(set, score) of each validation set."""
-    return [(name, next(iter(scores))) for name, scores in results[0].scores.items()]
+    return [(name, next(iter(scores))) for name, scores in results[0]["scores"].items()]
 
 
-def _values(runs: Sequence[RunResult], name: str, metric: str) -> list[float]:
-    return [value for run in runs if (value := run.scores[name][metric]) is not None]
+def _values(runs: Sequence[Result], name: str, metric: str) -> list[float]:
+    return [value for run in runs if (value := run["scores"][name][metric]) is not None]
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hevitpose.core.labels import LabelledPeople
-from hevitpose.training.recipes import InputSize, Recipe, paper_coco, people16
+from hevitpose.training.recipes import PAPER_COCO, PEOPLE16, InputSize, Recipe
 
 FEW_PEOPLE, MANY_PEOPLE = 1000, 4000
 """Sets up to the first and from the second number of people."""
@@ -26,14 +26,14 @@ def recipe_for(people: LabelledPeople) -> Recipe:
         (8, 1e-3) if count <= FEW_PEOPLE else (16, 1.4e-3) if count < MANY_PEOPLE else (32, 2e-3)
     )
     sizes = (InputSize(128, 128),) if count <= FEW_PEOPLE else (InputSize(128, 128), InputSize(192, 192, 0.7))
-    coco, base = paper_coco().augmentation, people16()
+    coco = PAPER_COCO.augmentation
     return replace(
-        base,
+        PEOPLE16,
         epochs=min(max(math.ceil(PEOPLE_SHOWN / max(count, 1)), EPOCHS[0]), EPOCHS[1]),
         batch_size=min(batch_size, max(count, 1)),
         learning_rate=learning_rate,
         input_sizes=sizes,
-        augmentation=replace(base.augmentation, shift=coco.shift, shift_probability=coco.shift_probability),
+        augmentation=replace(PEOPLE16.augmentation, shift=coco.shift, shift_probability=coco.shift_probability),
     )
 
 

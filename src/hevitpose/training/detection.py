@@ -1,7 +1,6 @@
 """Training of a detector, from top to bottom."""
 
 import copy
-import csv
 import json
 import math
 import time
@@ -10,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -23,27 +21,26 @@ from hevitpose.core.errors import InputError, TrainingDiverged
 from hevitpose.core.model_config import DETECTOR_KEY
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 from hevitpose.inference.detectors import input_size, letterbox
-from hevitpose.io import atomic
 from hevitpose.io.lock import hold_folder
 from hevitpose.metrics.detection import DetectionScores, ImageBoxes, box_ap
 from hevitpose.models import cpu, weights
 from hevitpose.models.detector import SIDE_DIVISOR, Detector, DetectorConfig, decode
 from hevitpose.models.detector_weights import DetectorFileConfig, save_detector
 from hevitpose.models.input import normalize
-from hevitpose.training.augment import color_jitter
+from hevitpose.training.augment import color_jitter, generator
 from hevitpose.training.detection_data import (
     STRETCHED_ASPECT,
     DetectionAugmentation,
     DetectionSet,
     as_objects,
     draw_example,
-    permutation,
     stack,
 )
 from hevitpose.training.detection_targets import Objects, detection_loss
 from hevitpose.training.ema import update_average as average
 from hevitpose.training.fabric import Precision, gather, uses_bfloat16
 from hevitpose.training.optimizer import load_tensors, parameter_groups, tensors_of
+from hevitpose.training.run import write_table
 
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.csv"
 
@@ -133,9 +130,9 @@ def train_detector(
     """Train on `data` and leave last.safetensors, best.safetensors and log.csv in `folder`; the log's rows.
 
     Best is the epoch of the highest AP50 + AP of the averaged weights on `validation`, the last one without it. `init`
-    changes the network before the first step, as `init_from_pose` and `weights.load_into` do. An interrupted run that
-    is resumed ends bit-equal on the same machine. In bfloat16 ("auto": where the processor multiplies it natively),
-    which is about twice as fast, weights and loss stay in float32.
+    changes the network before the first step, as `weights.load_into` does. An interrupted run that is resumed ends
+    bit-equal on the same machine. In bfloat16 ("auto": where the processor multiplies it natively), which is about
+    twice as fast, weights and loss stay in float32.
 
     Where torch.distributed is initialized, its processes share every batch: on a busy processor two of one thread are
     faster than one of two, which wait for each other in every layer. Raises InputError where the folder holds another
@@ -227,7 +224,7 @@ def batches(
     data: DetectionSet, options: DetectorOptions, epoch: int, first_step: int
 ) -> Iterator[tuple[Tensor, Tensor, Objects]]:
     """Pixels (N, 3, S, S) uint8, colors (N, 3) and objects of each step of an epoch; the next is made meanwhile."""
-    order = permutation(len(data), options.seed, epoch)[: options.images(data)]
+    order = generator(options.seed, 4, epoch).permutation(len(data))[: options.images(data)]
     augmentation = options.augmentation
     if epoch >= options.epochs - options.plain_epochs:
         augmentation = replace(augmentation, mosaic=0.0)
@@ -331,11 +328,7 @@ def end_epoch(
     state.position = RunPosition(position.epoch + 1, best=score if improved else position.best, history=history)
     if rank() > 0:
         return
-    text = StringIO()
-    writer = csv.DictWriter(text, list(row), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    atomic.write(folder / LOG, text.getvalue())
+    write_table(folder / LOG, history)
     if improved:
         save_detector(folder / BEST, state.averaged.state_dict(), file_config)
     save_checkpoint(folder / LAST, state, options, file_config)

@@ -1,9 +1,7 @@
-"""Images and boxes for a detector: read once, and drawn as random examples from (seed, epoch, index)."""
+"""Images and boxes for a detector, drawn as random examples from (seed, epoch, index)."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,10 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
-from hevitpose.core.labels import ImageFile
-from hevitpose.io import images as image_files
+from hevitpose.training.augment import generator
 from hevitpose.training.detection_targets import Objects
 
 Pixels = NDArray[np.uint8]
@@ -71,49 +67,6 @@ class DetectionAugmentation:
     low_resolution: float = 0.15
 
 
-def read_detection_set(path: Path, root: Path | None = None) -> DetectionSet:
-    """The images and boxes of a COCO file; `root` (default: its folder) is that of its images or archives.
-
-    Crowd annotations, boxes with `ignore`, and images' "stretched" are as `DetectionSet` has them. Raises InputError
-    where the file or an image cannot be read or a box is not a box.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-        categories = sorted(content["categories"], key=lambda category: int(category["id"]))
-        number = {category["id"]: i for i, category in enumerate(categories)}
-        rows: dict[Any, list[tuple[list[float], int, bool]]] = {image["id"]: [] for image in content["images"]}
-        for annotation in content["annotations"]:
-            ignored = bool(annotation.get("iscrowd") or annotation.get("ignore"))
-            box = [float(value) for value in annotation["bbox"]]
-            if len(box) != 4 or not np.isfinite(box).all() or min(box[2:]) < 0:
-                raise InputError(path, f"annotation {annotation.get('id')}: bbox {annotation['bbox']} is not a box")
-            rows[annotation["image_id"]].append((box, number[annotation["category_id"]], ignored))
-        names = tuple(str(category["name"]) for category in categories)
-    except OSError as error:
-        raise InputError(path, str(error.strerror)) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(path, f"cannot be read as COCO annotations ({error!r})") from error
-    images, boxes = [], []
-    for entry in content["images"]:
-        folder = root or path.parent
-        image = image_files.read(ImageFile(entry["file_name"], folder, entry.get("archive")))
-        of_image = rows[entry["id"]]
-        xywh = np.array([box for box, _, _ in of_image], dtype=np.float64).reshape(-1, 4)
-        # Labels are of the size that the file states; an image may be stored smaller.
-        shares = xywh / np.tile([entry.get("width", image.shape[1]), entry.get("height", image.shape[0])], 2)
-        image = shrink(image, MAX_SIDE)
-        corners = np.concatenate([shares[:, :2], shares[:, :2] + shares[:, 2:]], axis=1).clip(0, 1)
-        xyxy = corners * np.tile(image.shape[1::-1], 2)
-        classes = np.array([kind for _, kind, _ in of_image], dtype=np.int64)
-        flags = np.array([flag for _, _, flag in of_image], dtype=np.bool_)
-        images.append(image)
-        boxes.append(Boxes(xyxy, classes, flags))
-    if not images:
-        raise InputError(path, "has no images")
-    stretched = np.array([bool(entry.get("stretched")) for entry in content["images"]])
-    return DetectionSet(images, boxes, stretched, names)
-
-
 def shrink(image: Pixels, side: int) -> Pixels:
     """The image, its longer side made `side` where it is longer."""
     scale = side / max(image.shape[:2])
@@ -137,7 +90,7 @@ def draw_example(
     It is the same for the same arguments. Three of a mosaic's four images are others of the set. Images are scaled for
     an input of `final_side` (default: `side`).
     """
-    random = np.random.Generator(np.random.Philox(key=seed, counter=[0, 3, epoch, index]))
+    random = generator(seed, 3, epoch, index)
     canvas = np.zeros((side, side, 3), dtype=np.uint8)
     if random.random() < augmentation.mosaic:
         x, y = (int(at) for at in side * random.uniform(0.3, 0.7, 2))
@@ -234,11 +187,6 @@ def as_objects(boxes: list[Boxes]) -> Objects:
         ignored[row, :count] = torch.from_numpy(one.ignored)
         present[row, :count] = ~ignored[row, :count]
     return Objects(padded, classes, present, ignored)
-
-
-def permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The order of the images in an epoch."""
-    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 4, epoch, 0])).permutation(count)
 
 
 def stack(images: list[Pixels]) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hevitpose.models.detector import STRIDE, boxes_of_cells
+from hevitpose.models.detector import STRIDE, boxes_of_cells, pairwise_iou
 
 MIDDLE = 0.7
 """The share of a box's sides round its centre in which cells may answer for it; a cell's width at least."""
@@ -67,7 +67,7 @@ def make_targets(scores: Tensor, found: Tensor, objects: Objects) -> Targets:
     x, y = (torch.arange(length, device=found.device, dtype=torch.float32) for length in (width, height))
     cells = objects.boxes / STRIDE
     inside = _touched(_middles(cells), x + 0.5, y + 0.5, 0.0).flatten(2) & objects.present[..., None]  # N, M, C
-    overlap = _iou(objects.boxes, found.flatten(2).mT)
+    overlap = pairwise_iou(objects.boxes, found.flatten(2).mT)
     of_class = scores.flatten(2).gather(1, objects.classes[..., None].expand(-1, -1, height * width))
     fit = of_class.clamp(min=1e-3) ** SCORE_POWER * overlap.clamp(min=1e-2) ** IOU_POWER * inside
     best = fit.topk(min(CELLS, height * width), dim=2).indices
@@ -96,15 +96,6 @@ def _touched(boxes: Tensor, x: Tensor, y: Tensor, length: float) -> Tensor:
     columns = (x + length >= boxes[..., 0:1]) & (x <= boxes[..., 2:3])
     rows = (y + length >= boxes[..., 1:2]) & (y <= boxes[..., 3:4])
     return rows[..., :, None] & columns[..., None, :]
-
-
-def _iou(boxes: Tensor, found: Tensor) -> Tensor:
-    """Intersection over union (N, M, C) of each box (N, M, 4) with each (N, C, 4)."""
-    low = torch.maximum(boxes[:, :, None, :2], found[:, None, :, :2])
-    high = torch.minimum(boxes[:, :, None, 2:], found[:, None, :, 2:])
-    shared = (high - low).clamp(min=0).prod(dim=3)
-    area, their_area = ((each[..., 2:] - each[..., :2]).prod(dim=-1) for each in (boxes, found))
-    return shared / (area[:, :, None] + their_area[:, None] - shared).clamp(min=1e-6)
 
 
 def generalized_iou(a: Tensor, b: Tensor) -> Tensor:

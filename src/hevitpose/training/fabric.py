@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 import torch.distributed as dist
 from lightning_fabric import Fabric
@@ -53,14 +53,6 @@ class Hardware:
 AUTO = Hardware()
 
 
-class ProcessArguments(TypedDict, total=False):
-    """Fabric's arguments for the processes of torchrun."""
-
-    devices: int
-    num_nodes: int
-    strategy: DDPStrategy
-
-
 def make_fabric(hardware: Hardware) -> Fabric:
     """Fabric on this hardware, for the processes that torchrun started; logs device and precision.
 
@@ -94,13 +86,12 @@ def uses_bfloat16(precision: Precision, device: str) -> bool:
     return precision == "bf16" or (precision == "auto" and native)
 
 
-def process_arguments() -> ProcessArguments:
+def process_arguments() -> dict[str, Any]:
     """Fabric's arguments for the processes that torchrun's environment describes; one process without it."""
     world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     if world == 1:
         return {"devices": 1}
-    strategy = DDPStrategy(timeout=COLLECTIVE_TIMEOUT)
-    return {"devices": local, "num_nodes": world // local, "strategy": strategy}
+    return {"devices": local, "num_nodes": world // local, "strategy": DDPStrategy(timeout=COLLECTIVE_TIMEOUT)}
 
 
 def _leave() -> None:

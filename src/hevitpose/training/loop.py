@@ -33,7 +33,8 @@ from hevitpose.io.lock import hold_folder
 from hevitpose.io.provenance import provenance
 from hevitpose.models import cpu
 from hevitpose.training import checkpoint
-from hevitpose.training.batches import CACHE_MARGIN, Batch, CachedCrops, cut_for_training, make_batch, permutation
+from hevitpose.training.augment import generator
+from hevitpose.training.batches import CACHE_MARGIN, Batch, CachedCrops, cut_for_training, make_batch
 from hevitpose.training.checkpoint import RunPosition, State
 from hevitpose.training.debug_step import FailedStep, save_failed_step
 from hevitpose.training.ema import update_average
@@ -73,7 +74,7 @@ class TrainingRun:
     @property
     def steps(self) -> int:
         """Steps per epoch; batches differ by one person at most, so that nobody is left out and none is tiny."""
-        return steps_per_epoch(len(self.people), self.recipe.batch_size)
+        return math.ceil(len(self.people) / self.recipe.batch_size)
 
     @cached_property
     def conditions(self) -> dict[str, str]:
@@ -171,11 +172,6 @@ def _train(
     return state.position.history
 
 
-def steps_per_epoch(persons: int, batch_size: int) -> int:
-    """Batches that hold all persons."""
-    return math.ceil(persons / batch_size)
-
-
 def is_over(recipe: Recipe, position: RunPosition) -> bool:
     """Whether all epochs are done, or the first set's score has not improved for `recipe.patience` epochs."""
     lost_patience = recipe.patience is not None and position.epoch - position.best_epoch >= recipe.patience
@@ -188,6 +184,9 @@ def refuse_batch(recipe: Recipe, persons: int, processes: int, source: str) -> N
         raise InputError(source, f"{processes} processes cannot share a batch of {recipe.batch_size}")
     if persons < 2 * processes:
         raise InputError(source, f"{persons} persons are too few to train on with {processes} processes")
+    smallest = persons // math.ceil(persons / recipe.batch_size)
+    if smallest < processes:  # a process without a person has no loss
+        raise InputError(source, f"{processes} processes cannot share {persons} persons in batches of {smallest}")
 
 
 def set_up(
@@ -244,7 +243,7 @@ def crop_folder(run: TrainingRun, sizes: Sequence[Size]) -> Path | None:
 def train_epoch(run: TrainingRun, state: State, crops: CachedCrops, save: Callable[[bool], None]) -> None:
     """Do the remaining steps of this epoch."""
     recipe, position, fabric = run.recipe, state.position, run.fabric
-    batches = np.array_split(permutation(len(run.people), recipe.seed, position.epoch), run.steps)
+    batches = np.array_split(generator(recipe.seed, 1, position.epoch).permutation(len(run.people)), run.steps)
     run.model.train()
     for step in range(position.step, run.steps):
         started = time.monotonic()

@@ -33,24 +33,16 @@ def finish_model(
     Raises InputError, also where another process uses the run.
     """
     with hold_folder(folder):
-        return _finish_model(folder, validation, detector, on_progress)
-
-
-def _finish_model(
-    folder: Path, validation: Sequence[LabelledPeople], detector: Path | None, on_progress: OnProgress
-) -> tuple[ModelFolder, dict[str, EndToEnd]]:
-    """`finish_model` in a folder that no other run uses."""
-    weights = folder / BEST if (folder / BEST).exists() else folder / LAST
-    model = ModelFolder(weights, detector)
-    write_json(folder / MODEL, model.to_json())
-    if detector:
-        write_json(detector.with_name(CARD), detector_card(folder, detector))
-        if validation:
-            model = replace(model, person_score=calibrate(folder, validation[0], detector, on_progress))
-            write_json(folder / MODEL, model.to_json())
-    estimator = PoseEstimator(load_network(folder))
-    results = {people.name: evaluate_end_to_end(estimator, people, on_progress) for people in validation}
-    write_json(folder / END_TO_END, {name: result.to_json() for name, result in results.items()})
+        model = ModelFolder(folder / BEST if (folder / BEST).exists() else folder / LAST, detector)
+        write_json(folder / MODEL, model.to_json())
+        if detector:
+            write_json(detector.with_name(CARD), detector_card(folder, detector))
+            if validation:
+                model = replace(model, person_score=calibrate(folder, validation[0], detector, on_progress))
+                write_json(folder / MODEL, model.to_json())
+        estimator = PoseEstimator(load_network(folder))
+        results = {people.name: evaluate_end_to_end(estimator, people, on_progress) for people in validation}
+        write_json(folder / END_TO_END, {name: result.to_json() for name, result in results.items()})
     return model, results
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from math import cos, pi
@@ -105,47 +105,29 @@ class Recipe:
         return asdict(self) | {"variant": str(self.variant) or None}
 
 
-def paper() -> Recipe:
-    """The paper's recipe for MPII."""
-    return Recipe()
-
-
-def paper_coco() -> Recipe:
-    """The paper's recipe for COCO: batch 64, with half bodies and shifted boxes as in MMPose 0.29."""
-    return Recipe(batch_size=64, augmentation=Augmentation(half_body=0.3, shift=0.16, shift_probability=0.3))
-
-
-def mmpose() -> Recipe:
-    """MMPose 0.29's recipe for MPII: sigma 2, and a learning rate of 5e-4 for eight GPUs with 64 persons each."""
-    return replace(paper(), batch_size=64, learning_rate=5e-4, base_batch_size=512, codec=MSRA)
-
-
-def mmpose_coco() -> Recipe:
-    """MMPose 0.29's recipe for COCO."""
-    return replace(mmpose(), augmentation=paper_coco().augmentation)
-
-
-def people16() -> Recipe:
-    """The recipe of the bundled `hevitpose_t_people16`, but for the learning rate of its first epochs (its card)."""
-    return Recipe(
-        epochs=39,
-        input_sizes=(InputSize(128, 128), InputSize(192, 192, 0.717), InputSize(256, 256, 0.92)),
-        codec=EDGES,
-        learning_rate=2e-3,
-        weight_decay=0.02,
-        schedule="cosine",
-        augmentation=Augmentation(scale=0.35),
-    )
-
-
-RECIPES: dict[str, Callable[[], Recipe]] = {
-    "paper": paper,
-    "paper-coco": paper_coco,
-    "mpii": paper,
-    "coco": paper_coco,
-    "mpii-mmpose": mmpose,
-    "coco-mmpose": mmpose_coco,
-    "people16": people16,
+PAPER = Recipe()
+PAPER_COCO = Recipe(batch_size=64, augmentation=Augmentation(half_body=0.3, shift=0.16, shift_probability=0.3))
+"""The paper's recipe for COCO: batch 64, with half bodies and shifted boxes as in MMPose 0.29."""
+MMPOSE = Recipe(batch_size=64, learning_rate=5e-4, base_batch_size=512, codec=MSRA)
+"""MMPose 0.29's recipe for MPII: sigma 2, and a learning rate of 5e-4 for eight GPUs with 64 persons each."""
+PEOPLE16 = Recipe(
+    epochs=39,
+    input_sizes=(InputSize(128, 128), InputSize(192, 192, 0.717), InputSize(256, 256, 0.92)),
+    codec=EDGES,
+    learning_rate=2e-3,
+    weight_decay=0.02,
+    schedule="cosine",
+    augmentation=Augmentation(scale=0.35),
+)
+"""The recipe of the bundled `hevitpose_t_people16`, but for the learning rate of its first epochs (its card)."""
+RECIPES = {
+    "paper": PAPER,
+    "paper-coco": PAPER_COCO,
+    "mpii": PAPER,
+    "coco": PAPER_COCO,
+    "mpii-mmpose": MMPOSE,
+    "coco-mmpose": replace(MMPOSE, augmentation=PAPER_COCO.augmentation),
+    "people16": PEOPLE16,
 }
 
 
@@ -160,10 +142,6 @@ def make_recipe(
     size: str | None = None,
     codec: str | None = None,
     sigma: float | None = None,
-    half_body: float | None = None,
-    color_jitter: float | None = None,
-    cutout: float | None = None,
-    grey: float | None = None,
     shift: float | None = None,
     **changes: Any,
 ) -> Recipe:
@@ -175,12 +153,8 @@ def make_recipe(
         size: the input sizes, see `parse_sizes`.
         codec: a name of `CODECS`.
         sigma: of the codec.
-        half_body: as in `Augmentation`.
-        color_jitter: as in `Augmentation`.
-        cutout: as in `Augmentation`.
-        grey: as in `Augmentation`.
         shift: probability of shifting a box as far as the COCO recipes do.
-        **changes: fields of `Recipe`.
+        **changes: fields of `Recipe` and of `Augmentation`.
 
     Raises InputError.
     """
@@ -190,14 +164,14 @@ def make_recipe(
             raise InputError(f"`model={model}`", f"the recipe {name} names its network")
         recipe = with_network(recipe, model, f"`model={model}`")
     recipe = with_codec(recipe, codec, sigma)
-    views: dict[str, Any] = {"half_body": half_body, "color_jitter": color_jitter, "cutout": cutout, "grey": grey}
     if shift is not None:
-        views |= {"shift": paper_coco().augmentation.shift, "shift_probability": shift}
-    changes["augmentation"] = replace(recipe.augmentation, **{k: v for k, v in views.items() if v is not None})
-    changes["input_sizes"] = size and parse_sizes(size)
-    if changes.get("weights") and changes.get("imagenet"):
+        changes |= {"shift": PAPER_COCO.augmentation.shift, "shift_probability": shift}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if {"weights", "imagenet"} <= changes.keys():
         raise InputError("`weights`", "cannot be combined with `imagenet`")
-    return replace(recipe, **{field: value for field, value in changes.items() if value is not None})
+    views = {name: changes.pop(name) for name in vars(recipe.augmentation) if name in changes}
+    sizes = parse_sizes(size) if size else recipe.input_sizes
+    return replace(recipe, augmentation=replace(recipe.augmentation, **views), input_sizes=sizes, **changes)
 
 
 def recipe_by_name(name: str) -> Recipe:
@@ -205,7 +179,7 @@ def recipe_by_name(name: str) -> Recipe:
     base, slash, model = name.partition("/")
     if base not in RECIPES:
         raise InputError(f"`recipe={name}`", f"no such recipe (known: {', '.join(RECIPES)}, each also SET/NETWORK)")
-    return with_network(RECIPES[base](), model, f"`recipe={name}`") if slash else RECIPES[base]()
+    return with_network(RECIPES[base], model, f"`recipe={name}`") if slash else RECIPES[base]
 
 
 def with_network(recipe: Recipe, text: str, source: str) -> Recipe:

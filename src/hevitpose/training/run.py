@@ -242,11 +242,16 @@ def write_log(folder: Path, history: Sequence[Epoch]) -> None:
     """Write the log as JSON lines and as CSV, one row per epoch."""
     rows = [epoch.to_json() for epoch in history]
     atomic.write(folder / LOG, "".join(json.dumps(row) + "\n" for row in rows))
+    write_table(folder / LOG_TABLE, rows)
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as CSV, with the names of the last one's entries as header."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[-1]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    atomic.write(folder / LOG_TABLE, text.getvalue())
+    atomic.write(path, text.getvalue())
 
 
 def draw_curve(history: Sequence[Epoch], path: Path) -> None:

@@ -98,7 +98,7 @@ def main() -> None:
     if start := run.recipe["weights"]:  # a file's last folder tells enough, and not where the run was made
         contents["recipe"] = {**run.recipe, "weights": "/".join(Path(start).parts[-2:])}
     if options.last:
-        steps = run.data.persons // run.recipe["batch_size"]
+        steps = -(-run.data.persons // run.recipe["batch_size"])
         contents |= {"epoch": len(run.history), "steps": len(run.history) * steps}
     if options.onnx_only:
         file.unlink()

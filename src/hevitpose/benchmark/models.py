@@ -44,9 +44,8 @@ def prepare_model(text: str, runtimes: Iterable[Runtime], side: int, folder: Pat
         if not path.is_file():
             raise InputError(path, "no such file")
         able: list[Runtime] = ["openvino", "onnx"] if path.suffix == ".onnx" else ["openvino"]
-        parameters = (
-            None if text not in list_models() else json.loads(path.with_suffix(".json").read_text())["parameters"]
-        )
+        card = path.with_suffix(".json")
+        parameters = json.loads(card.read_text("utf-8"))["parameters"] if text in list_models() else None
         name = Path(text).resolve().name if is_model_folder(text) else path.stem
         return BenchmarkModel(name, name, False, parameters, dict.fromkeys(able, path), is_int8(path))
     folder = Path(tempfile.mkdtemp(dir=folder))  # its own, because every run calls its weights last.safetensors

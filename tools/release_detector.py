@@ -33,8 +33,8 @@ WEIGHTS = Path(__file__).parents[1] / "src" / "hevitpose" / "weights"
 NAME = "person_detector"
 TERMS = (
     "research use only: COCO 2017 (annotations CC BY 4.0, images under their Flickr licenses), Human Dataset v2 "
-    "(states CC BY 4.0, gathers images of others), MPII Human Pose, LSP and LSP-extended (research use), and web images of "
-    "sports without stated terms"
+    "(states CC BY 4.0, gathers images of others), MPII Human Pose, LSP and LSP-extended (research use), and web "
+    "images of sports without stated terms"
 )
 TEACHERS = (
     "Unlabelled people were filled in, or ignored, by NanoDet-g (RangiLyu, Apache-2.0) and MediaPipe's SSD of Open "

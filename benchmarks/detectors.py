@@ -104,10 +104,11 @@ def load_session(path: Path) -> onnxruntime.InferenceSession:
 
 def load_ours(path: Path) -> Detector:
     session = load_session(path)
-    side = our_metadata(path)["input_size"][0]
+    said = our_metadata(path)
+    side, multiple = said["input_size"][0], said.get("input_multiple", said["input_size"][0])
 
     def detect(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        pixels, scale = letterbox(image, input_size(image.shape[1] / image.shape[0], side))
+        pixels, scale = letterbox(image, input_size(image.shape[1] / image.shape[0], side, multiple))
         boxes, scores = session.run(["boxes", "scores"], {"images": pixels[None]})
         kept = scores[0] > 0
         return (boxes[0] / np.tile(scale, 2))[kept].astype(np.float32), scores[0][kept]

@@ -91,9 +91,9 @@ def vectors() -> dict[str, Any]:
     return {
         "letterbox": [letterbox_vector(*case) for case in LETTERBOXED],
         "input_sizes": [
-            {"width": w, "height": h, "side": side, "input_hw": detectors.input_size(w / h, side)}
+            {"width": w, "height": h, "side": side, "multiple": m, "input_hw": detectors.input_size(w / h, side, m)}
             for w, h in SHAPES
-            for side in (320, 256)
+            for side, m in ((320, 64), (256, 64), (320, 320))
         ],
         "cut": [cut_vector(*case) for case in CUT],
         "estimates": [estimate_vector(), lone_vector()],
@@ -133,7 +133,7 @@ class GivenBoxes(detectors.PersonDetector):
     """The bundled detector with fixed outputs in place of its graph."""
 
     def __init__(self, boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> None:
-        self.side, self.any_shape, self.min_score = 320, True, 0.24
+        self.side, self.multiple, self.min_score = 320, 64, 0.24
         self.graph = lambda *_: [boxes[None], scores[None]]  # type: ignore[assignment]
 
 
@@ -175,6 +175,7 @@ def estimated(
         "width": 200,
         "height": 130,
         "side": 320,
+        "multiple": 64,
         "min_score": 0.24,
         "skeleton": {"keypoints": MPII16.keypoints, "mirror": MPII16.mirror, "limbs": MPII16.limbs, "sigmas": None},
         "padding": config.padding,

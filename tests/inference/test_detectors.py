@@ -1,3 +1,4 @@
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +48,34 @@ def overlap(box, other):
 def given(detector, boxes, scores):
     """The detector, whose graph answers with these boxes of its square input and scores."""
     it = object.__new__(PersonDetector)
-    it.side, it.min_score, it.batch_size = detector.side, detector.min_score, 8
+    it.side, it.multiple, it.min_score = detector.side, detector.side, detector.min_score  # as in files of before
     answer = np.array(boxes, dtype=np.float32), np.array(scores, dtype=np.float32)
     it.graph = lambda squares, _: [np.stack([each] * len(squares)) for each in answer]
     return it
+
+
+def test_images_of_several_shapes_are_answered_in_their_order(detector, skier):
+    shapes = [skier, skier[:, 100:300], skier[40:], np.zeros((90, 700, 3), np.uint8), skier[:, 100:300]]
+    sizes = []
+    it = copy.copy(detector)
+    it.graph = lambda inputs, names: sizes.append(inputs.shape) or detector.graph(inputs, names)
+    together = it([Frame(image) for image in shapes])
+    assert len(sizes) == 3  # two of the five stand beside others
+    assert all(height * width <= detector.side**2 for _, height, width, _ in sizes)
+    for image, found in zip(shapes, together, strict=True):
+        (alone,) = detector([Frame(image)])
+        np.testing.assert_allclose(found.boxes, alone.boxes, atol=0.01)
+        np.testing.assert_allclose(found.scores, alone.scores, atol=1e-4)
+    assert [len(found) > 0 for found in together] == [True, True, True, False, True]
+
+
+def test_a_file_that_does_not_say_more_takes_squares(detector, skier):
+    it = given(detector, [[0, 0, 160, 160]], [0.9])
+    inputs = []
+    answer = it.graph
+    it.graph = lambda squares, names: inputs.append(squares.shape) or answer(squares, names)
+    it([Frame(skier), Frame(skier[:, :100])])
+    assert inputs == [(2, detector.side, detector.side, 3)]
 
 
 def test_the_best_box_of_a_photo_is_around_its_person(detector, skier):

@@ -7,6 +7,7 @@ import { cut, inputSize, letterbox, type Pixels } from './resample';
 /** `run` takes an RGB input of this height and width, and gives boxes (T, 4) in its pixels and scores (T), best first. */
 export interface Detector {
   side: number;
+  multiple: number;
   minScore: number;
   run(input: Uint8Array, size: [number, number]): Promise<{ boxes: ArrayLike<number>; scores: ArrayLike<number> }>;
 }
@@ -30,7 +31,7 @@ export interface Estimate {
 /** The people of an image: `PoseEstimator` with the bundled detector and default options. */
 export async function estimate(image: Pixels, detector: Detector, network: PoseNetwork): Promise<Estimate> {
   const start = performance.now();
-  const size = inputSize(image.width / image.height, detector.side);
+  const size = inputSize(image.width / image.height, detector.side, detector.multiple);
   const { input, scales } = letterbox(image, size);
   const { boxes, scores } = await detector.run(input, size);
   const found = detections(boxes, scores, scales, image.width, image.height, detector.minScore);

@@ -60,6 +60,7 @@ export async function openDetector(runtime: Runtime, file: Uint8Array, device: '
   const side: number = config.input_size[0];
   return {
     side,
+    multiple: config.input_multiple ?? side,
     minScore: config.min_score,
     async run(input, size) {
       const { boxes, scores } = await call(runtime, session, input, [1, ...size, 3]);

@@ -231,15 +231,12 @@ export function roundHalfEven(value: number): number {
   return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
 }
 
-/** Of both sides of the detector's input. */
-const INPUT_MULTIPLE = 64;
-
 /** Height and width of the input in which an image of this width / height is largest: as Python's `input_size`. */
-export function inputSize(aspect: number, side: number): [number, number] {
+export function inputSize(aspect: number, side: number, multiple: number): [number, number] {
   let best: [number, number] = [side, side];
   let [bestScale, bestArea] = [-1, 0];
-  for (let height = INPUT_MULTIPLE; height <= 2 * side; height += INPUT_MULTIPLE) {
-    for (let width = INPUT_MULTIPLE; width <= 2 * side && height * width <= side * side; width += INPUT_MULTIPLE) {
+  for (let height = multiple; height <= 2 * side; height += multiple) {
+    for (let width = multiple; width <= 2 * side && height * width <= side * side; width += multiple) {
       const scale = Math.min(height, width / aspect);
       if (scale > bestScale || (scale === bestScale && height * width < bestArea)) {
         [best, bestScale, bestArea] = [[height, width], scale, height * width];

@@ -31,7 +31,7 @@ test.each(golden.letterbox)('letterbox of $width x $height in $input_hw', (vecto
 });
 
 test.each(golden.input_sizes)('input for $width x $height', (vector) => {
-  expect(inputSize(vector.width / vector.height, vector.side)).toEqual(vector.input_hw);
+  expect(inputSize(vector.width / vector.height, vector.side, vector.multiple)).toEqual(vector.input_hw);
 });
 
 test.each(golden.cut)('crop of $box of $width x $height', (vector) => {
@@ -47,6 +47,7 @@ test.each(golden.estimates)('people of given boxes and joints', async (given) =>
   const skeleton = given.skeleton as unknown as Skeleton;
   const detector: Detector = {
     side: given.side,
+    multiple: given.multiple,
     minScore: given.min_score,
     run: async () => ({ boxes: given.boxes, scores: given.box_scores }),
   };

@@ -50,8 +50,6 @@ LARGEST_BOX_SIZE = 4.0
 """A box may reach beyond its image, but not further than this share of it."""
 BATCH_SIZE = 8
 """Squares per call of a detector."""
-INPUT_MULTIPLE = 64
-"""Of the sides of a detector's input (`models.detector.SIDE_DIVISOR`)."""
 MAX_TILES = 8
 TILE_OVERLAP = 0.25
 CUT_MARGIN = 0.01
@@ -233,8 +231,6 @@ class PersonDetector:
     open already.
     """
 
-    any_shape = False
-
     def __init__(
         self,
         source: Path | Graph | None = None,
@@ -246,14 +242,15 @@ class PersonDetector:
         try:
             config = json.loads(self.graph.metadata[DETECTOR_KEY])
             self.side, stated = int(config["input_size"][0]), float(config["min_score"])
-            self.any_shape = config.get("input_multiple") == INPUT_MULTIPLE
+            self.multiple = int(config.get("input_multiple", self.side))
         except (LookupError, TypeError, ValueError) as error:
             raise InputError(self.path, "is not a detector of hevitpose") from error
         self.min_score = stated if min_score is None else min_score
 
     def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
         found = [Detections.empty()] * len(frames)
-        sizes = [self._size(frame.image) for frame in frames]
+        shapes = [frame.image.shape for frame in frames]
+        sizes = [input_size(width / height, self.side, self.multiple) for height, width, _ in shapes]
         for size in dict.fromkeys(sizes):
             alike = [number for number, its in enumerate(sizes) if its == size]
             for start in range(0, len(alike), BATCH_SIZE):
@@ -265,9 +262,6 @@ class PersonDetector:
                     found[number] = self._detections(frames[number].image, in_image, scores)
         return found
 
-    def _size(self, image: Image) -> tuple[int, int]:
-        return input_size(image.shape[1] / image.shape[0], self.side) if self.any_shape else (self.side, self.side)
-
     def _detections(self, image: Image, boxes: Floats, scores: NDArray[np.float32]) -> Detections:
         """The boxes, which are in pixels of the image, cut at its edges, best first."""
         boxes = np.clip(boxes, 0, geometry.image_box(image.shape[:2])[[2, 3, 2, 3]])
@@ -275,16 +269,16 @@ class PersonDetector:
         return Detections(boxes[kept], scores[kept].astype(np.float64))
 
 
-def input_size(aspect: float, side: int) -> tuple[int, int]:
+def input_size(aspect: float, side: int, multiple: int) -> tuple[int, int]:
     """Height and width of the input in which an image of this width / height is largest.
 
-    Both are multiples of 64, no larger than `2 * side`, and their product is no larger than that of a square of `side`,
-    so that every shape takes about the same time. A square input would be black for a third in photos of 3 : 2.
+    Both are multiples of `multiple`, no larger than `2 * side`, with no more pixels than a square of `side`, so that
+    every shape takes about the same time. A third of a square input would be black in photos of 3 : 2.
 
-    >>> input_size(3 / 2, 320), input_size(1.0, 320), input_size(9 / 16, 320)
+    >>> input_size(3 / 2, 320, 64), input_size(1.0, 320, 64), input_size(9 / 16, 320, 64)
     ((256, 384), (320, 320), (384, 256))
     """
-    steps = range(INPUT_MULTIPLE, 2 * side + 1, INPUT_MULTIPLE)
+    steps = range(multiple, 2 * side + 1, multiple)
     possible = [(height, width) for height in steps for width in steps if height * width <= side * side]
     return max(possible, key=lambda size: (min(size[0], size[1] / aspect), -size[0] * size[1]))
 

@@ -284,7 +284,7 @@ def predict(
     }
     by_size: dict[tuple[int, int], list[int]] = {}
     for i, aspect in aspects.items():
-        by_size.setdefault(input_size(aspect, side), []).append(i)
+        by_size.setdefault(input_size(aspect, side, SIDE_DIVISOR), []).append(i)
     results = {}
     for size, alike in by_size.items():
         for start in range(0, len(alike), batch_size):

@@ -1,10 +1,14 @@
+import itertools
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from hevitpose.models import cpu
 from hevitpose.models.cpu import FastKernels
 from hevitpose.models.hevitpose import HEViTPose
+from hevitpose.training.fabric import uses_bfloat16
 
 
 def small():
@@ -37,11 +41,13 @@ def test_the_detours_compute_the_same_heatmaps_and_gradients():
     ("conv", "dtype"),
     [
         (nn.Conv2d(8, 8, 3, 2, 1, groups=8), torch.float32),
+        (nn.Conv2d(8, 8, 5, 1, 2, groups=8), torch.float32),
         (nn.Conv2d(8, 8, 3, 1, 1, groups=8), torch.bfloat16),
+        (nn.Conv2d(8, 8, 5, 1, 2), torch.bfloat16),
         (nn.Conv2d(8, 8, 3, 2, 1), torch.bfloat16),
     ],
 )
-def test_only_strided_depthwise_convolutions_leave_bfloat16(conv, dtype):
+def test_only_strided_and_large_depthwise_convolutions_leave_bfloat16(conv, dtype):
     with FastKernels(), torch.autocast("cpu", torch.bfloat16):
         assert conv(torch.rand(1, 8, 16, 16)).dtype == dtype
 
@@ -52,3 +58,21 @@ def test_written_out_attention_is_attention(options):
     with FastKernels():
         ours = F.scaled_dot_product_attention(query, key, value, **options)
     assert torch.allclose(ours, F.scaled_dot_product_attention(query, key, value, **options), atol=1e-6)
+
+
+@pytest.mark.parametrize("faster", [torch.float32, torch.bfloat16])
+def test_bfloat16_is_preferred_where_it_is_measured_to_be_faster(monkeypatch, faster):
+    # Float32 and bfloat16 take turns, and each reads the clock before and after.
+    steps = {torch.float32: (0, 2, 0, 3), torch.bfloat16: (0, 3, 0, 2)}[faster]
+    clock = itertools.accumulate(itertools.cycle(steps))
+    monkeypatch.setattr(cpu.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(cpu, "supports_bfloat16", lambda: True)
+    assert cpu.prefers_bfloat16.__wrapped__() is (faster == torch.bfloat16)
+
+
+def test_automatic_precision_is_the_preferred_one(monkeypatch):
+    for preferred in (True, False):
+        monkeypatch.setattr(cpu, "prefers_bfloat16", lambda preferred=preferred: preferred)
+        assert uses_bfloat16("auto", "cpu") is preferred
+    assert uses_bfloat16("bf16", "cpu")
+    assert not uses_bfloat16("fp32", "cuda")

@@ -26,7 +26,7 @@ Device = Annotated[
 ]
 Precision = Annotated[
     Literal["auto", "bf16", "fp32"],
-    typer.Option(help="Precision; auto is bfloat16 if the device multiplies it natively."),
+    typer.Option(help="Precision; auto is bfloat16 if that is faster on the device."),
 ]
 MAX_LISTED = 10
 """Faults of one kind that are printed."""

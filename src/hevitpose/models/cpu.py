@@ -5,8 +5,10 @@ benchmarks/training.py measures each.
 
 import ctypes
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 
 import torch
@@ -18,6 +20,26 @@ from torch.overrides import TorchFunctionMode
 def supports_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 natively (AVX-512 BF16 or AMX); emulation is slower than float32."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # noqa: SLF001 - not public yet
+
+
+@cache
+def prefers_bfloat16() -> bool:
+    """Whether a convolution's two passes are faster in bfloat16 than in float32 here, as measured in some 50 ms.
+
+    Without AMX, Intel's processors multiply bfloat16 natively, but no faster than float32.
+    """
+    if not supports_bfloat16():
+        return False
+    seconds: dict[torch.dtype, list[float]] = {torch.float32: [], torch.bfloat16: []}
+    images, kernels = torch.ones(4, 128, 24, 24), torch.ones(256, 128, 1, 1)
+    for _ in range(6):  # the first ones are slower in both
+        for dtype, times in seconds.items():
+            inputs = [images.to(dtype, memory_format=torch.channels_last), kernels.to(dtype)]
+            started = time.perf_counter()
+            convolved = F.conv2d(*(tensor.requires_grad_() for tensor in inputs))
+            torch.autograd.grad(convolved, inputs, torch.ones_like(convolved))
+            times.append(time.perf_counter() - started)
+    return min(seconds[torch.bfloat16]) < min(seconds[torch.float32])
 
 
 def keep_freed_memory() -> None:
@@ -38,10 +60,9 @@ def fast_kernels(device: torch.device) -> AbstractContextManager[object]:
 
 
 class FastKernels(TorchFunctionMode):
-    """Context in which attention is written out and strided depthwise convolutions run in float32.
+    """Context in which attention is written out, and strided and large depthwise convolutions run in float32.
 
-    In bfloat16, the backward passes of the fused attention and of strided depthwise convolutions are several times
-    slower than these.
+    In bfloat16, the backward passes of the fused attention and of these convolutions are several times slower.
     """
 
     def __torch_function__(
@@ -54,7 +75,8 @@ class FastKernels(TorchFunctionMode):
         if func is F.scaled_dot_product_attention and len(args) == 3 and _all_default(kwargs or {}):
             return _attention(*args)
         # nn.Conv2d passes images, weight, bias, stride, padding, dilation and groups.
-        if func is F.conv2d and len(args) == 7 and args[6] == args[0].shape[1] and max(args[3]) > 1:
+        depthwise = func is F.conv2d and len(args) == 7 and args[6] == args[0].shape[1]
+        if depthwise and (max(args[3]) > 1 or max(args[1].shape[2:]) > 3):
             with torch.autocast("cpu", enabled=False):
                 return func(args[0].float(), *args[1:])
         return func(*args, **(kwargs or {}))

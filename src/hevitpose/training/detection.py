@@ -131,8 +131,7 @@ def train_detector(
 
     Best is the epoch of the highest AP50 + AP of the averaged weights on `validation`, the last one without it. `init`
     changes the network before the first step, as `weights.load_into` does. An interrupted run that is resumed ends
-    bit-equal on the same machine. In bfloat16 ("auto": where the processor multiplies it natively), which is about
-    twice as fast, weights and loss stay in float32.
+    bit-equal on the same machine. In bfloat16 ("auto": where that is faster), weights and loss stay in float32.
 
     Where torch.distributed is initialized, its processes share every batch: on a busy processor two of one thread are
     faster than one of two, which wait for each other in every layer. Raises InputError where the folder holds another
@@ -170,7 +169,7 @@ def new_state(options: DetectorOptions) -> State:
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = copy.deepcopy(network).eval().requires_grad_(False)
     groups = parameter_groups(network, options.weight_decay)
-    return State(network, averaged, torch.optim.AdamW(groups, lr=options.learning_rate), RunPosition())
+    return State(network, averaged, torch.optim.AdamW(groups, lr=options.learning_rate, fused=True), RunPosition())
 
 
 def train_epoch(

@@ -33,7 +33,7 @@ class Hardware:
 
     Args:
         device: "auto" is the first accelerator, or the CPU.
-        precision: "auto" is bfloat16 with float32 weights if the device multiplies it natively, else float32.
+        precision: "auto" is bfloat16 with float32 weights if that is faster on the device, else float32.
         compile: compile the network (torch.compile).
         micro_batch_size: persons per forward pass of a process. Larger batches are accumulated; batch norms then see
             one pass at a time.
@@ -74,16 +74,16 @@ def make_fabric(hardware: Hardware) -> Fabric:
         atexit.register(_leave)
     if fabric.is_global_zero:
         found = " (no GPU was found)" if hardware.device == "auto" and device == "cpu" else ""
-        why = f", which this device {'supports natively' if bfloat16 else 'prefers'}"
-        chosen = why if hardware.precision == "auto" else ""
+        chosen = ", which is faster on this device" if hardware.precision == "auto" else ""
         LOGGER.info("device: %s%s; %s%s", device, found, "bfloat16" if bfloat16 else "float32", chosen)
     return fabric
 
 
 def uses_bfloat16(precision: Precision, device: str) -> bool:
-    """Whether networks run in bfloat16: "auto" means where this type of device multiplies it natively."""
-    native = cpu.supports_bfloat16() if device == "cpu" else device == "cuda"
-    return precision == "bf16" or (precision == "auto" and native)
+    """Whether networks run in bfloat16: "auto" means where it is faster."""
+    if precision == "auto":
+        return cpu.prefers_bfloat16() if device == "cpu" else device == "cuda"
+    return precision == "bf16"
 
 
 def process_arguments() -> dict[str, Any]:

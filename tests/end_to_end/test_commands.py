@@ -145,10 +145,11 @@ def test_evaluate_prints_each_joint_and_writes_what_it_printed(hevitpose):
 def test_saved_predictions_score_as_the_network_did(hevitpose, file):
     common = ("evaluate", "--data", "people.json", "--metric", "pckh", "--json")
     _, first, _ = hevitpose(*common, "--no-flip-test", "--save-predictions", file)
-    _, again, _ = hevitpose(*common, "--predictions", file)
+    _, again, _ = hevitpose(*common, "--predictions", file, "--baseline", file)
     refused = hevitpose(*common, "--predictions", file, "--boxes", "boxes.json")
     assert refused[::2] == (1, "error: --boxes: cannot be combined with --predictions\n")
     assert json.loads(again)["scores"] == json.loads(first)["scores"]
+    assert json.loads(again)["difference"] == {"baseline": file, "points": 0, "low": 0, "high": 0, "better": 0}
 
 
 @pytest.mark.usefixtures("data")

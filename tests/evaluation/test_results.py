@@ -11,7 +11,7 @@ from hevitpose.evaluation.results import (
     evaluation_to_json,
     find_score_records,
 )
-from hevitpose.evaluation.score import Evaluation, Score
+from hevitpose.evaluation.score import Difference, Evaluation, Score
 from hevitpose.metrics.error_types import CalibrationBin, ErrorAnalysis, ErrorShares
 
 EVALUATION = {"data": "mpii_val", "scores": {"PCKh@0.5": {"mean": 72.0, "per_keypoint": {"r_ankle": 61.3}}}}
@@ -39,7 +39,12 @@ SCORED = Evaluation(
 )
 
 
-@pytest.mark.parametrize("evaluation", [SCORED, replace(SCORED, errors=None, model=None, predictions="found.json")])
+COMPARED = replace(SCORED, difference=Difference("before.json", 1.5, -0.25, 3.0, 95.5))
+
+
+@pytest.mark.parametrize(
+    "evaluation", [SCORED, COMPARED, replace(SCORED, errors=None, model=None, predictions="found.json")]
+)
 def test_an_evaluation_survives_json(evaluation):
     content = json.loads(json.dumps(evaluation_to_json(evaluation)))
     assert evaluation_from_json(content, "here") == evaluation

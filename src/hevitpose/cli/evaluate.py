@@ -31,7 +31,8 @@ Examples:\n
   hevitpose evaluate --data val2017.json --metric oks --boxes detections.json --model runs/coco/best.safetensors\n
   hevitpose evaluate --data val2017.json --end-to-end\n
   hevitpose evaluate --data mpii_val --root data/people16 --plot errors.png --save-predictions found.json\n
-  hevitpose evaluate --data val2017.json --metric oks --predictions found.json
+  hevitpose evaluate --data val2017.json --metric oks --predictions found.json\n
+  hevitpose evaluate --data my.toml/val --model runs/train/best.safetensors --baseline found.json
 """
 
 
@@ -62,6 +63,10 @@ def evaluate(
     save_predictions: Annotated[
         Path | None, typer.Option(help="Write the predictions as COCO results (.json) or HRNet's pred.mat (.mat).")
     ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="Compare with the predictions in this file by a paired bootstrap over the images."),
+    ] = None,
     flip_test: Annotated[bool, typer.Option(help="Average with the mirrored crop.")] = True,
     flip_shift: Annotated[
         int | None, typer.Option(help="Shift of the mirrored heatmap, in cells (default: the codec's).")
@@ -81,7 +86,9 @@ def evaluate(
     for file in filter(None, (output, save_predictions, *plots)):
         atomic.refuse_unwritable_file(file)
     models = model_files(model, detector)
-    refuse_inputs((output, save_predictions, *plots), (predictions, boxes, data, *models), splits_of([data], root))
+    refuse_inputs(
+        (output, save_predictions, *plots), (predictions, baseline, boxes, data, *models), splits_of([data], root)
+    )
     for name, given in (("boxes", boxes), ("end_to_end", end_to_end)):
         if predictions and given:
             raise InputError(f"`{name}`", "cannot be combined with `predictions`")
@@ -89,7 +96,7 @@ def evaluate(
         raise InputError("`detector`", "is used with `end_to_end` only")
     if predictions:
         evaluation = evaluate_predictions(
-            predictions, data, metric=metric, root=root, save_predictions=save_predictions
+            predictions, data, metric=metric, root=root, save_predictions=save_predictions, baseline=baseline
         )
     else:
         with show_progress() as on_progress:
@@ -108,6 +115,7 @@ def evaluate(
                 runtime=runtime,
                 device=device,
                 save_predictions=save_predictions,
+                baseline=baseline,
                 on_progress=on_progress,
             )
     text = json.dumps(evaluation_to_json(evaluation) | {"provenance": provenance()}, indent=1)
@@ -127,6 +135,8 @@ def print_evaluation(evaluation: Evaluation) -> None:
     if errors := evaluation.errors:
         shares = ", ".join(f"{kind} {getattr(errors.all_keypoints, kind):.1f} %" for kind in KINDS)
         print(f"joints: {shares}; expected calibration error {calibration_error(errors.calibration):.2f}")
+    if evaluation.difference:
+        print(f"{evaluation.metric}: {evaluation.difference}")
     for note in evaluation.notes:
         print(f"note: {note}")
 

@@ -22,10 +22,18 @@ from hevitpose.data.mpii import read_pred_mat, write_pred_mat
 from hevitpose.data.predictions import read_predictions, write_predictions
 from hevitpose.evaluation.analysis import analyze_errors
 from hevitpose.evaluation.detection import Figures, detection_figures, percent
+from hevitpose.evaluation.difference import bootstrap_difference
 from hevitpose.evaluation.end_to_end import TOLERANCE, match_end_to_end, predict_end_to_end
 from hevitpose.evaluation.limbs import limb_rows, with_keypoints
 from hevitpose.evaluation.predict import predict_in_detections, predict_in_label_boxes
-from hevitpose.evaluation.score import Evaluation, Nms, apply_oks_nms, match_with_labels, refuse_unmeasurable, score
+from hevitpose.evaluation.score import (
+    Evaluation,
+    Nms,
+    apply_oks_nms,
+    match_with_labels,
+    refuse_unmeasurable,
+    score,
+)
 from hevitpose.inference.backends import Runtime, RuntimeOptions
 from hevitpose.inference.detectors import is_human
 from hevitpose.inference.estimator import MIN_PERSON_SCORE, PoseEstimator
@@ -57,6 +65,7 @@ def evaluate(
     runtime: Runtime | None = None,
     device: str = "cpu",
     save_predictions: Path | None = None,
+    baseline: Path | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> Evaluation:
     """Score a network on labelled people, in the boxes of their labels or of a detector.
@@ -76,6 +85,7 @@ def evaluate(
         runtime: the runtime; by default the one that the file is for.
         device: the device of the runtime torch.
         save_predictions: write the predictions to this file, COCO results (.json) or HRNet's pred.mat (.mat).
+        baseline: predictions to compare with, in such a file, by a paired bootstrap.
         on_progress: called with the progress of cropping and prediction.
 
     Raises InputError if a file cannot be used, or if the labels do not have what the metric needs.
@@ -92,6 +102,7 @@ def evaluate(
     network = with_flip_shift(model if isinstance(model, Network) else load_network(model, options), flip_shift)
     people, notes = known_keypoints(network, labelled)
     keypoints_of(network, people)  # refused before anything is cut
+    other = _read(baseline, people)[0] if baseline else None
     if boxes and labelled.metric != "oks":
         raise InputError("`boxes`", f"cannot be combined with {labelled.metric}, which needs the boxes of the labels")
     config, figures = network.config, None
@@ -129,6 +140,7 @@ def evaluate(
         flip_shift=config.codec.flip_shift,
         nms=nms if by_oks and not end_to_end else None,
         found=figures,
+        difference=bootstrap_difference(people, found, other, labelled.metric, str(baseline)) if other else None,
     )
     _save(save_predictions, people, found)
     return evaluation
@@ -180,14 +192,21 @@ def evaluate_predictions(
     metric: Metric | None = None,
     root: Path | None = None,
     save_predictions: Path | None = None,
+    baseline: Path | None = None,
 ) -> Evaluation:
     """Score a file of COCO results, or HRNet's pred.mat, on labelled people; otherwise as `evaluate`."""
     labelled = labelled_set(data, metric, root)
-    read = read_pred_mat if predictions.suffix == ".mat" else read_predictions
-    found, notes = read(predictions, labelled.people)
-    evaluation = score_predictions(labelled.people, found, labelled.metric, notes)
-    _save(save_predictions, labelled.people, found)
-    return replace(evaluation, predictions=str(predictions))
+    people = labelled.people
+    found, notes = _read(predictions, people)
+    evaluation = score_predictions(people, found, labelled.metric, notes)
+    other = _read(baseline, people)[0] if baseline else None
+    difference = bootstrap_difference(people, found, other, labelled.metric, str(baseline)) if other else None
+    _save(save_predictions, people, found)
+    return replace(evaluation, predictions=str(predictions), difference=difference)
+
+
+def _read(file: Path, people: LabelledPeople) -> tuple[Predictions, list[str]]:
+    return (read_pred_mat if file.suffix == ".mat" else read_predictions)(file, people)
 
 
 def _save(file: Path | None, people: LabelledPeople, found: Predictions) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hevitpose.core.errors import InputError
-from hevitpose.evaluation.score import Evaluation, Score
+from hevitpose.evaluation.score import Difference, Evaluation, Score
 from hevitpose.inference.network import weights_folder
 from hevitpose.io.json_files import read_json
 from hevitpose.metrics.error_types import CalibrationBin, ErrorAnalysis, ErrorShares, calibration_error
@@ -32,6 +32,10 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, object]:
     }
     if evaluation.found is not None:
         content["found"] = {name: three_digits(value) for name, value in evaluation.found.items()}
+    if difference := evaluation.difference:
+        content["difference"] = {
+            name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(difference).items()
+        }
     return content | (_errors_to_json(evaluation.errors) if evaluation.errors else {})
 
 
@@ -44,6 +48,7 @@ def evaluation_from_json(content: Any, source: str | PathLike[str]) -> Evaluatio
             notes=tuple(content["notes"]),
             errors=_errors_from_json(content) if "errors" in content else None,
             found=content.get("found"),
+            difference=Difference(**content["difference"]) if "difference" in content else None,
             **{name: content.get(name) for name in NETWORK_KEYS},
         )
     except (LookupError, TypeError, AttributeError) as error:

@@ -46,13 +46,32 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """How much higher the main score is than that of the predictions `baseline`, in points.
+
+    95 % of the resamples lie between `low` and `high`; in `better` percent of them the score is higher.
+    """
+
+    baseline: str
+    points: float
+    low: float
+    high: float
+    better: float
+
+    def __str__(self) -> str:
+        interval = f"95 % interval {self.low:+.2f} to {self.high:+.2f}"
+        return f"{self.points:+.2f} against {self.baseline} ({interval}; better in {self.better:.1f} % of resamples)"
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The scores of a network, or of a file of predictions, on a data set.
 
     `metric` names the main one of the `scores`, `boxes` where the people's boxes came from. `persons` were measured;
     `persons_left_out` lack a reference length. `labelled` counts the labelled joints of each keypoint that count.
     A network has `model` and `architecture`, a file of predictions has `predictions`. Where nobody's box was given,
-    `found` has the figures of `evaluation.detection` and the main score in the boxes of the labels.
+    `found` has the figures of `evaluation.detection` and the main score in the boxes of the labels. `difference` is the
+    one from a baseline's predictions.
     """
 
     data: str
@@ -71,6 +90,7 @@ class Evaluation:
     nms: Nms | None = None
     predictions: str | None = None
     found: Mapping[str, float | None] | None = None
+    difference: Difference | None = None
 
     @property
     def main(self) -> float:

@@ -75,23 +75,48 @@ def nms(boxes: Floats, scores: Floats, threshold: float) -> NDArray[np.int64]:
 def match(image: ImageBoxes, threshold: float) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Which label each detection has (N,), best score first, -1 for none; and whether it does not count (N,).
 
-    As pycocotools does: a detection takes the free label it overlaps most, of those that count before a crowd, which
-    may be taken more than once. `image.scores` must fall.
+    `image.scores` must fall.
     """
-    labels = np.full(len(image.scores), -1)
-    if not len(image.boxes):
-        return labels, np.zeros(len(labels), dtype=bool)
     overlap = iou(image.detected, image.boxes, image.ignored)
-    free = np.ones(len(image.boxes), dtype=bool)
+    return match_overlaps(overlap, image.ignored, image.ignored, threshold)
+
+
+def match_overlaps(
+    overlap: Floats, ignored: NDArray[np.bool_], crowds: NDArray[np.bool_], threshold: float
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """What `match` returns, of the overlaps (N, M) of detections with labels that are `ignored` or `crowds` (M,).
+
+    As pycocotools does: a detection takes the free label it overlaps most, of those that count before an ignored one.
+    A crowd may be taken more than once.
+    """
+    labels, free = np.full(len(overlap), -1), np.ones(len(ignored), dtype=bool)
     for row in range(len(labels)):
-        usable = (overlap[row] >= min(threshold, 1 - 1e-10)) & (free | image.ignored)
-        if (usable & ~image.ignored).any():
-            usable &= ~image.ignored
+        usable = (overlap[row] >= min(threshold, 1 - 1e-10)) & (free | crowds)
+        if (usable & ~ignored).any():
+            usable &= ~ignored
         if usable.any():
             values = np.where(usable, overlap[row], -1)
             labels[row] = len(values) - 1 - values[::-1].argmax()  # of equals the last one, as pycocotools does
             free[labels[row]] = False
-    return labels, (labels >= 0) & image.ignored[labels]
+    return labels, (labels >= 0) & np.append(ignored, False)[labels]
+
+
+def interpolated_precision(right: NDArray[np.bool_], weights: Floats, positives: float) -> Floats:
+    """Average precisions (...) over 101 recall levels, of which detections are `right` (..., N), best score first.
+
+    `weights` (..., N) say how often each detection counts, 0 for those that do not; there are `positives` labels.
+
+    >>> interpolated_precision(np.array([True, False]), np.ones(2), positives=2).round(3)
+    array(0.505)
+    """
+    found, counted = np.cumsum(right * weights, axis=-1), np.cumsum(weights, axis=-1)
+    precision = found / np.maximum(counted, 1e-12)
+    precision = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
+    precision = np.append(precision, np.zeros((*precision.shape[:-1], 1)), axis=-1)
+    recall = found.reshape(-1, found.shape[-1]) / positives
+    places = np.stack([np.searchsorted(row, RECALL_LEVELS, side="left") for row in recall])
+    places = places.reshape(*found.shape[:-1], len(RECALL_LEVELS))
+    return np.asarray(np.take_along_axis(precision, places, axis=-1).mean(axis=-1))
 
 
 def _by_score(image: ImageBoxes, least: float = -np.inf) -> ImageBoxes:
@@ -116,11 +141,7 @@ def box_ap(images: Sequence[ImageBoxes]) -> DetectionScores:
     for threshold in IOU_THRESHOLDS:
         matches = [match(image, threshold) for image in ordered]
         hit, left_out = (np.concatenate(parts)[order] for parts in zip(*matches, strict=True))
-        right = np.cumsum((hit >= 0)[~left_out])
-        precision = right / np.arange(1, len(right) + 1)
-        precision = np.maximum.accumulate(precision[::-1])[::-1]
-        places = np.searchsorted(right / count, RECALL_LEVELS, side="left")
-        precisions.append(np.append(precision, 0.0)[places].mean())
+        precisions.append(interpolated_precision(hit >= 0, (~left_out).astype(np.float64), count))
     return DetectionScores(float(np.mean(precisions)), float(precisions[0]))
 
 

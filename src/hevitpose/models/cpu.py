@@ -34,10 +34,10 @@ def prefers_bfloat16() -> bool:
     images, kernels = torch.ones(4, 128, 24, 24), torch.ones(256, 128, 1, 1)
     for _ in range(6):  # the first ones are slower in both
         for dtype, times in seconds.items():
-            inputs = [images.to(dtype, memory_format=torch.channels_last), kernels.to(dtype)]
+            x, weight = images.to(dtype, memory_format=torch.channels_last), kernels.to(dtype)
             started = time.perf_counter()
-            convolved = F.conv2d(*(tensor.requires_grad_() for tensor in inputs))
-            torch.autograd.grad(convolved, inputs, torch.ones_like(convolved))
+            y = F.conv2d(x.requires_grad_(), weight.requires_grad_())
+            torch.autograd.grad(y, (x, weight), torch.ones_like(y))
             times.append(time.perf_counter() - started)
     return min(seconds[torch.bfloat16]) < min(seconds[torch.float32])
 

@@ -100,6 +100,13 @@ def test_a_wrong_entry_is_one_line_with_its_place(detections, tmp_path, refused,
         detections(GOOD, entry)
 
 
+@pytest.mark.parametrize("name", ["images", "categories"])
+def test_what_should_be_a_list_of_a_coco_file_and_is_none_is_passed_over(tmp_path, name):
+    content = {"annotations": [{"image_id": 3, "bbox": BOX}], name: 0.5}
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    assert list(read_detections(tmp_path / "boxes.json").of) == [3]
+
+
 @pytest.mark.parametrize("content", ["null", "{}", '{"annotations": {}}', "5"])
 def test_json_that_is_no_list_is_one_line(tmp_path, refused, content):
     (tmp_path / "boxes.json").write_text(content)

@@ -76,6 +76,7 @@ def test_keypoints_belong_to_their_rectangle(export, tmp_path):
         ([rectangle("a", 1, 1, 5, 5, rotation=3)], "task 0: a rectangle is rotated"),
         ([{"type": "keypointlabels"}], "task 0: 'value' is missing"),
         ([point("snout", None, 1)], "task 0: x must be 1 numbers"),
+        ([point("snout", 1, 1) | {"value": {"x": 1, "y": 1, "keypointlabels": []}}], "task 0: list index out of range"),
         ([], "no keypoint in 1 tasks"),
     ],
 )

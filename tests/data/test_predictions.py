@@ -132,7 +132,8 @@ def test_scores_that_are_no_shares_are_counted(read):
 
 
 def test_boxes_are_stated_where_annotations_are_named(read, people):
-    assert read(ENTRY)[0].source == "labels, by annotation_id"
+    assert read(ENTRY)[0].source == read(ENTRY | {"annotation_id": 30.0})[0].source == "labels, by annotation_id"
+    assert read()[0].source == "not stated by found.json"
     alone = people.subset(np.array([2, 1]))
     assert read({"image_id": 7, "keypoints": [0] * 6, "score": 1}, people=alone)[0].source == "not stated by found.json"
 

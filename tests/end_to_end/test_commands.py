@@ -146,10 +146,13 @@ def test_saved_predictions_score_as_the_network_did(hevitpose, file):
     common = ("evaluate", "--data", "people.json", "--metric", "pckh", "--json")
     _, first, _ = hevitpose(*common, "--no-flip-test", "--save-predictions", file)
     _, again, _ = hevitpose(*common, "--predictions", file, "--baseline", file)
-    refused = hevitpose(*common, "--predictions", file, "--boxes", "boxes.json")
-    assert refused[::2] == (1, "error: --boxes: cannot be combined with --predictions\n")
+    for option in (("--boxes", "boxes.json"), ("--nms", "soft"), ("--no-flip-test",), ("--model", "other")):
+        refused = hevitpose(*common, "--predictions", file, *option)
+        name = "--flip-test" if option == ("--no-flip-test",) else option[0]
+        assert refused[::2] == (1, f"error: {name}: cannot be combined with --predictions\n")
+    assert hevitpose(*common, "--nms", "soft")[2].startswith("error: --nms: is for oks in given boxes")
     assert json.loads(again)["scores"] == json.loads(first)["scores"]
-    assert json.loads(again)["difference"] == {"baseline": file, "points": 0, "low": 0, "high": 0, "better": 0}
+    assert json.loads(again)["notes"][-1] == f"not compared with {file}: that needs two images with labels"
 
 
 @pytest.mark.usefixtures("data")
@@ -394,3 +397,16 @@ def test_a_runtime_that_is_not_installed_names_the_install_command(hevitpose, sk
 def test_python_m_hevitpose_is_the_command():
     run = subprocess.run([sys.executable, "-m", "hevitpose", "--help"], capture_output=True, text=True, check=True)
     assert "predict" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--epochs", 2, "--time-budget", "30m"), "--epochs: cannot be combined with --time-budget"),
+        (("--imagenet", "a.safetensors", "--pretrained"), "--imagenet: cannot be combined with --pretrained"),
+        (("--dry-run", "--resume"), "--resume: is not for a dry run"),
+        (("--lr", "nan"), "--lr nan: must be a finite number"),
+    ],
+)
+def test_options_of_train_that_cannot_both_be_honoured_are_refused(hevitpose, options, reason):
+    assert hevitpose("train", "--data", "mice/", *options)[::2] == (1, f"error: {reason}\n")

@@ -93,6 +93,29 @@ def test_predictions_do_not_differ_from_themselves(coco):
     assert (same.points, same.low, same.high, same.better) == (0, 0, 0, 0)
 
 
+def test_nothing_found_is_worse_than_anything(coco):
+    people, found = coco
+    nobody = found.select(np.zeros(0, dtype=np.int64))
+    difference = bootstrap_difference(people, found, nobody, "oks", "nobody")
+    assert difference.points == pytest.approx(score(people, found, "oks").main)
+
+
+def test_resamples_without_labels_do_not_count_and_one_image_is_no_sample(make_people):
+    people, predict = in_images(make_people, 4)
+    people = replace(people, head_sizes=np.full(4, 10.0))
+    for labelled, expected in ((2, 100), (1, None)):
+        some = replace(people, visibility=np.where(np.arange(4)[:, None] < labelled, people.visibility, 0))
+        difference = bootstrap_difference(some, predict(0.0), predict(9.0), "pckh", "worse")
+        assert (difference and difference.better) == expected
+
+
+def test_whose_predictions_they_are_must_be_known(make_people, refused):
+    people, predict = in_images(make_people)
+    unknown = replace(predict(1.0), person_of=None, source="old.json")
+    with refused("people", "pck needs to know which labelled person", "old.json"):
+        bootstrap_difference(people, predict(1.0), unknown, "pck", "old.json")
+
+
 def test_smaller_errors_are_better_in_every_resample(make_people):
     people, predict = in_images(make_people)
     difference = bootstrap_difference(people, predict(1.0), predict(1.5), "pckh", "worse")

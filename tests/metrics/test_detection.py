@@ -88,6 +88,10 @@ def test_a_person_is_taken_before_a_crowd() -> None:
     assert left_out.tolist() == [False]
 
 
+def test_nothing_found_scores_zero() -> None:
+    assert box_ap([ImageBoxes(BOX, NO, EMPTY, np.zeros(0))]).ap == 0
+
+
 def test_nothing_labelled_is_not_a_number() -> None:
     assert np.isnan(box_ap([ImageBoxes(EMPTY, YES[:0], BOX, np.array([0.9]))]).ap)
 

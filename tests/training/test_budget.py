@@ -42,7 +42,13 @@ def test_as_many_epochs_as_fit_and_those_of_a_run_that_goes_on(monkeypatch, tmp_
     assert within_budget(*arguments, False, "here") == replace(RECIPE, epochs=9)
     (tmp_path / "recipe.json").write_text(json.dumps(replace(RECIPE, epochs=7).as_json()))
     assert [within_budget(*arguments, resume, "here").epochs for resume in (False, True)] == [9, 7]
-    with pytest.raises(InputError, match="here: is too short: one epoch takes about 10 minutes"):
+    assert within_budget(*arguments, False, "here", other_seconds=1200.0).epochs == 7
+    with pytest.raises(InputError, match="here: is too short: one epoch takes about 10 minutes, and the detector 90"):
+        within_budget(*arguments, False, "here", other_seconds=5400.0)
+    (tmp_path / "recipe.json").write_text("{}")
+    with pytest.raises(InputError, match=r"recipe\.json: has no number of epochs"):
+        within_budget(*arguments, True, "here")
+    with pytest.raises(InputError, match=r"^here: is too short: one epoch takes about 10 minutes$"):
         within_budget(RECIPE, "5m", None, tmp_path, HARDWARE, False, "here")
 
 

@@ -35,8 +35,15 @@ Examples:\n
   hevitpose evaluate --data my.toml/val --model runs/train/best.safetensors --baseline found.json
 """
 
+OF_NETWORKS = (
+    *("model", "runtime", "device", "batch_size", "flip_test", "flip_shift"),
+    *("boxes", "end_to_end", "detector", "nms"),
+)
+"""Parameters that are without effect on a file of predictions."""
+
 
 def evaluate(
+    context: typer.Context,
     data: Annotated[str, typer.Option(help="Evaluate on this data: a set (mpii_val, my.toml/val) or label file.")],
     root: Root = None,
     model: Annotated[str, typer.Option(help="Evaluate this model: bundled weights, folder or file.")] = DEFAULT,
@@ -51,9 +58,11 @@ def evaluate(
     ] = False,
     detector: Annotated[str, typer.Option(help="Detector for --end-to-end, as in hevitpose predict.")] = "auto",
     nms: Annotated[
-        Nms,
-        typer.Option(help="OKS-NMS, for oks: drop duplicates (hard), lower their scores (soft) or keep them (none)."),
-    ] = "hard",
+        Nms | None,
+        typer.Option(
+            help="OKS-NMS, for oks: drop duplicates (hard, the default), lower their scores (soft) or keep them (none)."
+        ),
+    ] = None,
     predictions: Annotated[
         Path | None,
         typer.Option(
@@ -89,8 +98,8 @@ def evaluate(
     refuse_inputs(
         (output, save_predictions, *plots), (predictions, baseline, boxes, data, *models), splits_of([data], root)
     )
-    for name, given in (("boxes", boxes), ("end_to_end", end_to_end)):
-        if predictions and given:
+    for name in OF_NETWORKS if predictions else ():
+        if (given := context.get_parameter_source(name)) and given.name == "COMMANDLINE":
             raise InputError(f"`{name}`", "cannot be combined with `predictions`")
     if detector != "auto" and not end_to_end:
         raise InputError("`detector`", "is used with `end_to_end` only")

@@ -153,6 +153,13 @@ def train(
     name = recipe or ("paper" if dry_run else "people16")
     chosen = chosen_recipe(name)  # refused before the data are read
     hardware = Hardware(device, precision, compile, micro_batch_size, crops)
+    if epochs and time_budget:
+        raise InputError("`epochs`", "cannot be combined with `time_budget`")
+    if imagenet and pretrained:
+        raise InputError("`imagenet`", "cannot be combined with `pretrained`")
+    for option, value in {"time_budget": time_budget, "detector": detector, "resume": resume}.items():
+        if dry_run and value:
+            raise InputError(f"`{option}`", "is not for a dry run")
     if dry_run == (data is not None):
         raise InputError("`data`", "a dry run makes up its own people" if dry_run else "name the data to train on")
     if dry_run or data is None:
@@ -172,16 +179,35 @@ def train(
         from hevitpose.training.defaults import recipe_for
 
         chosen = chosen_recipe(recipe_for(dataset.train.people))
+    if (
+        half_body
+        and dataset.train
+        and dataset.train.people.skeleton.num_keypoints <= chosen.augmentation.half_body_joints
+    ):
+        raise InputError("`half_body`", f"needs more than {chosen.augmentation.half_body_joints} keypoints")
     if time_budget is not None:
         from hevitpose.training.budget import within_budget
 
-        chosen = within_budget(chosen, time_budget, dataset, out, hardware, resume, f"`time_budget={time_budget}`")
+        more = detector_seconds(dataset, hardware) if with_detector and not begun and is_only_process() else 0.0
+        source = f"`time_budget={time_budget}`"
+        chosen = within_budget(chosen, time_budget, dataset, out, hardware, resume, source, more)
     with resumable():
         if recipe is None and not begun and is_only_process():
             options = {"size": size, "batch_size": batch_size, "epochs": epochs or time_budget}
             given = [name for name, value in options.items() if value]
             print_settings(chosen, dataset, out, hardware, given, with_detector)
         run_training(chosen, dataset, out, hardware, resume, with_detector, with_detector or recipe is None)
+
+
+def detector_seconds(dataset: "Dataset", hardware: "Hardware") -> float:
+    """About how long the training of the detector takes here; 0 without a training set, which training refuses."""
+    from hevitpose.data.box_sizes import measure_box_sizes
+    from hevitpose.training.own_detector import seconds_of_detector
+
+    if dataset.train is None:
+        return 0.0
+    people = dataset.train.people
+    return seconds_of_detector(people, measure_box_sizes(people), hardware.precision)
 
 
 def print_settings(
@@ -193,7 +219,7 @@ def print_settings(
     from hevitpose.inference.network import DEFAULT
     from hevitpose.training.budget import seconds_of_an_epoch
     from hevitpose.training.defaults import reasons
-    from hevitpose.training.own_detector import detector_line, seconds_of_detector
+    from hevitpose.training.own_detector import detector_line
     from hevitpose.training.run import CHECKPOINT
 
     if dataset.train is None or (out / CHECKPOINT).exists():
@@ -206,9 +232,8 @@ def print_settings(
     minutes = recipe.epochs * seconds_of_an_epoch(recipe, dataset, out, hardware) / 60
     parts = f"keypoints {minutes:.0f}"
     if with_detector:
-        sizes = measure_box_sizes(people)
-        print(f"  {detector_line(people, sizes)}", file=sys.stderr)
-        more = seconds_of_detector(people, sizes, hardware.precision) / 60
+        print(f"  {detector_line(people, measure_box_sizes(people))}", file=sys.stderr)
+        more = detector_seconds(dataset, hardware) / 60
         minutes, parts = minutes + more, f"{parts}, detector {more:.0f}"
     print(f"  about {minutes:.0f} minutes on this machine as it is now ({parts})", file=sys.stderr)
 

@@ -65,7 +65,7 @@ def read_clip_poses(path: Path) -> ClipPoses:
             raise InputError(path, f"line {number}: not valid JSON ({error})") from error
         try:
             rows += [_row(frame, person, names) for person in frame["people"]]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise InputError(path, f"line {number}: not a frame of {CLIP_SCHEMA} ({error!r})") from error
     frames, times, ids, points = zip(*rows, strict=True) if rows else ((), (), (), ())
     triples = np.array(points, dtype=np.float64).reshape(-1, len(names), 3)

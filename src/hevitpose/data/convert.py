@@ -78,6 +78,9 @@ def write_yolo(sets: Sequence[LabelledPeople], folder: Path) -> None:
         raise InputError(folder, "is not an empty folder")
     skeleton = sets[0].skeleton
     names = ["train", *(people.name for people in sets[1:])]
+    reserved = {"train", "val", "path", "nc", "kpt_shape", "flip_idx", "names", "kpt_names"}
+    if twice := [name for k, name in enumerate(names) if k and (name in reserved - {"val"} or name in names[:k])]:
+        raise InputError(twice[0], "is no name for a validation set of YOLO: call it otherwise")
     for people in sets:
         if people.skeleton.keypoints != skeleton.keypoints:
             raise InputError(people.name, f"has other keypoints than {sets[0].name}")

@@ -37,6 +37,15 @@ class DetectionFile:
     other: int = 0
     crowds: int = 0
 
+    def notes(self, source: str | Path) -> list[str]:
+        """What was left out of the file `source`."""
+        counts = {
+            "boxes without width or height": self.empty,
+            "entries of other categories": self.other,
+            "regions with a crowd": self.crowds,
+        }
+        return [f"{count} {what} in {source} were left out" for what, count in counts.items() if count]
+
     def find(self, path: Path, image_id: Key | None = None) -> Detections:
         """Those of one image: by its name or the end of its path, else by its `image_id`.
 
@@ -140,7 +149,7 @@ def _entries(content: Any, path: Path, subject: str) -> tuple[list[Any], str]:
     if isinstance(content, Mapping) and isinstance(content.get("annotations"), list):
         names = {
             str(whole(image["id"])): image["file_name"]
-            for image in content.get("images") or ()
+            for image in _listed(content, "images")
             if isinstance(image, Mapping) and "id" in image and "file_name" in image
         }
         entries = [
@@ -149,7 +158,7 @@ def _entries(content: Any, path: Path, subject: str) -> tuple[list[Any], str]:
             else entry
             for entry in content["annotations"]
         ]
-        known = [one for one in content.get("categories") or () if isinstance(one, Mapping) and "id" in one]
+        known = [one for one in _listed(content, "categories") if isinstance(one, Mapping) and "id" in one]
         named = [one for name in (subject, "person") for one in known if str(one.get("name")).lower() == name.lower()]
         with_keypoints = [one for one in known if one.get("keypoints")]
         called = [str(whole(one["id"])) for one in named or (with_keypoints if len(with_keypoints) == 1 else [])]
@@ -162,6 +171,11 @@ def _entries(content: Any, path: Path, subject: str) -> tuple[list[Any], str]:
         there = some((short(one.get("name")) for one in known), 10)
         raise InputError(path, f"has boxes of several categories ({there}), and none is called {subject}")
     return entries, categories.pop() if len(categories) == 1 else next(iter(called), str(PERSON))
+
+
+def _listed(content: Mapping[str, Any], name: str) -> list[Any]:
+    """The list of this name, empty where there is none."""
+    return value if isinstance(value := content.get(name), list) else []
 
 
 def _detection(entry: Any, wanted: str) -> tuple[Key, Floats | None, float] | None:

@@ -52,7 +52,7 @@ def read_label_studio(path: Path, folder: Path, name: str, table: SkeletonTable 
             image = {"file_name": _image_name(task["data"])}
             results = done[0]["result"] if done else []
             found = _groups(results, others)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise InputError(path, f"task {short(task.get('id'))}: {missing}") from error
         files.append(image_file(image, folder))

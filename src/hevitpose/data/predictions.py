@@ -77,7 +77,7 @@ def read_predictions(path: Path, people: LabelledPeople) -> tuple[Predictions, l
     image_index = np.array(images, dtype=np.int64)
     joints = np.array(triples).reshape(len(images), people.skeleton.num_keypoints, 3)
     person_of = _person_of(path, people, image_index, persons)
-    stated = "labels, by annotation_id" if None not in persons else f"not stated by {path.name}"
+    stated = "labels, by annotation_id" if persons and None not in persons else f"not stated by {path.name}"
     places = joints[..., :2]
     boxes = geometry.corner_frame(np.concatenate([places.min(axis=1), places.max(axis=1)], axis=-1))
     read = Predictions(image_index, boxes, places, joints[..., 2], np.array(scores), person_of, stated)
@@ -190,7 +190,7 @@ def _entry(
     if key is None:
         raise ValueError(f"image {short(str(number if name is None else name))} is not in the set")
     keypoints, score = read_numbers(entry, "keypoints", 3 * num_keypoints), float(read_numbers(entry, "score", 1)[0])
-    annotation = entry.get("annotation_id")
+    annotation = whole(entry.get("annotation_id"))
     if annotation is not None and str(annotation) not in of_id:
         raise ValueError(f"annotation_id {short(annotation)} is not a labelled person of the set")
     return place[key], keypoints, score, None if annotation is None else of_id[str(annotation)]

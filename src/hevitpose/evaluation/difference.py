@@ -9,7 +9,7 @@ from hevitpose.core import geometry
 from hevitpose.core.geometry import Floats
 from hevitpose.core.labels import LabelledPeople
 from hevitpose.core.results import Predictions
-from hevitpose.evaluation.score import THRESHOLDS, Difference, by_person, reference_lengths
+from hevitpose.evaluation.score import THRESHOLDS, Difference, by_person, reference_lengths, refuse_unmatched
 from hevitpose.metrics.detection import IOU_THRESHOLDS, interpolated_precision, match_overlaps
 from hevitpose.metrics.names import Metric
 from hevitpose.metrics.oks import areas_of, sigmas_of
@@ -25,23 +25,28 @@ WeightedScore = Callable[[Floats], float]
 
 def bootstrap_difference(
     people: LabelledPeople, found: Predictions, baseline: Predictions, metric: Metric, name: str, seed: int = 0
-) -> Difference:
+) -> Difference | None:
     """The difference in the main score of `metric` between two sets of predictions, by `RESAMPLES` of the images.
 
     Images are drawn with their people, with replacement, the same ones for both (Efron and Tibshirani, "An Introduction
-    to the Bootstrap", 1993). The raised errors are those of `evaluation.score.score`.
+    to the Bootstrap", 1993). None where fewer than two images count. The raised errors are those of
+    `evaluation.score.score`.
 
     >>> bootstrap_difference(people, found, found, "pck_box", "itself").points  # doctest: +SKIP
     0.0
     """
     ours, theirs = (weighted_score(people, each, metric) for each in (found, baseline))
-    count = len(people.images)
+    count, labelled = len(people.images), people.image_index[people.labelled.any(axis=1)]
     all_once = np.ones(count)
+    points = ours(all_once) - theirs(all_once)
+    if len(np.unique(labelled)) < 2 or not np.isfinite(points):
+        return None
     random = np.random.default_rng(seed)
     draws = random.multinomial(count, all_once / count, size=RESAMPLES).astype(np.float64)
     differences = np.array([ours(weights) - theirs(weights) for weights in draws])
-    low, high = np.nanpercentile(differences, INTERVAL).tolist()
-    return Difference(name, ours(all_once) - theirs(all_once), low, high, 100 * float((differences > 0).mean()))
+    differences = differences[np.isfinite(differences)]
+    low, high = np.percentile(differences, INTERVAL).tolist()
+    return Difference(name, points, low, high, 100 * float((differences > 0).mean()))
 
 
 def weighted_score(people: LabelledPeople, found: Predictions, metric: Metric) -> WeightedScore:
@@ -50,6 +55,7 @@ def weighted_score(people: LabelledPeople, found: Predictions, metric: Metric) -
 
 
 def _weighted_pck(people: LabelledPeople, found: Predictions, metric: Metric) -> WeightedScore:
+    refuse_unmatched(people, found, metric)
     joints, _ = by_person(people, found)
     lengths = reference_lengths(people, metric)
     lengths = np.where(lengths > 0, lengths, np.nan)[:, None]

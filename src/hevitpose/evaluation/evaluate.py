@@ -31,6 +31,7 @@ from hevitpose.evaluation.score import (
     Nms,
     apply_oks_nms,
     match_with_labels,
+    refuse_unmatched,
     refuse_unmeasurable,
     score,
 )
@@ -58,7 +59,7 @@ def evaluate(
     boxes: Path | None = None,
     end_to_end: bool = False,
     detector: str = "auto",
-    nms: Nms = "hard",
+    nms: Nms | None = None,
     flip_test: bool = True,
     flip_shift: int | None = None,
     batch_size: int = 32,
@@ -78,7 +79,7 @@ def evaluate(
         boxes: a file of COCO detections to look for people in, instead of the boxes of the labels; for "oks" only.
         end_to_end: give the network no boxes, and score what is found in the whole images, too.
         detector: what finds the people end to end, as in `PoseEstimator`.
-        nms: for "oks", how predictions of the same person in an image are suppressed.
+        nms: for "oks" in given boxes, how predictions of the same person in an image are suppressed (default: "hard").
         flip_test: average with the mirrored crop, if the skeleton has left and right.
         flip_shift: cells by which the mirrored heatmap is moved, instead of the codec's.
         batch_size: crops per call of the network.
@@ -102,8 +103,13 @@ def evaluate(
     network = with_flip_shift(model if isinstance(model, Network) else load_network(model, options), flip_shift)
     people, notes = known_keypoints(network, labelled)
     keypoints_of(network, people)  # refused before anything is cut
-    other = _read(baseline, people)[0] if baseline else None
-    if boxes and labelled.metric != "oks":
+    by_oks = labelled.metric == "oks"
+    if nms and (end_to_end or not by_oks):
+        raise InputError("`nms`", "is for oks in given boxes; end to end, the estimator has its own")
+    nms = nms or "hard"
+    other, more = read_baseline(baseline, labelled, people) if baseline else (None, [])
+    notes += more
+    if boxes and not by_oks:
         raise InputError("`boxes`", f"cannot be combined with {labelled.metric}, which needs the boxes of the labels")
     config, figures = network.config, None
     if end_to_end:
@@ -129,18 +135,16 @@ def evaluate(
     flipped = config.flip_test or (flip_test and config.skeleton.flips)
     if flip_test and not flipped:
         notes.append(NOT_FLIPPED)
-    by_oks = labelled.metric == "oks"
-    if by_oks and nms != "none" and not end_to_end:  # the estimator has its own
+    if by_oks and nms != "none" and not end_to_end:
         found = apply_oks_nms(people, found, config, nms == "soft")
     evaluation = replace(
-        score_predictions(people, found, labelled.metric, notes),
+        score_predictions(people, found, labelled.metric, notes, other),
         model=network.name,
         architecture=network_spec(config.architecture, config.variant),
         flip_test=flipped,
         flip_shift=config.codec.flip_shift,
         nms=nms if by_oks and not end_to_end else None,
         found=figures,
-        difference=bootstrap_difference(people, found, other, labelled.metric, str(baseline)) if other else None,
     )
     _save(save_predictions, people, found)
     return evaluation
@@ -198,11 +202,28 @@ def evaluate_predictions(
     labelled = labelled_set(data, metric, root)
     people = labelled.people
     found, notes = _read(predictions, people)
-    evaluation = score_predictions(people, found, labelled.metric, notes)
-    other = _read(baseline, people)[0] if baseline else None
-    difference = bootstrap_difference(people, found, other, labelled.metric, str(baseline)) if other else None
+    other, more = read_baseline(baseline, labelled, people) if baseline else (None, [])
+    evaluation = score_predictions(people, found, labelled.metric, [*notes, *more], other)
     _save(save_predictions, people, found)
-    return replace(evaluation, predictions=str(predictions), difference=difference)
+    return replace(evaluation, predictions=str(predictions))
+
+
+def read_baseline(file: Path, labelled: LabelledSet, people: LabelledPeople) -> tuple[Predictions, list[str]]:
+    """The predictions to compare with, of the keypoints that `people` have, and notes about the file.
+
+    Raises InputError where the metric cannot match them with the labels.
+    """
+    try:
+        found, notes = _read(file, people)
+    except InputError:
+        rows = limb_rows(labelled.people.skeleton)
+        if people is labelled.people or rows is None:
+            raise
+        found, notes = _read(file, labelled.people)  # of all keypoints, where `people` have those of the limbs
+        found = replace(found, joints=found.joints[:, rows], keypoint_scores=found.keypoint_scores[:, rows])
+    found = replace(found, source=str(file))
+    refuse_unmatched(people, found, labelled.metric)
+    return found, [f"{file.name}: {note}" for note in notes]
 
 
 def _read(file: Path, people: LabelledPeople) -> tuple[Predictions, list[str]]:
@@ -216,14 +237,25 @@ def _save(file: Path | None, people: LabelledPeople, found: Predictions) -> None
 
 
 def score_predictions(
-    people: LabelledPeople, found: Predictions, metric: Metric, notes: list[str] | None = None
+    people: LabelledPeople,
+    found: Predictions,
+    metric: Metric,
+    notes: list[str] | None = None,
+    baseline: Predictions | None = None,
 ) -> Evaluation:
-    """Scores and error analysis of predictions; `notes` come before those of the metric. Raises InputError."""
+    """Scores and error analysis of predictions, and the difference from those of a `baseline`.
+
+    `notes` come before those of the metric. Raises InputError.
+    """
     if metric == "oks":  # matched once for both
         found = replace(found, person_of=match_with_labels(people, found))
     evaluation = score(people, found, metric)
     errors = analyze_errors(people, found, metric)
-    return replace(evaluation, notes=(*(notes or ()), *evaluation.notes), errors=errors)
+    notes = [*(notes or ()), *evaluation.notes]
+    difference = bootstrap_difference(people, found, baseline, metric, baseline.source) if baseline else None
+    if baseline and difference is None:
+        notes.append(f"not compared with {baseline.source}: that needs two images with labels")
+    return replace(evaluation, notes=tuple(notes), errors=errors, difference=difference)
 
 
 def labelled_set(

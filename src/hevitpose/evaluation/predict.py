@@ -82,10 +82,7 @@ def predict_in_detections(
         notes.append(f"{strangers} images of {source} are not in {people.name}")
     if empty := int((counts[np.unique(people.image_index)] == 0).sum()):
         notes.append(f"{empty} images with labelled people have no box in {source}")
-    if detections.empty:
-        notes.append(f"{detections.empty} boxes without width or height in {source} were left out")
-    if detections.crowds:
-        notes.append(f"{detections.crowds} regions with a crowd in {source} were left out")
+    notes += detections.notes(source)
     boxes = in_boxes(people, np.repeat(np.arange(len(counts)), counts), [one for one in of_images if len(one.scores)])
     found = predict_piecewise(network, boxes, flip_test, batch_size, on_progress)
     box_scores = np.concatenate([one.scores for one in of_images])

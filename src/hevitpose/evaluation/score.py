@@ -134,11 +134,8 @@ def _score_by_oks(people: LabelledPeople, found: Predictions) -> Evaluation:
 
 
 def _score_by_pck(people: LabelledPeople, found: Predictions, metric: Metric) -> Evaluation:
-    if found.person_of is None:
-        unknown = f"which labelled person each prediction belongs to (boxes: {found.source})"
-        raise InputError(people.name, f"{metric} needs to know {unknown}")
-    predicted = np.full_like(people.keypoints, np.nan)
-    predicted[found.person_of] = found.joints
+    refuse_unmatched(people, found, metric)
+    predicted, _ = by_person(people, found)
     lengths = reference_lengths(people, metric)
     usable = np.isfinite(lengths) & (lengths > 0)
     measured = (predicted[usable], people.keypoints[usable], people.labelled[usable], lengths[usable])
@@ -164,6 +161,13 @@ def refuse_unmeasurable(people: LabelledPeople, metric: Metric) -> None:
         load_evaluator()
     else:
         reference_lengths(people, metric)
+
+
+def refuse_unmatched(people: LabelledPeople, found: Predictions, metric: Metric) -> None:
+    """Raise InputError if the metric needs to know whose each prediction is, and that is unknown."""
+    if metric != "oks" and found.person_of is None:
+        unknown = f"which labelled person each prediction belongs to (boxes: {found.source})"
+        raise InputError(people.name, f"{metric} needs to know {unknown}")
 
 
 def reference_lengths(people: LabelledPeople, metric: Metric) -> Floats:

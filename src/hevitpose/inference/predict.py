@@ -62,11 +62,6 @@ def detections_of_inputs(
     if file.of and missing == len(keys):
         raise InputError(source, f"has no box for {paths[0] if len(paths) == 1 else 'any of these images'}")
     notes = [f"{missing} of {len(keys)} images have no box in {source}"] if missing else []
-    if file.empty:
-        notes.append(f"{file.empty} boxes without width or height in {source} were left out")
-    if file.other:
-        notes.append(f"{file.other} entries of other categories in {source} were left out")
-    if file.crowds:
-        notes.append(f"{file.crowds} regions with a crowd in {source} were left out")
+    notes += file.notes(source)
     detections: list[Detections | None] = [Detections.empty() if key is None else file.of[key] for key in keys]
     return detections, image_ids(paths, [file.image_id(key) for key in keys]), notes

@@ -4,6 +4,7 @@ Boxes are (N, 4), xyxy from the image's corner. Crowd regions are neither to be 
 area lies in one by the threshold's share is left out of the count.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -113,7 +114,7 @@ def interpolated_precision(right: NDArray[np.bool_], weights: Floats, positives:
     precision = found / np.maximum(counted, 1e-12)
     precision = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
     precision = np.append(precision, np.zeros((*precision.shape[:-1], 1)), axis=-1)
-    recall = found.reshape(-1, found.shape[-1]) / positives
+    recall = found.reshape(math.prod(found.shape[:-1]), found.shape[-1]) / positives
     places = np.stack([np.searchsorted(row, RECALL_LEVELS, side="left") for row in recall])
     places = places.reshape(*found.shape[:-1], len(RECALL_LEVELS))
     return np.asarray(np.take_along_axis(precision, places, axis=-1).mean(axis=-1))

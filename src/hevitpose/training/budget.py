@@ -11,12 +11,11 @@ import numpy as np
 from hevitpose.core.errors import InputError
 from hevitpose.core.progress import ignore_progress
 from hevitpose.data.datasets import Dataset
-from hevitpose.io.json_files import read_json
 from hevitpose.training.batches import CachedCrops, cut_for_training, make_batch
 from hevitpose.training.fabric import Hardware, gather, make_fabric
 from hevitpose.training.loop import forward_backward, refuse_batch, set_up
 from hevitpose.training.recipes import Recipe
-from hevitpose.training.run import RECIPE
+from hevitpose.training.run import RECIPE, read_object
 
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
 WARM_UP, MEASURED = 3, 4
@@ -50,6 +49,7 @@ def within_budget(
     hardware: Hardware,
     resume: bool,
     source: str,
+    other_seconds: float = 0.0,
 ) -> Recipe:
     """The recipe with as many epochs as fit; a resumed run keeps its number of epochs.
 
@@ -61,17 +61,22 @@ def within_budget(
         hardware: where it will be computed.
         resume: continue the run in `folder` if there is one.
         source: what errors are about.
+        other_seconds: what else must fit into the time, such as the training of a detector.
 
     Raises InputError if not even one epoch fits.
     """
     seconds = parse_time(text, source)
     begun = folder / RECIPE
     if resume and begun.is_file():
-        return replace(recipe, epochs=read_json(begun)["epochs"])
+        epochs = read_object(begun).get("epochs")
+        if not isinstance(epochs, int):
+            raise InputError(begun, "has no number of epochs")
+        return replace(recipe, epochs=epochs)
     epoch = max(gather(seconds_of_an_epoch(recipe, dataset, folder, hardware)))
-    epochs = int(RESERVE * seconds / epoch)
-    if not epochs:
-        raise InputError(source, f"is too short: one epoch takes about {epoch / 60:.0f} minutes")
+    epochs = int((RESERVE * seconds - other_seconds) / epoch)
+    if epochs < 1:
+        other = f", and the detector {other_seconds / 60:.0f}" if other_seconds else ""
+        raise InputError(source, f"is too short: one epoch takes about {epoch / 60:.0f} minutes{other}")
     return replace(recipe, epochs=epochs)
 
 

@@ -1,6 +1,7 @@
 """Training recipes: everything that decides what a run computes."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -163,6 +164,9 @@ def make_recipe(
         if isinstance(name, str) and "/" in name:
             raise InputError(f"`model={model}`", f"the recipe {name} names its network")
         recipe = with_network(recipe, model, f"`model={model}`")
+    for parameter, value in {"sigma": sigma, "shift": shift, **changes}.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"`{parameter}={value}`", "must be a finite number")
     recipe = with_codec(recipe, codec, sigma)
     if shift is not None:
         changes |= {"shift": PAPER_COCO.augmentation.shift, "shift_probability": shift}
@@ -214,7 +218,10 @@ def _with(recipe: Recipe, name: str, text: str, source: str) -> Recipe:
         if text not in CODECS:
             raise InputError(source, f"codec must be one of {', '.join(CODECS)}, not {text!r}")
         return with_codec(recipe, text)
-    if not re.fullmatch(r"\d+" if name == "batch_size" else r"\d*\.?\d+(e-?\d+)?", text) or not float(text):
+    if (
+        not re.fullmatch(r"\d+" if name == "batch_size" else r"\d*\.?\d+(e-?\d+)?", text)
+        or not 0 < float(text) < math.inf
+    ):
         raise InputError(source, f"{name} must be a number above 0, not {text!r}")
     if name == "sigma":
         return with_codec(recipe, None, float(text))

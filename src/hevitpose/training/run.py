@@ -136,7 +136,7 @@ def read_run(folder: Path) -> RunLog:
     """The run in this folder. Raises InputError if there is none, or a damaged one."""
     if not (folder / RECIPE).is_file():
         raise InputError(folder, f"not a run (there is no {RECIPE})")
-    recipe, data = (_read_object(folder / name) for name in (RECIPE, DATA))
+    recipe, data = (read_object(folder / name) for name in (RECIPE, DATA))
     log = folder / LOG
     try:
         lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
@@ -151,7 +151,7 @@ def read_run(folder: Path) -> RunLog:
 def read_scores(folder: Path) -> dict[str, Evaluation]:
     """The report's evaluations by validation set. Raises InputError."""
     path = folder / SCORES
-    return {name: evaluation_from_json(content, path) for name, content in _read_object(path).items()}
+    return {name: evaluation_from_json(content, path) for name, content in read_object(path).items()}
 
 
 def find_runs(folders: Sequence[Path]) -> list[RunLog]:
@@ -173,7 +173,7 @@ def differences(runs: Sequence[RunLog]) -> dict[str, list[Any]]:
     return {name: each for name, each in values.items() if any(value != each[0] for value in each)}
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
     content = read_json(path)
     if not isinstance(content, dict):
         raise InputError(path, "must hold a JSON object")

@@ -71,6 +71,10 @@ def constants() -> dict[str, Any]:
             "lone_person_score": estimator.LONE_PERSON_SCORE,
             "min_keypoints": detectors.MIN_KEYPOINTS,
             "min_keypoint_share": detectors.MIN_KEYPOINT_SHARE,
+            "head": list(detectors.HEAD),
+            "min_head_keypoints": detectors.MIN_HEAD_KEYPOINTS,
+            "sure_head": detectors.SURE_HEAD,
+            "body_of_head": detectors.BODY_OF_HEAD,
             "second_pass_tolerance": estimator.SECOND_PASS_TOLERANCE,
             "calibration_slope": estimator.PERSON_CALIBRATION.slope,
             "calibration_half": estimator.PERSON_CALIBRATION.half,
@@ -96,7 +100,7 @@ def vectors() -> dict[str, Any]:
             for side, m in ((320, 64), (256, 64), (320, 320))
         ],
         "cut": [cut_vector(*case) for case in CUT],
-        "estimates": [estimate_vector(), lone_vector()],
+        "estimates": [estimate_vector(), lone_vector(), head_vector(0.7), head_vector(0.2)],
         "sides": [
             {"keypoints": s.keypoints, "mirror": s.mirror, "sides": [s.side(k) for k in range(s.num_keypoints)]}
             for s in (MPII16, COCO17)
@@ -156,6 +160,14 @@ def lone_vector() -> dict[str, Any]:
     rng = np.random.default_rng(3)
     joints, scores = rng.uniform(30, 160, (2, 16, 2)).round(2), rng.uniform(0.3, 0.95, (2, 16)).round(3)
     return estimated(np.array([[10, 10, 60, 90]], np.float32), np.array([0.2], np.float32), joints, scores)
+
+
+def head_vector(box_score: float) -> dict[str, Any]:
+    """A person of whom only the head is visible: in a box, or where the score of the box is too low, in the image."""
+    rng = np.random.default_rng(4)
+    joints, scores = rng.uniform(30, 120, (2, 16, 2)).round(2), rng.uniform(0.05, 0.15, (2, 16)).round(3)
+    scores[:, detectors.head_keypoints(MPII16)], scores[:, 0] = 0.85, 0.3  # an ankle that is sure enough by itself
+    return estimated(np.array([[40, 30, 120, 120]], np.float32), np.array([box_score], np.float32), joints, scores)
 
 
 def estimated(

@@ -17,6 +17,7 @@ The names of the keypoints and of the model are in the files' metadata, `hevitpo
 
 import json
 import os
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import file_digest
@@ -96,7 +97,7 @@ def inputs_of(images: Path, part: Part) -> list[ImageInput]:
     """The images of a part; `index` counts over the whole list. Relative paths are relative to the list's folder."""
     with images.open("rb") as file:
         file.seek(part.offset)
-        names = (os.fsdecode(text) for line in file if (text := line.strip(b"\r\n")))
+        names = (os.fsdecode(text.removeprefix(BOM_UTF8)) for line in file if (text := line.strip(b"\r\n")))
         return [
             ImageInput(images.parent / name, name, True, part.first + position)
             for position, name in enumerate(islice(names, part.size))
@@ -153,7 +154,8 @@ def predict_list(
     parts = parts_of(images, part_size)
     with images.open("rb") as file:
         made_from = file_digest(file, "sha256").hexdigest()
-    made_with = {"list": made_from, "model": weights_id(model), "part_size": part_size, **options}
+    made_with: dict[str, Any] = {"list": made_from, "model": weights_id(model), "part_size": part_size}
+    made_with |= {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     # Without parts, the record is of a start that failed.
     record_options(folder, made_with, resume=any(folder.glob("part-*.parquet")))
     for left in folder.glob(atomic.PARTS):  # of processes that were killed

@@ -113,3 +113,11 @@ def test_bad_choices_are_one_line(results, angles):
         assert (code, len(err)) == (1, 1)
         assert reason in err[0]
     assert results.read_text() == before
+
+
+@pytest.mark.parametrize("number", ["Infinity", "1" + 30 * "0"])
+def test_a_frame_that_is_no_number_is_one_line(results, angles, number):
+    results.write_text(HEADER + frame(0, [person(1)]).replace('"frame": 0', f'"frame": {number}'))
+    code, _, err = angles(results)
+    assert (code, len(err)) == (1, 1)
+    assert "line 2: not a frame of hevitpose.clip/1" in err[0]

@@ -63,6 +63,19 @@ def test_parts_of_a_list_are_the_whole_and_a_run_is_continued(hevitpose, copies)
         "error: --detector person: was whole in the run to resume: start without --resume\n",
     )
     assert hevitpose("predict", "@list.txt", "--format", "csv", "--output", "a.csv", "--resume")[0] == 1
+    # One image of the folder's, made otherwise, makes the others' results old.
+    hevitpose("predict", copies[0], "--output", "whole", "--detector", "person")
+    _, printed, errors = hevitpose("predict", "@list.txt", "--output", "whole", "--resume", "--detector", "person")
+    assert "note: 0 images have their results already" in errors
+    _, printed, _ = hevitpose("predict", "@list.txt", "--output", "whole", "--shard", "9/9", "--detector", "person")
+    assert (printed, hevitpose("predict", copies[0], "--output", "whole", "--shard", "2/2")[2]) == (
+        "",
+        "note: shard 2/2 has no image\n",
+    )
+    Path("whole/.predict-options").write_text("[1]")
+    assert hevitpose("predict", "@list.txt", "--output", "whole")[2] == (
+        "error: whole/.predict-options: must hold a JSON object\n"
+    )
 
 
 @pytest.mark.usefixtures("copies")

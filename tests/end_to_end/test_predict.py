@@ -104,6 +104,12 @@ def test_a_broken_image_that_was_named_is_an_error_and_the_rest_goes_on(hevitpos
             "error: --box a,b,c,d: must be x,y,w,h in pixels below 1000000, w and h",
         ),
         (["SKIER", "--box", "1,2,3,4", "--boxes", "b.json"], "error: --boxes: cannot be used together with --box"),
+        (["SKIER", "--box", "1,2,3,4", "--tiles", "2"], "error: --tiles: has no effect with --box or --boxes"),
+        (
+            ["SKIER", "--box", "1,2,3,4", "--detector", "a.onnx"],
+            "error: --detector: has no effect with --box or --boxes",
+        ),
+        (["SKIER", "--output", "a.json"], "error: a.json: must be a folder: --format json writes a file per image"),
         (["SKIER", "--boxes", "none.json"], "error: none.json: no such file"),
         (["SKIER", "--format", "coco"], "error: out: --format coco writes one file: --output FILE.json"),
         (["SKIER", "--box", "1e6,0,9,9"], "error: --box 1e6,0,9,9: must be x,y,w,h in pixels below 1000000"),

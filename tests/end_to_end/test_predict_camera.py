@@ -158,3 +158,13 @@ def test_openpose_files_go_into_the_folder_of_an_earlier_run(hevitpose, camera):
     status, _, _ = hevitpose("predict", "--camera", 0, "--format", "openpose", "--threads", 1)
     assert status == 0
     assert Path("out/camera0_openpose/camera0_000000000000_keypoints.json").is_file()
+
+
+def test_an_output_with_a_suffix_is_a_file(hevitpose, camera):
+    camera(quit_after=2)
+    assert hevitpose("predict", "--camera", 0, "--output", "live.csv", "--threads", 1)[2] == (
+        "error: live.csv: --format jsonl writes FILE.jsonl\n"
+    )
+    status, printed, _ = hevitpose("predict", "--camera", 0, "--output", "live.jsonl", "--person", 7, "--threads", 1)
+    assert (status, "results: live.jsonl" in printed) == (0, True)
+    assert lines_of("live.jsonl")

@@ -52,6 +52,7 @@ def test_a_clip_gives_json_lines_and_a_drawn_clip(hevitpose, skiing):
         ("mot", "r.txt"),
         ("coco", "r.json"),
         ("openpose", "out/clip_openpose"),
+        ("openpose", "r_openpose"),
         ("npz", "out/clip.npz"),
     ],
 )
@@ -63,7 +64,8 @@ def test_other_formats_and_a_part_of_a_clip(hevitpose, skiing, format, name):
     assert f"results: {name}" in out
     if format == "openpose":
         files = sorted(file.name for file in Path(name).iterdir())
-        assert files == [f"clip_{n:012d}_keypoints.json" for n in range(3)]
+        name = Path(name).name.removesuffix("_openpose")
+        assert files == [f"{name}_{n:012d}_keypoints.json" for n in range(3)]
         return
     if format == "npz":
         assert np.load(name)["frame"].tolist() == [0, 1, 2]

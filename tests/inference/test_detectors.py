@@ -1,10 +1,11 @@
 import copy
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hevitpose.core.model_config import ModelConfig
+from hevitpose.core.model_config import DETECTOR_KEY, ModelConfig
 from hevitpose.core.results import Detections, ImagePoses
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
 from hevitpose.inference.backends import DEFAULT_OPTIONS
@@ -16,6 +17,7 @@ from hevitpose.inference.detectors import (
     is_human,
     is_person,
     letterbox,
+    load_detector,
     shows_only_head,
     tile_boxes,
     windows,
@@ -138,6 +140,15 @@ def test_a_letterbox_keeps_the_image_at_the_upper_left():
 @pytest.mark.parametrize("size_wh", [(1, 500), (500, 1), (1, 1)])
 def test_the_thinnest_images_are_searched(detector, size_wh):
     assert len(detector([Frame(np.zeros((size_wh[1], size_wh[0], 3), dtype=np.uint8))])) == 1
+
+
+@pytest.mark.parametrize("config", [{"input_size": [0, 0]}, {"input_size": [320, 320], "input_multiple": 0}])
+def test_a_detector_without_a_size_is_refused(refused, config):
+    graph = load_detector().graph
+    it = copy.copy(graph)
+    it.metadata = {DETECTOR_KEY: json.dumps(config | {"min_score": 0.2})}
+    with refused(graph.path, "has no input size"):
+        PersonDetector(it)
 
 
 def test_pose_weights_are_no_detector(refused):

@@ -321,6 +321,18 @@ def test_boxes_without_area_or_outside_of_the_image_are_left_out_and_reported(ne
     assert len(PoseEstimator(network)(image_with(JOINTS), [flat])) == 0
 
 
+def test_every_image_of_a_generator_needs_its_boxes(network):
+    found = PoseEstimator(network)((image_with(JOINTS) for _ in range(2)), [[[0, 0, 60, 60]]])
+    with pytest.raises(ValueError, match=r"zip\(\) argument 2 is shorter"):
+        list(found)
+
+
+@pytest.mark.parametrize(("tiles", "detector"), [(0, "person"), (2, list)])
+def test_tiles_that_would_be_ignored_are_refused(network, tiles, detector, refused):
+    with refused(f"`tiles={tiles}`"):
+        PoseEstimator(network, detector, tiles=tiles)
+
+
 def test_every_image_of_a_list_needs_its_boxes(network):
     with pytest.raises(ValueError, match=r"2 images need boxes .* for each, got 1"):
         PoseEstimator(network)([image_with(JOINTS)] * 2, [None])

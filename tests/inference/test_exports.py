@@ -49,11 +49,14 @@ def test_absent_keypoints_are_zero_in_openpose():
 
 
 def test_openpose_files_are_named_by_frame_and_hold_ids(tmp_path):
+    (tmp_path / "clip_000000000099_keypoints.json").write_text("of an earlier, longer run")
+    (tmp_path / "mine.json").write_text("not ours")
     writer = OpenPoseFiles(tmp_path, "clip")
     writer.write(Frame(IMAGE, index=12), poses_of(COCO17, track_ids=np.array([3, 0])))
     writer.close()
     content = json.loads((tmp_path / "clip_000000000012_keypoints.json").read_text())
     assert [person["person_id"] for person in content["people"]] == [[3], [-1]]
+    assert {file.name for file in tmp_path.iterdir()} == {"clip_000000000012_keypoints.json", "mine.json"}
 
 
 def test_the_archive_has_a_row_per_person_and_frame(tmp_path):

@@ -18,16 +18,16 @@ BOX = (8.0, 16.0, 40.0, 56.0)
 IMAGE = np.zeros((128, 256, 3), dtype=np.uint8)
 
 
-def write(path, outputs, sizes=False):
-    """An ONNX file that gives these outputs for any image."""
+def write(path, outputs, sizes=None, batch=1):
+    """An ONNX file that gives these outputs for any image; a second input is of the type `sizes`."""
     nodes, infos = [], []
     for name, array in outputs.items():
         nodes.append(helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array)))
         kind = helper.np_dtype_to_tensor_dtype(array.dtype)
         infos.append(helper.make_tensor_value_info(name, kind, array.shape))
-    inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, SIDE, SIDE])]
+    inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, SIDE, SIDE])]
     if sizes:
-        inputs.append(helper.make_tensor_value_info("orig_target_sizes", TensorProto.INT64, [1, 2]))
+        inputs.append(helper.make_tensor_value_info("orig_target_sizes", sizes, [1, 2]))
     model = helper.make_model(
         helper.make_graph(nodes, "answers", inputs, infos), opset_imports=[helper.make_opsetid("", 18)]
     )
@@ -107,12 +107,12 @@ LETTERBOXED = np.array([32, 64, 160, 128])
 @pytest.mark.parametrize(
     ("outputs", "sizes", "box", "name"),
     [
-        (nanodet_apart(), False, STRETCHED, "NanoDet"),
-        (nanodet_plus(), False, STRETCHED, "NanoDet"),
-        (yolox(False), False, LETTERBOXED, "YOLOX"),
-        (yolox(True), False, LETTERBOXED, "YOLOX"),
-        (detr(), True, STRETCHED, "D-FINE, RT-DETR"),
-        (transformers(), False, STRETCHED, "D-FINE, RT-DETR (transformers)"),
+        (nanodet_apart(), None, STRETCHED, "NanoDet"),
+        (nanodet_plus(), None, STRETCHED, "NanoDet"),
+        (yolox(False), None, LETTERBOXED, "YOLOX"),
+        (yolox(True), None, LETTERBOXED, "YOLOX"),
+        (detr(), TensorProto.INT64, STRETCHED, "D-FINE, RT-DETR"),
+        (transformers(), None, STRETCHED, "D-FINE, RT-DETR (transformers)"),
     ],
 )
 def test_each_layout_is_recognized_and_gives_the_person(tmp_path, outputs, sizes, box, name):
@@ -147,3 +147,10 @@ def test_rows_for_other_strides_are_refused(tmp_path, refused):
     path = write(tmp_path / "odd.onnx", {"output": np.zeros((1, 10, 85), dtype=np.float32)})
     with refused(path, "10 cells"):
         load_detector(path, DEFAULT_OPTIONS)([Frame(IMAGE)])
+
+
+@pytest.mark.parametrize("changes", [{"batch": 4, "sizes": TensorProto.INT64}, {"sizes": TensorProto.FLOAT}])
+def test_a_file_that_cannot_be_run_is_one_line(tmp_path, refused, changes):
+    path = write(tmp_path / "other.onnx", detr(), **changes)
+    with refused(path, "cannot be run"):
+        load_detector(path)([Frame(IMAGE)])

@@ -188,6 +188,20 @@ def test_one_person_is_kept(tracker, person, expected):
     assert {person for its in ids(some.stream(frames_of(places)))[1:] for person in its} == expected
 
 
+def test_who_was_largest_in_the_first_frame_is_kept_when_another_grows(tracker):
+    class Boxes(KnownPeople):
+        def boxes(self, index):
+            (x, y), (u, v) = self.places[index]
+            return Detections.from_boxes(
+                [[x - 30, y - 50, x + 30, y + 50], [u - 29 - index, v - 49 - index, u + 29 + index, v + 49 + index]]
+            )
+
+    places = [[(60, 100), (220 + n, 100)] for n in range(6)]
+    some = tracker(places, person="largest")
+    some.estimator._detector = Boxes(places)
+    assert [poses.boxes[:, 0].tolist() for _, poses in some.stream(frames_of(places))] == [[30.0]] * 6
+
+
 def test_online_smoothing_keeps_the_raw_keypoints(tracker):
     shaky = [[(60 + 4 * n + 3 * (n % 2), 120)] for n in range(12)]
     raw = np.array([poses.keypoints[0, 0, 0] for _, poses in tracker(shaky).stream(frames_of(shaky))])

@@ -403,12 +403,14 @@ def test_a_box_of_any_size_gives_a_crop(side):
 @pytest.mark.parametrize(
     ("orientation", "upright"), [(1, (30, 20)), (3, (30, 20)), (5, (20, 30)), (6, (20, 30)), (8, (20, 30))]
 )
-def test_sizes_are_of_the_upright_image(tmp_path, orientation, upright):
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
+def test_sizes_are_of_the_upright_image(tmp_path, name, orientation, upright):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.new("RGB", (30, 20)).save(tmp_path / "a.jpg", exif=exif)
-    assert images.read_size(ImageFile("a.jpg", tmp_path)) == upright
-    assert images.read(tmp_path / "a.jpg").shape[1::-1] == upright
+    Image.new("RGB", (30, 20)).save(tmp_path / name, exif=exif)
+    assert images.read_size(ImageFile(name, tmp_path)) == upright
+    assert images.look(ImageFile(name, tmp_path)).upright == upright
+    assert images.read(tmp_path / name).shape[1::-1] == upright
 
 
 def test_a_image_is_written_and_read_back(tmp_path):

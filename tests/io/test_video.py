@@ -92,6 +92,14 @@ def test_damage_in_the_middle_ends_nothing(make_clip, noise):
     assert times_of(path)[-1] == pytest.approx(49 / 25)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".ts", ".mpg", ".h264"])
+def test_a_part_of_a_clip_begins_at_its_start_in_every_format(make_clip, suffix):
+    path = make_clip([half_red()] * 50, keyframe_every=10, suffix=suffix)
+    reader = VideoReader(path, 0.6)
+    assert [frame.time_s for frame in reader] == pytest.approx([n / 25 for n in range(15, 50)], abs=1e-3)
+    assert reader.problem is None
+
+
 def test_a_part_of_a_clip(make_clip):
     path = make_clip([half_red()] * 50, keyframe_every=10)
     reader = VideoReader(path, 0.5, 1.5, 0.2)

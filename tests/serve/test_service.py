@@ -143,6 +143,8 @@ def test_malformed_options_are_refused(query):
         ({"Origin": "http://evil.example"}, 403),
         ({"Host": "localhost", "Origin": "http://localhost:3000"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Host": "["}, 403),
+        ({"Origin": "http://["}, 403),
     ],
 )
 def test_other_sites_are_refused(serving, headers, status):

@@ -42,12 +42,12 @@ export async function estimate(image: Pixels, detector: Detector, network: PoseN
   let crops = found.length;
   if (!everybody.length) {
     const whole = await look(image, [0, 0, image.width, image.height], network, 1);
-    const sure = sureJoints(whole);
+    const sure = sureJoints(whole, network.skeleton);
     crops += sure ? 2 : 1;
     if (sure) {
       const box = squareAround(sure);
       const again = betterPass(whole, await look(image, box, network, network.padding));
-      everybody = lonePerson(box, again, image.width, image.height);
+      everybody = lonePerson(box, again, network.skeleton, image.width, image.height);
     }
   }
   const times = { detector: detected - start, keypoints: performance.now() - detected, crops };

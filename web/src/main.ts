@@ -37,8 +37,8 @@ let running = 'WebAssembly';
 /** Why the graphics card is not tried again. */
 let gpuGaveUp = '';
 let live: Live | undefined;
-/** What is on the stage; `file` is its name in JSON. */
-let shown: (Shown & { file: string | null }) | undefined;
+/** What is on the stage; `file` is its name in JSON, `model` the network that found the people. */
+let shown: (Shown & { file: string | null; model: string }) | undefined;
 /** The image that was opened last, to be looked at again with another model. */
 let lastImage: { blob: Blob; name: string } | undefined;
 let turn = 0;
@@ -135,7 +135,7 @@ async function openImage(blob: Blob, name: string): Promise<void> {
   if (own !== turn) return;
   lastImage = { blob, name };
   const { width, height } = bitmap;
-  show({ picture: bitmap, width, height, people: [], skeleton: undefined, file: name });
+  show({ picture: bitmap, width, height, people: [], skeleton: undefined, file: name, model: '' });
   status.textContent = 'Looking for people';
   try {
     await ready;
@@ -153,7 +153,8 @@ async function openImage(blob: Blob, name: string): Promise<void> {
 function present(image: CanvasImageSource, found: Estimated, name: string | null): void {
   look.person = Math.min(look.person, Math.max(0, found.people.length - 1));
   const { width, height, people } = found;
-  show({ picture: image, width, height, people, skeleton: loaded!.skeleton, file: name });
+  const { model, skeleton } = loaded!;
+  show({ picture: image, width, height, people, skeleton, file: name, model });
   const { detector: one, keypoints, crops } = found.times;
   const rest = crops ? `, keypoints ${crops} × ${(keypoints / crops).toFixed(0)} ms` : '';
   describeEngine('', `detector ${one.toFixed(0)} ms${rest}`);
@@ -323,8 +324,8 @@ for (const name of ['boxes', 'names'] as const) {
 }
 
 function json(): string {
-  const { file, width, height, people, skeleton } = shown!;
-  return `${JSON.stringify(toJson(people, skeleton!, { model: loaded!.model, file, width, height }), null, 1)}\n`;
+  const { file, model, width, height, people, skeleton } = shown!;
+  return `${JSON.stringify(toJson(people, skeleton!, { model, file, width, height }), null, 1)}\n`;
 }
 
 function save(blob: Blob, suffix: string): void {
@@ -355,6 +356,8 @@ element('picture').addEventListener('click', async () => {
 // ---- settings
 
 const select = element<HTMLSelectElement>('model');
+/** Opened files by name, to be chosen again. */
+const ownModels = new Map<string, ModelChoice>();
 for (const { name, bytes } of models) {
   const text = name === default_model ? `${name} (default)` : `${name} (${mega(bytes)} MB more)`;
   select.add(new Option(text, name, name === default_model, name === default_model));
@@ -362,7 +365,7 @@ for (const { name, bytes } of models) {
 select.add(new Option('open an ONNX file …', OWN_FILE));
 select.addEventListener('change', () => {
   if (select.value === OWN_FILE) element('own-model').click();
-  else changeModel({ name: select.value });
+  else changeModel(ownModels.get(select.value) ?? { name: select.value });
 });
 element('own-model').addEventListener('cancel', () => (select.value = choice.name));
 element<HTMLInputElement>('own-model').addEventListener('change', async (event) => {
@@ -370,7 +373,9 @@ element<HTMLInputElement>('own-model').addEventListener('change', async (event) 
   const file = input.files?.[0];
   input.value = '';
   if (!file) return;
-  changeModel({ name: file.name.replace(/\.onnx$/, ''), file: await file.arrayBuffer() });
+  const own = { name: file.name.replace(/\.onnx$/, ''), file: await file.arrayBuffer() };
+  ownModels.set(own.name, own);
+  changeModel(own);
 });
 
 function changeModel(next: ModelChoice): void {

@@ -56,7 +56,7 @@ export function people(
   height: number,
 ): Person[] {
   const all = found.map(({ box, score }, n): Person => {
-    const present = presentOf(joints[n]!, width, height);
+    const present = presentOf(joints[n]!, skeleton, width, height);
     return { box, score: calibrated(meanWhere(joints[n]!.scores, present) * score), ...joints[n]!, present };
   });
   const sure = all.filter((person) => person.score >= constants.min_person_score);
@@ -66,11 +66,14 @@ export function people(
   );
 }
 
-/** The points of an image taken as a whole that make it worth a second look: enough of them, and sure. */
-export function sureJoints({ points, scores }: Joints): Point[] | null {
+/** The points of an image taken as a whole that make it worth a second look: enough of them, or a sure head. */
+export function sureJoints({ points, scores }: Joints, skeleton: Skeleton): Point[] | null {
   const sure = points.filter((_, k) => scores[k]! >= constants.min_score);
   const { min_keypoints: least, min_keypoint_share: share } = constants;
-  return sure.length >= Math.min(scores.length, Math.max(least, Math.floor(share * scores.length))) ? sure : null;
+  if (sure.length >= Math.min(scores.length, Math.max(least, Math.floor(share * scores.length)))) return sure;
+  const head = headOf(skeleton).map((of, k) => of && scores[k]! >= constants.min_score);
+  const enough = head.filter(Boolean).length >= constants.min_head_keypoints;
+  return enough && meanWhere(scores, head) >= constants.sure_head ? sure : null;
 }
 
 /** The second look, or the first where the second is clearly less sure. */
@@ -81,14 +84,37 @@ export function betterPass(first: Joints, second: Joints): Joints {
 }
 
 /** The one person of an image in which the detector found nobody, if the keypoints are sure. */
-export function lonePerson(box: Box, joints: Joints, width: number, height: number): Person[] {
-  const present = presentOf(joints, width, height);
+export function lonePerson(box: Box, joints: Joints, skeleton: Skeleton, width: number, height: number): Person[] {
+  const present = presentOf(joints, skeleton, width, height);
   const score = meanWhere(joints.scores, present);
-  return sureJoints(joints) && score >= constants.lone_person_score ? [{ box, score, ...joints, present }] : [];
+  return sureJoints(joints, skeleton) && score >= constants.lone_person_score ? [{ box, score, ...joints, present }] : [];
 }
 
-function presentOf({ points, scores }: Joints, width: number, height: number): boolean[] {
-  return scores.map((value, k) => value >= constants.min_score && inImage(points[k]!, width, height));
+/** Which keypoints are sure and in the image; those of the head alone where nothing else is visible. */
+function presentOf({ points, scores }: Joints, skeleton: Skeleton, width: number, height: number): boolean[] {
+  const head = headOf(skeleton);
+  const headAlone = showsOnlyHead(scores, head);
+  return scores.map(
+    (value, k) => value >= constants.min_score && inImage(points[k]!, width, height) && (head[k]! || !headAlone),
+  );
+}
+
+/** Which keypoints are of the head, for people; none for other skeletons. */
+function headOf({ keypoints }: Skeleton): boolean[] {
+  const names = keypoints.map(readable);
+  const torso = ['left shoulder', 'right shoulder', 'left hip', 'right hip'];
+  const human = torso.every((name) => names.includes(name));
+  return names.map((name) => human && constants.head.includes(name.replace(/^(left|right) /, '')));
+}
+
+/** Whether the head is sure and all other keypoints score far lower. */
+function showsOnlyHead(scores: readonly number[], head: readonly boolean[]): boolean {
+  const ofHead = scores.filter((_, k) => head[k]).sort((one, other) => other - one);
+  const others = scores.filter((_, k) => !head[k]);
+  const best = ofHead.slice(0, constants.min_head_keypoints);
+  if (best.length < constants.min_head_keypoints || !others.length) return false;
+  const sure = best.reduce((sum, value) => sum + value, 0) / best.length;
+  return sure >= constants.sure_head && Math.max(...others) < constants.body_of_head * sure;
 }
 
 function meanWhere(values: readonly number[], counted: readonly boolean[]): number {

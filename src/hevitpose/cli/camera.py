@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +14,14 @@ from hevitpose.cli.keypoints import written_skeleton
 from hevitpose.cli.options import note
 from hevitpose.cli.predict_options import Request
 from hevitpose.cli.progress import show_progress
-from hevitpose.cli.video import DAMAGED, clip_format, make_tracker, refuse_unwritable
+from hevitpose.cli.video import (
+    DAMAGED,
+    clip_format,
+    make_tracker,
+    named_results,
+    note_left_out,
+    refuse_unwritable,
+)
 from hevitpose.core.errors import InputError
 from hevitpose.core.results import ImagePoses
 from hevitpose.inference.clip_writers import CLIP_SUFFIXES, ClipDrawing, ClipHeader, clip_writer
@@ -96,9 +104,9 @@ def predict_camera(number: int, mirror: bool | None, request: Request) -> int:
     if options.smooth == "offline":
         raise InputError("--smooth offline", "needs a clip that can be read twice: use online")
     form = clip_format(request.format, "cameras")
-    results = output if output.suffix == CLIP_SUFFIXES[form] else output / f"camera{number}{CLIP_SUFFIXES[form]}"
+    base = named_results(output, draw, form) or output / f"camera{number}"
+    results, drawn = Path(f"{base}{CLIP_SUFFIXES[form]}"), Path(f"{base}.mp4")
     refuse_unwritable(results)
-    drawn = results.with_suffix(".mp4")
     atomic.refuse_inputs([results, drawn], model_files(request.model, request.estimator["detector"]))
     if draw:
         pyav()
@@ -129,6 +137,7 @@ def predict_camera(number: int, mirror: bool | None, request: Request) -> int:
     print(f"results: {results}")
     if drawing is not None and drawing.video.encoder:
         print(f"drawn: {drawn} ({drawing.video.encoder})")
+    note_left_out(camera.name, writer, summary, options)
     note(f"{camera.dropped} frames were dropped to keep up")
     return DAMAGED if camera.lost else 0
 

@@ -18,9 +18,9 @@ from hevitpose.core.geometry import xyxy_from_xywh
 from hevitpose.core.results import Detections, ImagePoses
 from hevitpose.core.skeleton import NOT_FLIPPED
 from hevitpose.data.detections import read_detections
-from hevitpose.inference.estimator import PoseEstimator
+from hevitpose.inference.estimator import MIN_PERSON_SCORE, PoseEstimator
 from hevitpose.inference.inputs import ImageInputs, Inputs, Skipped, image_ids, refuse_overwriting
-from hevitpose.inference.lists import ImageList, Selection, Shard, gather_inputs, lists_of, record_options
+from hevitpose.inference.lists import OPTIONS_FILE, ImageList, Selection, Shard, gather_inputs, lists_of, record_options
 from hevitpose.inference.network import weights_id
 from hevitpose.inference.predict import detections_of_inputs, predict_files
 from hevitpose.inference.writers import Drawings, Format, PoseWriter, image_writer
@@ -38,6 +38,10 @@ def predict_images(paths: Sequence[Path], request: Request) -> int:
     """Predict images and folders, or a list of images, and print who was found; the exit status."""
     output, draw, model, options = request.output, request.draw, request.model, request.for_images
     request.for_clips.refuse()
+    if options.box or options.boxes:
+        for name, default in (("detector", "auto"), ("tiles", 1), ("min_person_score", MIN_PERSON_SCORE)):
+            if request.estimator[name] != default:
+                raise InputError(f"`{name}`", "has no effect with `box` or `boxes`, which say where the people are")
     part = Shard.parse(options.shard) if options.shard else Shard(1, 1)
     form = image_format(request.format, output, options.resume)
     folder = output if form == "json" else output.parent
@@ -54,15 +58,18 @@ def predict_images(paths: Sequence[Path], request: Request) -> int:
     skeleton = written_skeleton(keypoints, form, estimator.network)
     if detections is None:
         _ = estimator.detector
-    if form == "json" and len(found.inputs) > 1:  # a start that fails leaves what is recorded of earlier results
+    recorded = len(found.inputs) > 1 or options.resume or (folder / OPTIONS_FILE).exists()
+    if form == "json" and recorded:  # a start that fails leaves what is recorded of earlier results
         settings = {key: value for key, value in request.estimator.items() if key not in ("threads", "batch_size")}
         settings |= {"model": weights_id(model), "person": person, "keypoints": keypoints, "draw": draw}
         record_options(
             folder, settings | {"box": options.box, "boxes": options.boxes and str(options.boxes)}, options.resume
         )
-    if options.resume and len(found.inputs) > 1:
+    if options.resume:
         everything, selected = selected, Selection(found.inputs, part, folder, (".json", ".png")[: 1 + draw])
         note(f"{len(everything) - len(selected)} images have their results already")
+    if part.total > 1 and not len(Selection(found.inputs, part)):
+        note(f"shard {options.shard} has no image")
     writers: list[PoseWriter] = [image_writer(form, output, ids)]
     if draw:
         writers.append(Drawings(folder, draw_poses))
@@ -102,6 +109,8 @@ def image_format(format: AnyFormat | None, output: Path, resume: bool) -> Format
     form = IMAGE_FORMATS.get(format or "json")
     if form is None:
         raise InputError(f"--format {format}", "is for clips")
+    if form == "json" and output.suffix in (".json", ".csv") and not output.is_dir():
+        raise InputError(output, "must be a folder: --format json writes a file per image; csv and coco write one file")
     suffix = ".csv" if form == "csv" else ".json"
     if form != "json" and (output.suffix != suffix or output.is_dir()):
         raise InputError(output, f"--format {form} writes one file: --output FILE{suffix}")

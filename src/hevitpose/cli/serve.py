@@ -42,8 +42,10 @@ def serve(
     ] = 128,
     max_megabytes: Annotated[float, typer.Option(min=0.001, help="Largest request body.")] = 20,
     max_megapixels: Annotated[float, typer.Option(min=0.001, max=300, help="Largest image to decode.")] = 50,
-    read_seconds: Annotated[float, typer.Option(min=0.1, help="Time limit for a client to send a request.")] = 10,
-    answer_seconds: Annotated[float, typer.Option(min=0.1, help="Time limit for answering a request.")] = 30,
+    read_seconds: Annotated[
+        float, typer.Option(min=0.1, max=86400, help="Time limit for a client to send a request.")
+    ] = 10,
+    answer_seconds: Annotated[float, typer.Option(min=0.1, max=86400, help="Time limit for answering a request.")] = 30,
 ) -> None:
     """Serve predictions over HTTP, and the browser page.
 

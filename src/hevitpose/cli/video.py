@@ -16,6 +16,7 @@ from hevitpose.core.skeleton import NOT_FLIPPED
 from hevitpose.inference.clip_writers import CLIP_SUFFIXES, ClipDrawing, ClipFormat, ClipHeader, MotFile, clip_writer
 from hevitpose.inference.predict_clip import ClipSummary, predict_clip
 from hevitpose.inference.video import PoseTracker
+from hevitpose.inference.writers import PoseWriter
 from hevitpose.io import atomic
 from hevitpose.io.video import VideoReader, check_range, pyav
 from hevitpose.io.video_writer import Sound
@@ -98,19 +99,23 @@ def predict_one(task: ClipTask, format: ClipFormat, tracker: PoseTracker, option
         print("interrupted: nothing was written", file=sys.stderr)
         return INTERRUPTED
     report(task, summary, drawing)
-    if isinstance(writer, MotFile) and writer.left_out:
-        note(f"{writer.left_out} boxes of people without an id were left out")
+    note_left_out(str(task.path), writer, summary, options)
     if reader.note:
         note(f"{task.path}: {reader.note}")
-    wanted = options.person
-    if isinstance(wanted, int) and not summary.frames_with_people:
-        note(f"{task.path}: no person has the id {wanted}")
     if summary.interrupted:
         print(f"interrupted: the results hold the first {summary.frames} frames", file=sys.stderr)
         return INTERRUPTED
     if reader.problem:
         print(f"warning: {task.path}: {reader.problem}", file=sys.stderr)
     return DAMAGED if reader.problem else 0
+
+
+def note_left_out(source: str, writer: PoseWriter, summary: ClipSummary, options: ClipOptions) -> None:
+    """Say who is missing in the results."""
+    if isinstance(writer, MotFile) and writer.left_out:
+        note(f"{writer.left_out} boxes of people without an id were left out")
+    if isinstance(options.person, int) and not summary.frames_with_people:
+        note(f"{source}: no person has the id {options.person}")
 
 
 def report(task: ClipTask, summary: ClipSummary, drawing: ClipDrawing | None) -> None:
@@ -137,12 +142,10 @@ def clip_tasks(
     """
     suffix = CLIP_SUFFIXES[format]
     unique = list({path.resolve(): path for path in paths}.values())
-    if output.suffix in {*CLIP_SUFFIXES.values(), ".mp4"} and not output.is_dir():
-        if output.suffix != suffix and not (draw and output.suffix == ".mp4"):
-            raise InputError(output, f"--format {format} writes {'NAME' if format == 'openpose' else 'FILE'}{suffix}")
+    if named := named_results(output, draw, format):
         if len(unique) > 1:
             raise InputError(output, "is one file, for one clip: choose a folder")
-        bases = [output.with_suffix("")]
+        bases = [named]
     else:
         stems = Counter(path.stem.lower() for path in unique)
         bases = [output / (path.name if stems[path.stem.lower()] > 1 else path.stem) for path in unique]
@@ -158,6 +161,21 @@ def clip_tasks(
     for file in files:
         refuse_unwritable(file)
     return tasks
+
+
+def named_results(output: Path, draw: bool, format: ClipFormat) -> Path | None:
+    """`output` without its end where it names results or a drawing, None where it is a folder for them.
+
+    Raises InputError where it is the name of another format's results.
+    """
+    others = {end for name, end in CLIP_SUFFIXES.items() if name != "openpose"} | {".mp4"}
+    end = next((end for end in (CLIP_SUFFIXES[format], *others) if output.name.endswith(end)), None)
+    if end is None or (output.is_dir() and format != "openpose"):
+        return None
+    if end != CLIP_SUFFIXES[format] and not (draw and end == ".mp4"):
+        name = "NAME" if format == "openpose" else "FILE"
+        raise InputError(output, f"--format {format} writes {name}{CLIP_SUFFIXES[format]}")
+    return Path(str(output).removesuffix(end))
 
 
 def refuse_unwritable(results: Path) -> None:

@@ -94,4 +94,5 @@ def _row(
 ) -> tuple[int, float, int, Sequence[Sequence[float]]]:
     points = [person["keypoints"][name] for name in names]
     triples = [[float("nan" if (v := point[key]) is None else v) for key in ("x", "y", "score")] for point in points]
-    return int(frame["frame"]), float(frame["time_s"]), int(person["id"] or 0), triples
+    numbers = np.array([frame["frame"], person["id"] or 0], dtype=np.int64)  # which refuses what does not fit
+    return int(numbers[0]), float(frame["time_s"]), int(numbers[1]), triples

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,9 +114,13 @@ class OnnxGraph(Graph):
         self.input_name = self.session.get_inputs()[0].name
         return dict(self.session.get_modelmeta().custom_metadata_map)
 
-    def run(self, crops: NDArray[np.uint8], names: Sequence[str]) -> list[NDArray[np.float32]]:
+    def feeds(self, crops: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The inputs by name."""
+        return {self.input_name: crops}
+
+    def run(self, crops: NDArray[Any], names: Sequence[str]) -> list[NDArray[np.float32]]:
         try:
-            outputs: list[NDArray[np.float32]] = self.session.run(names, {self.input_name: crops})
+            outputs: list[NDArray[np.float32]] = self.session.run(list(names), self.feeds(crops))
         except Exception as error:  # ONNX Runtime's errors have no public root
             raise InputError(self.path, f"cannot be run ({str(error).splitlines()[0]})") from error
         return outputs

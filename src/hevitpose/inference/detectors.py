@@ -245,6 +245,8 @@ class PersonDetector:
             self.multiple = int(config.get("input_multiple", self.side))
         except (LookupError, TypeError, ValueError) as error:
             raise InputError(self.path, "is not a detector of hevitpose") from error
+        if not self.side >= self.multiple >= 1:
+            raise InputError(self.path, f"has no input size: {self.side} pixels, in multiples of {self.multiple}")
         self.min_score = stated if min_score is None else min_score
 
     def __call__(self, frames: Sequence[Frame]) -> list[Detections]:

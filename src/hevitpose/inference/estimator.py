@@ -100,6 +100,12 @@ class PoseEstimator:
             raise InputError(f"`max_people={max_people}`", "must be 1 or more")
         if person not in (None, *get_args(PersonChoice)):
             raise InputError(f"`person={person}`", f"must be {' or '.join(get_args(PersonChoice))}")
+        if tiles < 1:
+            raise InputError(f"`tiles={tiles}`", "must be 1 or more")
+        if tiles > 1 and not isinstance(detector, str | PathLike):
+            raise InputError(
+                f"`tiles={tiles}`", "is for detectors by name or file: pass TiledDetector(detector, tiles)"
+            )
         for name, value in (("min_score", min_score), ("min_person_score", min_person_score)):
             if not 0 <= value <= 1:
                 raise InputError(f"`{name}={value}`", "must lie between 0 and 1")
@@ -209,8 +215,8 @@ class PoseEstimator:
         if callable(read := getattr(source, "read", None)):
             source = read()
         if isinstance(source, Iterator):
-            each = iter(lambda: None, 0) if boxes is None else boxes
-            return self._poses(as_frame(image, its, color) for image, its in zip(source, each, strict=False))
+            pairs = ((image, None) for image in source) if boxes is None else zip(source, boxes, strict=True)
+            return self._poses(as_frame(image, its, color) for image, its in pairs)
         if isinstance(source, Sequence) and not isinstance(source, str | bytes):
             each = [None] * len(source) if boxes is None else boxes
             if len(each) != len(source):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from glob import escape
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -36,13 +37,18 @@ EMPTY = (
 class OpenPoseFiles(PoseWriter):
     """One JSON file per frame in a folder, as OpenPose writes them: NAME_000000000012_keypoints.json.
 
-    Frames count from 0. The name is that of the results.
+    Frames count from 0. The name is that of the results. Files of an earlier run are removed when the first is written.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
+        self._begun = False
 
     def write(self, frame: Frame, poses: ImagePoses) -> None:
+        if not self._begun:
+            self._begun = True
+            for old in self.folder.glob(f"{escape(self.name)}_{'[0-9]' * 12}_keypoints.json"):
+                old.unlink()
         path = self.folder / f"{self.name}_{frame.index:012d}_keypoints.json"
         atomic.write(path, json.dumps(openpose_json(poses)) + "\n")
 

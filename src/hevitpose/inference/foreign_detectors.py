@@ -56,12 +56,12 @@ class Layout:
 class DetectorGraph(OnnxGraph):
     """A detector's ONNX file. It may take the image's size as a second input; its boxes are then in image pixels."""
 
-    def run(self, crops: NDArray[Any], names: Sequence[str]) -> list[NDArray[np.float32]]:
-        feeds: dict[str, NDArray[Any]] = {self.input_name: crops}
+    def feeds(self, crops: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The inputs by name."""
+        feeds = super().feeds(crops)
         if len(self.session.get_inputs()) == 2:
             feeds[self.session.get_inputs()[1].name] = np.array([crops.shape[:1:-1]], dtype=np.int64)
-        outputs: list[NDArray[np.float32]] = self.session.run(list(names), feeds)
-        return outputs
+        return feeds
 
 
 class ForeignDetector:

@@ -127,6 +127,8 @@ def record_options(folder: Path, options: Mapping[str, Any], resume: bool) -> No
     """
     file = folder / OPTIONS_FILE
     known = read_json(file) if file.exists() else None
+    if not isinstance(known, dict | None):
+        raise InputError(file, "must hold a JSON object")
     wanted = json.loads(json.dumps(options))
     if known == wanted:
         return

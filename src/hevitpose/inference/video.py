@@ -23,6 +23,7 @@ from hevitpose.inference.overlap import ahead
 from hevitpose.inference.smoothing import OnlineSmoother, smooth_offline
 from hevitpose.inference.tracking import Tracker, TrackerOptions
 from hevitpose.io.video import VideoReader
+from hevitpose.metrics.detection import iou
 
 Found = Generator[tuple[Frame, ImagePoses], None, None]
 """Each frame with its people; closing it ends the work."""
@@ -201,6 +202,7 @@ class _Choice:
     def __init__(self, wanted: PersonChoice | int | None, patience_s: float) -> None:
         self.wanted, self.patience_s = wanted, patience_s
         self.id = wanted if isinstance(wanted, int) else 0
+        self.box: Floats | None = None  # of the chosen person, who has no id in the first frame
         self.seen_s = -np.inf
 
     def __call__(self, poses: ImagePoses, time_s: float) -> ImagePoses:
@@ -208,14 +210,16 @@ class _Choice:
             return poses
         if isinstance(self.wanted, int):
             return poses.subset(poses.ids == self.wanted)
-        here = np.flatnonzero(poses.ids == self.id) if self.id else np.zeros(0, dtype=np.int64)
-        if not len(here) and self.id and time_s - self.seen_s <= self.patience_s:
-            return poses.subset(here)
-        if not len(here):
-            here = np.array([best_person(poses, self.wanted)])
-            self.id = int(poses.ids[here[0]])
-        self.seen_s = time_s
-        return poses.subset(here)
+        if self.id:
+            here = np.flatnonzero(poses.ids == self.id)
+            if not len(here) and time_s - self.seen_s <= self.patience_s:
+                return poses.subset(here)
+        else:
+            shared = np.zeros(len(poses)) if self.box is None else iou(poses.boxes, self.box[None])[:, 0]
+            here = np.flatnonzero(shared == shared.max()) if shared.any() else np.zeros(0, dtype=np.int64)
+        chosen = int(here[0]) if len(here) else best_person(poses, self.wanted)
+        self.id, self.box, self.seen_s = int(poses.ids[chosen]), poses.boxes[chosen], time_s
+        return poses.subset(slice(chosen, chosen + 1))
 
 
 def clip_frames(reader: VideoReader) -> Generator[Frame, None, None]:

@@ -152,7 +152,8 @@ def look(file: ImageFile) -> Look:
 
 
 def _look(image: PILImage.Image) -> Look:
-    orientation = _orientation(image)
+    # Pillow turns the size of a TIFF when it opens it, and the pixels when it loads them.
+    orientation = 1 if image.format == "TIFF" else _orientation(image)
     return Look(image.size[::-1] if orientation in _ON_THEIR_SIDE else image.size, image.size, orientation)
 
 

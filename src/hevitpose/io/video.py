@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Generator, Iterator
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -130,9 +131,7 @@ class VideoReader:
         self._duration, self._announced = self.duration_s, self.stream.frames
         due = self.start_s
         try:
-            if self.start_s:
-                self._seek()
-            for frame in self._decoded():
+            for frame in self._from_start() if self.start_s else self._decoded():
                 time_s = self._time(frame)
                 if self.end_s is not None and time_s >= self.end_s:
                     break
@@ -147,14 +146,25 @@ class VideoReader:
         finally:
             self.container.close()
 
-    def _seek(self) -> None:
+    def _from_start(self) -> "Iterator[av.VideoFrame]":
+        """Frames from the key frame before `start_s` on, or from the first, where that cannot be found."""
         import av
 
         ticks = int((self.start_s + self.origin_s) / float(self.stream.time_base or 1))
         try:
             self.container.seek(ticks, stream=self.stream)
-        except av.FFmpegError:  # it cannot be searched, so everything before is decoded and left out
-            self.container.seek(0)
+            frames = self._decoded()
+            first = next(frames, None)
+        except av.FFmpegError:
+            first = None
+        # In MPEG's own formats FFmpeg finds the time, but not the key frame that is needed to decode it.
+        if first is not None and first.pts is not None and self._time_in_clip(first.pts) <= self.start_s:
+            return chain([first], frames)
+        self.container.close()
+        self.container, self.stream = open_video(self.path)
+        self._undecodable = self._packets = self._decoded_count = 0
+        self._failure = None
+        return self._decoded()
 
     def _decoded(self) -> "Iterator[av.VideoFrame]":
         import av
@@ -198,11 +208,14 @@ class VideoReader:
         if frame.pts is None:
             time_s = 0.0 if self._last_s == -math.inf else self._last_s + self._interval_s
         else:
-            time_s = max(_seconds(frame.pts, self.stream) - self.origin_s, self._last_s + SHORTEST_INTERVAL_S)
+            time_s = max(self._time_in_clip(frame.pts), self._last_s + SHORTEST_INTERVAL_S)
         if self._last_s != -math.inf:
             self._longest_s = max(self._longest_s, time_s - self._last_s)
         self._last_s = time_s
         return time_s
+
+    def _time_in_clip(self, pts: int) -> float:
+        return _seconds(pts, self.stream) - self.origin_s
 
     def _image(self, frame: "av.VideoFrame") -> Image:
         if self._shape is None:

@@ -1,7 +1,7 @@
 """Who may ask, and what every answer carries: an ASGI wrapper around the service."""
 
 import hmac
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -52,16 +52,24 @@ class Guard:
         """Raise Refused where the request comes from another site, or without the token."""
         host = headers.get("host", "")
         # A page of another site may reach this machine under a name of its own that points here (DNS rebinding).
-        if self.settings.loopback and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+        if self.settings.loopback and not is_loopback(_parsed(f"//{host}").hostname or ""):
             raise Refused(403, "this service answers requests to this machine's own names only")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _parsed(origin).netloc.lower() != host.lower():
             raise Refused(403, "this service answers its own page only, not those of other sites")
         if self.settings.token is not None and path in GUARDED:
             scheme, _, token = headers.get("authorization", "").partition(" ")
             known = hmac.compare_digest(token.strip().encode(), self.settings.token.encode())
             if scheme.lower() != "bearer" or not known:
                 raise Refused(401, "needs the token of this service: Authorization: Bearer TOKEN")
+
+
+def _parsed(address: str) -> SplitResult:
+    """The parts of an address. Raises Refused."""
+    try:
+        return urlsplit(address)
+    except ValueError as error:
+        raise Refused(403, "the host or the origin is no address") from error
 
 
 def refusal_response(refusal: Refused) -> JSONResponse:

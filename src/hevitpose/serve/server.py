@@ -18,8 +18,9 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket at an address; port 0 takes a free one. Raises InputError where that cannot be had."""
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError as error:
-        raise InputError(f"`host={host}`", f"is no address of this machine ({error.strerror})") from error
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"`host={host}`", f"is no address of this machine ({reason})") from error
     try:
         return socket.create_server(address[:2], family=family)
     except OSError as error:

@@ -109,6 +109,10 @@ def test_a_broken_image_that_was_named_is_an_error_and_the_rest_goes_on(hevitpos
             ["SKIER", "--box", "1,2,3,4", "--detector", "a.onnx"],
             "error: --detector: has no effect with --box or --boxes",
         ),
+        (
+            ["-", "--format", "coco-labels", "--output", "a.json"],
+            "error: --format coco-labels: needs images with names",
+        ),
         (["SKIER", "--output", "a.json"], "error: a.json: must be a folder: --format json writes a file per image"),
         (["SKIER", "--boxes", "none.json"], "error: none.json: no such file"),
         (["SKIER", "--format", "coco"], "error: out: --format coco writes one file: --output FILE.json"),
@@ -321,6 +325,16 @@ def test_drawings_of_an_earlier_run_are_no_input_wherever_they_lie(hevitpose, sk
     Path("a.jpg").unlink()
     status, _, errors = hevitpose("predict", ".")
     assert (status, errors) == (1, "error: .: no image in this folder but 1 drawings of an earlier run\n")
+
+
+def test_clips_in_a_folder_are_counted(hevitpose, skier, tmp_path):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for name in ("a.mp4", "b.MOV"):
+        (folder / name).write_text("no clip")
+    assert hevitpose("predict", folder)[2] == f"error: {folder}: no image in this folder but 2 clips: name them\n"
+    shutil.copy(skier, folder)
+    assert "note: 2 clips in folders were left out: name them\n" in hevitpose("predict", folder)[2]
 
 
 def test_what_a_folder_lacks_or_nobody_can_read_is_counted(hevitpose, skier, tmp_path):

@@ -19,7 +19,7 @@ from hevitpose.core.results import Detections, ImagePoses
 from hevitpose.core.skeleton import NOT_FLIPPED
 from hevitpose.data.detections import read_detections
 from hevitpose.inference.estimator import MIN_PERSON_SCORE, PoseEstimator
-from hevitpose.inference.inputs import ImageInputs, Inputs, Skipped, image_ids, refuse_overwriting
+from hevitpose.inference.inputs import STDIN, ImageInputs, Inputs, Skipped, image_ids, refuse_overwriting
 from hevitpose.inference.lists import OPTIONS_FILE, ImageList, Selection, Shard, gather_inputs, lists_of, record_options
 from hevitpose.inference.network import weights_id
 from hevitpose.inference.predict import detections_of_inputs, predict_files
@@ -44,6 +44,8 @@ def predict_images(paths: Sequence[Path], request: Request) -> int:
                 raise InputError(f"`{name}`", "has no effect with `box` or `boxes`, which say where the people are")
     part = Shard.parse(options.shard) if options.shard else Shard(1, 1)
     form = image_format(request.format, output, options.resume)
+    if form == "coco-labels" and STDIN in paths:
+        raise InputError("--format coco-labels", "needs images with names, and standard input has none")
     folder = output if form == "json" else output.parent
     given = [*model_files(options.boxes, model, request.estimator["detector"])]
     found = find_images(paths, output, form, draw, given)
@@ -179,6 +181,8 @@ def report_skipped(found: ImageInputs, skipped: Skipped, folder: Path, boxes: in
         print(f"{in_folders} of {total} images in folders and lists were skipped", file=sys.stderr)
     if found.heic:
         print(f"{found.heic} images in HEIC were left out: convert them to JPEG", file=sys.stderr)
+    if found.clips:
+        note(f"{found.clips} clips in folders were left out: name them")
     if found.results:
         note(f"{found.results} images in {folder}, the folder of the results, were left out")
     if found.drawings:

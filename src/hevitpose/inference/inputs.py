@@ -17,7 +17,7 @@ from PIL import Image as PILImage
 from hevitpose.core.errors import InputError
 from hevitpose.core.results import Detections
 from hevitpose.data.detections import meets_image, number_of
-from hevitpose.io import atomic, images
+from hevitpose.io import atomic, images, video
 from hevitpose.io.folders import files_below
 from hevitpose.io.images import HEIC, SUFFIXES, Image, reads_heic
 
@@ -104,13 +104,14 @@ class Inputs(Protocol):
 
 @dataclass(frozen=True)
 class ImageInputs:
-    """The images, and how many in folders were left out: in HEIC, below the folder of the results, and drawings of an
-    earlier run elsewhere."""
+    """The images, and how many in folders were left out: in HEIC, below the folder of the results, drawings of an
+    earlier run elsewhere, and clips, which are predicted by name."""
 
     inputs: Inputs
     heic: int = 0
     results: int = 0
     drawings: int = 0
+    clips: int = 0
 
 
 def find_inputs(paths: Sequence[Path], output: Path | None = None) -> ImageInputs:
@@ -119,7 +120,7 @@ def find_inputs(paths: Sequence[Path], output: Path | None = None) -> ImageInput
     The files are not opened. Raises InputError where a folder holds no image.
     """
     found: dict[Path, tuple[Path, Path, bool]] = {}
-    heic = results = drawings = 0
+    heic = results = drawings = clips = 0
     for path in paths:
         if not path.is_dir():
             found.setdefault(_place(path), (path, Path("stdin" if path == STDIN else path.name), False))
@@ -128,12 +129,14 @@ def find_inputs(paths: Sequence[Path], output: Path | None = None) -> ImageInput
         drawn = {p for p in inside if images.is_drawing(p)}
         inside = [p for p in inside if p not in drawn]
         readable = inside if reads_heic() else [p for p in inside if p.suffix.lower() not in HEIC]
-        left_out = len(inside) - len(readable)
+        left_out, its_clips = len(inside) - len(readable), sum(1 for _ in files_below(path, video.SUFFIXES))
         if not readable:
             hint = f" but {left_out} in HEIC: convert them to JPEG" if left_out else ""
             hint = f" but {len(drawn)} drawings of an earlier run" if drawn and not hint else hint
+            hint = f" but {its_clips} clips: name them" if its_clips and not hint else hint
             raise InputError(path, f"no image in this folder{hint}")
         heic, results, drawings = heic + left_out, results + older, drawings + len(drawn)
+        clips += its_clips
         for p in readable:
             found.setdefault(_place(p), (p, p.relative_to(path), True))
     # photo.jpg gives photo.json, but beside a photo.png it gives photo.jpg.json.
@@ -147,7 +150,7 @@ def find_inputs(paths: Sequence[Path], output: Path | None = None) -> ImageInput
         )
         for index, (path, name, inside) in enumerate(found.values())
     ]
-    return ImageInputs(inputs, heic, results, drawings)
+    return ImageInputs(inputs, heic, results, drawings, clips)
 
 
 def _place(path: Path) -> Path:

@@ -107,8 +107,8 @@ def interpolated_precision(right: NDArray[np.bool_], weights: Floats, positives:
 
     `weights` (..., N) say how often each detection counts, 0 for those that do not; there are `positives` labels.
 
-    >>> interpolated_precision(np.array([True, False]), np.ones(2), positives=2).round(3)
-    array(0.505)
+    >>> interpolated_precision(np.array([[True, False], [False, True]]), np.ones(2), positives=2).round(3).tolist()
+    [0.505, 0.252]
     """
     found, counted = np.cumsum(right * weights, axis=-1), np.cumsum(weights, axis=-1)
     precision = found / np.maximum(counted, 1e-12)

@@ -18,7 +18,7 @@ from hevitpose.metrics.pck import MPII_LEFT_OUT
 RESAMPLES = 2000
 INTERVAL = (2.5, 97.5)
 MAX_PEOPLE = 20
-"""COCO scores so many predicted people of an image."""
+"""COCO scores at most this many predicted people per image."""
 WeightedScore = Callable[[Floats], float]
 """The main score in percent where each image counts as often as `weights` (I,) say; NaN where nothing is labelled."""
 

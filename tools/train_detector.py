@@ -25,7 +25,7 @@ from hevitpose.io import images as image_files
 from hevitpose.models import weights
 from hevitpose.models.detector import Detector
 from hevitpose.training.detection import DetectorOptions, train_detector
-from hevitpose.training.detection_data import MAX_SIDE, Boxes, DetectionSet, shrink
+from hevitpose.training.detection_data import MAX_SIDE, Boxes, DetectionAugmentation, DetectionSet, shrink
 
 
 def main() -> None:
@@ -39,6 +39,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=DetectorOptions.batch_size)
     parser.add_argument("--lr", type=float, default=DetectorOptions.learning_rate)
     parser.add_argument("--sides", nargs="+", default=["320:1"], metavar="SIDE:UNTIL", help="share of the epochs")
+    parser.add_argument("--mosaic", type=float, default=DetectionAugmentation.mosaic, help="share of the examples")
+    parser.add_argument("--scale", nargs=2, type=float, default=DetectionAugmentation.scale, metavar=("LOW", "HIGH"))
+    parser.add_argument("--color", type=float, default=DetectionAugmentation.color)
     parser.add_argument("--seed", type=int, default=DetectorOptions.seed, help="of a run that goes on from another")
     parser.add_argument("--no-validation", action="store_true", help="the last weights are the best")
     parser.add_argument("--processes", type=int, default=2, help="of one thread each")
@@ -122,8 +125,15 @@ def run(rank: int, options: argparse.Namespace, train: DetectionSet, val: Detect
     if options.processes > 1:
         torch.distributed.init_process_group("gloo", meeting, rank=rank, world_size=options.processes)
     sides = tuple((int(side), float(until)) for side, until in (word.split(":") for word in options.sides))
+    augmentation = DetectionAugmentation(mosaic=options.mosaic, scale=tuple(options.scale), color=options.color)
     recipe = DetectorOptions(
-        options.epochs, options.images_per_epoch, options.batch, sides, options.lr, seed=options.seed
+        options.epochs,
+        options.images_per_epoch,
+        options.batch,
+        sides,
+        options.lr,
+        augmentation=augmentation,
+        seed=options.seed,
     )
 
     def init(network: Detector) -> None:

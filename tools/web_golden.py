@@ -75,6 +75,10 @@ def constants() -> dict[str, Any]:
             "min_head_keypoints": detectors.MIN_HEAD_KEYPOINTS,
             "sure_head": detectors.SURE_HEAD,
             "body_of_head": detectors.BODY_OF_HEAD,
+            "box_margins": list(estimator.BOX_MARGINS),
+            "margin_above_face": estimator.MARGIN_ABOVE_FACE,
+            "min_body_keypoints": estimator.MIN_BODY_KEYPOINTS,
+            "at_edge": estimator.AT_EDGE,
             "second_pass_tolerance": estimator.SECOND_PASS_TOLERANCE,
             "calibration_slope": estimator.PERSON_CALIBRATION.slope,
             "calibration_half": estimator.PERSON_CALIBRATION.half,
@@ -137,7 +141,7 @@ class GivenBoxes(detectors.PersonDetector):
     """The bundled detector with fixed outputs in place of its graph."""
 
     def __init__(self, boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> None:
-        self.side, self.multiple, self.min_score = 320, 64, 0.24
+        self.path, self.side, self.multiple, self.min_score = Path("given.onnx"), 320, 64, 0.24
         self.graph = lambda *_: [boxes[None], scores[None]]  # type: ignore[assignment]
 
 

@@ -10,8 +10,9 @@ from hevitpose.core.errors import DeviceError, InputError
 from hevitpose.core.heatmap import EDGES
 from hevitpose.core.model_config import BoxSizes, ModelConfig
 from hevitpose.core.results import Detections
-from hevitpose.core.skeleton import Skeleton
-from hevitpose.inference.estimator import PoseEstimator
+from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
+from hevitpose.inference.detectors import head_keypoints
+from hevitpose.inference.estimator import PoseEstimator, boxes_with_keypoints
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.network import Network
 
@@ -265,6 +266,34 @@ def test_people_that_are_found_are_sorted_by_score_and_those_in_given_boxes_are_
     given = Frame(image, detections=Detections(boxes, np.array([0.4, 0.9])))
     ((_, poses),) = PoseEstimator(network).stream([given])
     assert poses.boxes.tolist() == boxes.tolist()
+
+
+def test_boxes_of_the_detector_move_half_way_to_the_keypoints():
+    points = np.tile([[[60.0, 60]]], (1, MPII16.num_keypoints, 1))
+    points[0, MPII16.keypoints.index("head_top")] = (49.5, 29.5)
+    points[0, MPII16.keypoints.index("l_ankle")] = (79.5, 189.5)
+    present, outline = np.ones(points.shape[:2], dtype=np.bool_), np.array([0.0, 0, 400, 300])
+
+    def moved(box, present, skeleton=MPII16, points=points):
+        return boxes_with_keypoints(np.array([box]), points, present, outline, skeleton)[0].tolist()
+
+    # The keypoints' box is 50, 30, 80, 190 and its margins 7, 6, 7 and 18: of the detector's sides of 50 and 200.
+    assert moved([45.0, 20, 95, 220], present) == pytest.approx([44, 22, 91, 214])
+    assert moved([5.0, 0, 55, 200], present) == pytest.approx([5, 0, 71, 204]), "sides at the edge stay"
+    few = present & head_keypoints(MPII16)
+    assert moved([45.0, 20, 95, 220], few) == [45, 20, 95, 220], "the head says nothing about the body"
+    of_coco = np.tile([[[60.0, 60]]], (1, 17, 1))
+    face_above = moved([45.0, 20, 95, 220], np.ones((1, 17), dtype=np.bool_), COCO17, of_coco)
+    assert face_above[1] == pytest.approx((20 + 60.5 - 0.1 * 200) / 2), "no keypoint is at the top of the head"
+
+
+def test_only_boxes_that_the_person_detector_found_are_moved():
+    estimator = PoseEstimator.from_pretrained()
+    (found,) = estimator.detector([Frame(np.asarray(Image.open(PHOTOS / "skier.jpg")))])
+    best = int(found.scores.argmax())
+    moved = estimator(PHOTOS / "skier.jpg").boxes[0]
+    assert 1 < abs(moved - found.boxes[best]).max() < 60
+    assert estimator(PHOTOS / "skier.jpg", found.boxes[best]).boxes[0].tolist() == found.boxes[best].tolist()
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,8 @@ export function people(
 ): Person[] {
   const all = found.map(({ box, score }, n): Person => {
     const present = presentOf(joints[n]!, skeleton, width, height);
-    return { box, score: calibrated(meanWhere(joints[n]!.scores, present) * score), ...joints[n]!, present };
+    const better = boxWithKeypoints(box, joints[n]!.points, present, skeleton, width, height);
+    return { box: better, score: calibrated(meanWhere(joints[n]!.scores, present) * score), ...joints[n]!, present };
   });
   const sure = all.filter((person) => person.score >= constants.min_person_score);
   return withoutDuplicates(
@@ -97,6 +98,31 @@ function presentOf({ points, scores }: Joints, skeleton: Skeleton, width: number
   return scores.map(
     (value, k) => value >= constants.min_score && inImage(points[k]!, width, height) && (head[k]! || !headAlone),
   );
+}
+
+/** The box, moved half way to what the present keypoints say; a side at the edge of the image stays. */
+function boxWithKeypoints(
+  box: Box,
+  points: readonly Point[],
+  present: readonly boolean[],
+  skeleton: Skeleton,
+  width: number,
+  height: number,
+): Box {
+  const head = headOf(skeleton);
+  if (present.filter((here, k) => here && !head[k]).length < constants.min_body_keypoints) return box;
+  const margins = [...constants.box_margins];
+  if (!skeleton.keypoints.map(readable).includes('head top')) margins[1] = constants.margin_above_face;
+  const seen = points.filter((_, k) => present[k]);
+  return box.map((side, n) => {
+    const [axis, last] = [n % 2, n >= 2];
+    const limit = axis ? height : width;
+    if (Math.abs(side - (last ? limit : 0)) < constants.at_edge * limit) return side;
+    const along = seen.map((point) => point[axis]! + 0.5);
+    const extent = last ? Math.max(...along) : Math.min(...along);
+    const margin = margins[n]! * (box[axis + 2]! - box[axis]!);
+    return Math.min(Math.max((side + extent + (last ? margin : -margin)) / 2, 0), limit);
+  }) as Box;
 }
 
 /** Which keypoints are of the head, for people; none for other skeletons. */

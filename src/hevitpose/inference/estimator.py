@@ -14,7 +14,9 @@ from hevitpose.core import geometry
 from hevitpose.core.choices import PersonChoice
 from hevitpose.core.errors import InputError
 from hevitpose.core.geometry import Floats
+from hevitpose.core.keypoint_names import index_of_names
 from hevitpose.core.results import Detections, ImagePoses, person_scores
+from hevitpose.core.skeleton import Skeleton
 from hevitpose.inference.backends import DEFAULT_OPTIONS, Runtime, RuntimeOptions
 from hevitpose.inference.detectors import (
     Detector,
@@ -53,6 +55,14 @@ PERSON_CALIBRATION = Calibration(3.17, 0.183)
 people (benchmarks/calibration.py)."""
 SAME_POSE = 0.7
 """OKS from which two poses are of the same person: crops of two boxes of a person differ a little."""
+BOX_MARGINS = (0.14, 0.03, 0.14, 0.09)
+"""What a person's box has beyond the keypoints on the left, above, on the right and below, in its sides, as measured on
+the 300 images of the calibration; above where the top of the head is a keypoint."""
+MARGIN_ABOVE_FACE = 0.1
+MIN_BODY_KEYPOINTS = 4
+"""With fewer keypoints below the head, a box stays the detector's."""
+AT_EDGE = 0.02
+"""Of the image's sides: where a box ends so near to the edge, the person may be cut, and the keypoints end earlier."""
 SECOND_PASS_TOLERANCE = 0.1
 """A second pass, in the box, sees the person larger; it counts unless its mean score falls by more than this."""
 
@@ -183,12 +193,25 @@ class PoseEstimator:
 
         For a model's own detector that could not be calibrated, the bundled one's stands in.
         """
-        detector, folder = self.detector, self.network.folder
-        detector = detector.detector if isinstance(detector, TiledDetector) else detector
-        if not isinstance(detector, PersonDetector):
+        if (path := self._detector_path) is None:
             return None
-        own = folder.person_score if folder and folder.detector == detector.path else None
+        folder = self.network.folder
+        own = folder.person_score if folder and folder.detector == path else None
         return own or PERSON_CALIBRATION
+
+    @property
+    def _detector_path(self) -> Path | None:
+        """The file of the detector, None where it is not of hevitpose."""
+        detector = self.detector
+        detector = detector.detector if isinstance(detector, TiledDetector) else detector
+        return detector.path if isinstance(detector, PersonDetector) else None
+
+    @property
+    def _finds_people(self) -> bool:
+        """Whether the detector's boxes are of people, as a detector of hevitpose draws them that is not the model's."""
+        folder, path = self.network.folder, self._detector_path
+        of_model = folder is not None and path is not None and folder.detector == path
+        return path is not None and not of_model and is_human(self.network.config.skeleton)
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a path is a sequence of texts, too
@@ -273,13 +296,15 @@ class PoseEstimator:
         outline = geometry.image_box((height, width))
         present = (scores >= self.min_score) & geometry.in_box(joints, outline)
         present[shows_only_head(scores, self.head)] &= self.head
-        rating = person_scores(scores, present, detections.scores)
+        rating, boxes = person_scores(scores, present, detections.scores), detections.boxes
         if frame.detections is None and self.calibration:
             rating = self.calibration(rating)
+        if frame.detections is None and self._finds_people:
+            boxes = boxes_with_keypoints(boxes, joints, present, outline, self.network.config.skeleton)
         poses = ImagePoses(
             self.network.config.skeleton,
             (width, height),
-            detections.boxes,
+            boxes,
             np.where(present[..., None], joints, np.nan),
             scores,
             rating,
@@ -324,6 +349,33 @@ def without_duplicates(poses: ImagePoses) -> ImagePoses:
     sigmas = sigmas_or_default(poses.skeleton)
     kept, _ = oks_nms(poses.all_keypoints, poses.person_scores, sides.prod(axis=1), sigmas, SAME_POSE)
     return poses.subset(kept)
+
+
+def boxes_with_keypoints(
+    boxes: Floats, keypoints: Floats, present: NDArray[np.bool_], outline: Floats, skeleton: Skeleton
+) -> Floats:
+    """Boxes (N, 4) of people, moved half way to what the `present` (N, K) of their `keypoints` (N, K, 2) say.
+
+    A detector's boxes of small people may be a cell off, and the pose network looks closer. A side at the edge of the
+    image, whose box is `outline` (4,), stays: there the person may be cut.
+    """
+    head = head_keypoints(skeleton)
+    enough = (present & ~head).sum(axis=1) >= MIN_BODY_KEYPOINTS
+    if not enough.any():
+        return boxes
+    margins = np.array(BOX_MARGINS)
+    if "head top" not in index_of_names(skeleton.keypoints):
+        margins[1] = MARGIN_ABOVE_FACE
+    points = np.where(present[enough][..., None], geometry.corner_frame(keypoints[enough]), np.nan)
+    known = boxes[enough]
+    extents = np.concatenate([np.nanmin(points, axis=1), np.nanmax(points, axis=1)], axis=1)
+    sides = np.tile(known[:, 2:] - known[:, :2], 2)
+    moved = (known + extents + margins * sides * (-1, -1, 1, 1)) / 2
+    at_edge = abs(known - outline) < AT_EDGE * np.tile(outline[2:], 2)
+    limits = outline[[2, 3, 2, 3]]
+    better = boxes.copy()
+    better[enough] = np.where(at_edge, known, moved.clip(0, limits))
+    return better
 
 
 def better_pass(

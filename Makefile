@@ -59,7 +59,7 @@ $(VENV)/light: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install torch==$$(sed -n 's/^torch==//p' constraints.txt)
-	$(PIP) install --constraint constraints.txt --editable '.[train,export,openvino,video,baselines,hub,serve,dev]'
+	$(PIP) install --constraint constraints.txt --editable '.[train,export,openvino,video,baselines,hub,serve,supervision,dev]'
 	touch $@ $(VENV)/light
 
 clean:

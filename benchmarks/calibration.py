@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from detectors import read
 from hevitpose import PoseEstimator
-from hevitpose.core.geometry import Floats
+from hevitpose.core.geometry import Floats, image_box
 from hevitpose.evaluation.calibration import fit_calibration
 from hevitpose.inference.detectors import PersonDetector
+from hevitpose.inference.estimator import boxes_with_keypoints
 from hevitpose.inference.network import DEFAULT, PERSON_DETECTOR, find_weights
 from hevitpose.io import atomic
 from hevitpose.io.provenance import provenance
@@ -57,7 +58,9 @@ def candidates(estimator: PoseEstimator, images: list[dict[str, Any]]) -> tuple[
     scores, right = [], []
     for image in images:
         poses = estimator(image["pixels"])
-        labels, ignored = match(ImageBoxes(image["boxes"], image["crowd"], poses.boxes, poses.person_scores), SAME_BOX)
+        outline = image_box(image["pixels"].shape[:2])
+        boxes = boxes_with_keypoints(poses.boxes, poses.all_keypoints, poses.present, outline, poses.skeleton)
+        labels, ignored = match(ImageBoxes(image["boxes"], image["crowd"], boxes, poses.person_scores), SAME_BOX)
         scores.append(poses.person_scores[~ignored])
         right.append(labels[~ignored] >= 0)
     return np.concatenate(scores), np.concatenate(right)

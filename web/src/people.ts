@@ -114,15 +114,17 @@ function boxWithKeypoints(
   const margins = [...constants.box_margins];
   if (!skeleton.keypoints.map(readable).includes('head top')) margins[1] = constants.margin_above_face;
   const seen = points.filter((_, k) => present[k]);
-  return box.map((side, n) => {
-    const [axis, last] = [n % 2, n >= 2];
+  const side = (n: 0 | 1 | 2 | 3): number => {
+    const axis = n === 1 || n === 3 ? 1 : 0;
+    const last = n > 1;
     const limit = axis ? height : width;
-    if (Math.abs(side - (last ? limit : 0)) < constants.at_edge * limit) return side;
-    const along = seen.map((point) => point[axis]! + 0.5);
+    if (Math.abs(box[n] - (last ? limit : 0)) < constants.at_edge * limit) return box[n];
+    const along = seen.map((point) => point[axis] + 0.5);
     const extent = last ? Math.max(...along) : Math.min(...along);
-    const margin = margins[n]! * (box[axis + 2]! - box[axis]!);
-    return Math.min(Math.max((side + extent + (last ? margin : -margin)) / 2, 0), limit);
-  }) as Box;
+    const margin = margins[n]! * (axis ? box[3] - box[1] : box[2] - box[0]);
+    return Math.min(Math.max((box[n] + extent + (last ? margin : -margin)) / 2, 0), limit);
+  };
+  return [side(0), side(1), side(2), side(3)];
 }
 
 /** Which keypoints are of the head, for people; none for other skeletons. */

@@ -114,6 +114,7 @@ COLORS = [(200, 10, 30), GREEN, BLUE]
         (in_mode("1", 0, 255, 0), "PNG", {}, grey(0, 255, 0)),
         (deep(0, 100 * 257, 65535, kind=np.uint16), "PNG", {}, grey(0, 100, 255)),
         (deep(0, 100 * 257, 65535, kind=np.uint16), "TIFF", {}, grey(0, 100, 255)),
+        (deep(0, 100 * 257, 65535, kind=np.uint16), "TIFF", {"tiffinfo": {262: 0}}, grey(255, 155, 0)),
         (deep(0, 100 * 257, 70000, kind=np.int32), "TIFF", {}, grey(0, 100, 255)),
         (deep(0, 0.4, 1, kind=np.float32), "TIFF", {}, grey(0, 102, 255)),
         (deep(0, 102.2, 300, kind=np.float32), "TIFF", {}, grey(0, 102, 255)),

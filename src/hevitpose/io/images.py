@@ -53,6 +53,8 @@ _UPRIGHT = {
 _ON_THEIR_SIDE = (5, 6, 7, 8)
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _JPEG_END = b"\xff\xd9"
+WHITE_IS_ZERO = 0
+"""The photometric interpretation of a TIFF whose lowest values are white."""
 FULL_SCALES = (255, 4095, 65535)
 """Images deeper than 8 bits are scaled by the first of these that holds them, floats by 1 if that does."""
 BRIGHTEST_SHARE = 0.001
@@ -76,7 +78,7 @@ def read(source: ImageFile | str | PathLike[str]) -> Image:
     with _one_line_errors(file), _identified(_content(file)) as image:
         if (frames := _frames(image)) > 1:
             logger.warning("%s: holds %d images; the first is used", file, frames)
-        pixels = np.asarray(_rgb(_upright(_loaded(image, _content(file)))))
+        pixels = np.asarray(_upright_rgb(_loaded(image, _content(file))))
     if pixels.max() < DARKEST or pixels.min() > 255 - DARKEST:
         logger.warning("%s: is nearly %s", file, "black" if pixels.max() < DARKEST else "white")
     return pixels
@@ -100,7 +102,7 @@ def decode(
         else:
             image = source
             image.load()
-        return np.asarray(_rgb(_upright(image)))
+        return np.asarray(_upright_rgb(image))
 
 
 DRAWING = "hevitpose drawing"
@@ -285,10 +287,10 @@ def reads_heic() -> bool:
     return True
 
 
-def _upright(image: PILImage.Image) -> PILImage.Image:
+def _upright_rgb(image: PILImage.Image) -> PILImage.Image:
     # ImageOps.exif_transpose also rewrites the EXIF data, which fails for photos with damaged data.
-    turn = _UPRIGHT.get(_orientation(image))
-    return image if turn is None else image.transpose(turn)
+    rgb, turn = _rgb(image), _UPRIGHT.get(_orientation(image))
+    return rgb if turn is None else rgb.transpose(turn)
 
 
 def _orientation(image: PILImage.Image) -> int:
@@ -313,6 +315,9 @@ def _from_deep(image: PILImage.Image) -> PILImage.Image:
     """One channel of 16 or 32 bits or of floats as 8-bit RGB, scaled by `full_scale`."""
     values = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0, posinf=0, neginf=0)
     grey = (np.clip(values / full_scale(values, image.mode == "F"), 0, 1) * 255).round().astype(np.uint8)
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(ExifTags.Base.PhotometricInterpretation) == WHITE_IS_ZERO:  # Pillow inverts 8 bits alone
+        grey = 255 - grey
     return PILImage.fromarray(grey).convert("RGB")
 
 

@@ -141,7 +141,7 @@ class GivenBoxes(detectors.PersonDetector):
     """The bundled detector with fixed outputs in place of its graph."""
 
     def __init__(self, boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> None:
-        self.path, self.side, self.multiple, self.min_score = Path("given.onnx"), 320, 64, 0.24
+        self.path, self.side, self.multiple, self.min_score = detectors.bundled_detector(), 320, 64, 0.24
         self.graph = lambda *_: [boxes[None], scores[None]]  # type: ignore[assignment]
 
 

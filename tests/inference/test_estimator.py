@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 from io import BytesIO
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hevitpose.core.heatmap import EDGES
 from hevitpose.core.model_config import BoxSizes, ModelConfig
 from hevitpose.core.results import Detections
 from hevitpose.core.skeleton import COCO17, MPII16, Skeleton
-from hevitpose.inference.detectors import head_keypoints
+from hevitpose.inference.detectors import bundled_detector, head_keypoints
 from hevitpose.inference.estimator import PoseEstimator, boxes_with_keypoints
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.network import Network
@@ -279,7 +280,9 @@ def test_boxes_of_the_detector_move_half_way_to_the_keypoints():
 
     # The keypoints' box is 50, 30, 80, 190 and its margins 7, 6, 7 and 18: of the detector's sides of 50 and 200.
     assert moved([45.0, 20, 95, 220], present) == pytest.approx([44, 22, 91, 214])
-    assert moved([5.0, 0, 55, 200], present) == pytest.approx([5, 0, 71, 204]), "sides at the edge stay"
+    assert moved([5.0, 0, 55, 200], present) == pytest.approx([5, 0, 71, 204]), "sides at the edge do not move inwards"
+    beside = moved([390.0, 20, 394, 220], present, points=points * [0, 1] + [399, 0])
+    assert beside[0] < beside[2], "keypoints beside a thin box at the edge do not turn it inside out"
     few = present & head_keypoints(MPII16)
     assert moved([45.0, 20, 95, 220], few) == [45, 20, 95, 220], "the head says nothing about the body"
     of_coco = np.tile([[[60.0, 60]]], (1, 17, 1))
@@ -287,13 +290,16 @@ def test_boxes_of_the_detector_move_half_way_to_the_keypoints():
     assert face_above[1] == pytest.approx((20 + 60.5 - 0.1 * 200) / 2), "no keypoint is at the top of the head"
 
 
-def test_only_boxes_that_the_person_detector_found_are_moved():
+def test_only_boxes_that_the_bundled_detector_found_are_moved(tmp_path):
     estimator = PoseEstimator.from_pretrained()
     (found,) = estimator.detector([Frame(np.asarray(Image.open(PHOTOS / "skier.jpg")))])
     best = int(found.scores.argmax())
     moved = estimator(PHOTOS / "skier.jpg").boxes[0]
     assert 1 < abs(moved - found.boxes[best]).max() < 60
     assert estimator(PHOTOS / "skier.jpg", found.boxes[best]).boxes[0].tolist() == found.boxes[best].tolist()
+    shutil.copy(bundled_detector(), tmp_path / "mine.onnx")
+    of_another = PoseEstimator.from_pretrained(detector=tmp_path / "mine.onnx")
+    assert of_another(PHOTOS / "skier.jpg").boxes[0].tolist() == found.boxes[best].tolist()
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ function presentOf({ points, scores }: Joints, skeleton: Skeleton, width: number
   );
 }
 
-/** The box, moved half way to what the present keypoints say; a side at the edge of the image stays. */
+/** The box, moved half way to what the present keypoints say; a side at the edge of the image does not move inwards. */
 function boxWithKeypoints(
   box: Box,
   points: readonly Point[],
@@ -118,11 +118,13 @@ function boxWithKeypoints(
     const axis = n === 1 || n === 3 ? 1 : 0;
     const last = n > 1;
     const limit = axis ? height : width;
-    if (Math.abs(box[n] - (last ? limit : 0)) < constants.at_edge * limit) return box[n];
+    const atEdge = Math.abs(box[n] - (last ? limit : 0)) < constants.at_edge * limit;
     const along = seen.map((point) => point[axis] + 0.5);
     const extent = last ? Math.max(...along) : Math.min(...along);
     const margin = margins[n]! * (axis ? box[3] - box[1] : box[2] - box[0]);
-    return Math.min(Math.max((box[n] + extent + (last ? margin : -margin)) / 2, 0), limit);
+    const moved = (box[n] + extent + (last ? margin : -margin)) / 2;
+    const outer = last ? Math.max(box[n], moved) : Math.min(box[n], moved);
+    return Math.min(Math.max(atEdge ? outer : moved, 0), limit);
   };
   return [side(0), side(1), side(2), side(3)];
 }

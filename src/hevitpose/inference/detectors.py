@@ -299,8 +299,13 @@ def load_detector(path: Path | None = None, options: RuntimeOptions = DEFAULT_OP
     return PersonDetector(graph)
 
 
+def bundled_detector() -> Path:
+    """The file of the bundled person detector."""
+    return weights_folder() / f"{PERSON_DETECTOR}.onnx"
+
+
 def _open(path: Path | None, options: RuntimeOptions) -> Graph:
-    path = path or weights_folder() / f"{PERSON_DETECTOR}.onnx"
+    path = path or bundled_detector()
     graph: type[Graph] = TorchDetector if path.suffix == ".safetensors" else DetectorGraph
     return graph(path, replace(options, runtime=None))
 

@@ -24,6 +24,7 @@ from hevitpose.inference.detectors import (
     TiledDetector,
     WholeImage,
     WindowSearch,
+    bundled_detector,
     head_keypoints,
     is_human,
     is_person,
@@ -62,7 +63,7 @@ MARGIN_ABOVE_FACE = 0.1
 MIN_BODY_KEYPOINTS = 4
 """With fewer keypoints below the head, a box stays the detector's."""
 AT_EDGE = 0.02
-"""Of the image's sides: where a box ends so near to the edge, the person may be cut, and the keypoints end earlier."""
+"""Of the image's sides: where a box ends so near to the edge, the person may be cut and the keypoints end earlier."""
 SECOND_PASS_TOLERANCE = 0.1
 """A second pass, in the box, sees the person larger; it counts unless its mean score falls by more than this."""
 
@@ -193,25 +194,17 @@ class PoseEstimator:
 
         For a model's own detector that could not be calibrated, the bundled one's stands in.
         """
-        if (path := self._detector_path) is None:
+        detector, folder = self._hevitpose_detector, self.network.folder
+        if detector is None:
             return None
-        folder = self.network.folder
-        own = folder.person_score if folder and folder.detector == path else None
+        own = folder.person_score if folder and folder.detector == detector.path else None
         return own or PERSON_CALIBRATION
 
     @property
-    def _detector_path(self) -> Path | None:
-        """The file of the detector, None where it is not of hevitpose."""
-        detector = self.detector
-        detector = detector.detector if isinstance(detector, TiledDetector) else detector
-        return detector.path if isinstance(detector, PersonDetector) else None
-
-    @property
-    def _finds_people(self) -> bool:
-        """Whether the detector's boxes are of people, as a detector of hevitpose draws them that is not the model's."""
-        folder, path = self.network.folder, self._detector_path
-        of_model = folder is not None and path is not None and folder.detector == path
-        return path is not None and not of_model and is_human(self.network.config.skeleton)
+    def _hevitpose_detector(self) -> PersonDetector | None:
+        """The detector, without its tiles; None where it is not of hevitpose."""
+        detector = self.detector.detector if isinstance(self.detector, TiledDetector) else self.detector
+        return detector if isinstance(detector, PersonDetector) else None
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a path is a sequence of texts, too
@@ -281,6 +274,13 @@ class PoseEstimator:
         alone.keypoints = self.keypoints
         return [poses for _, poses in alone.stream(frames)]
 
+    @property
+    def _moves_boxes(self) -> bool:
+        """Whether boxes follow the keypoints: those of the bundled detector do, whose errors were measured."""
+        detector = self._hevitpose_detector
+        bundled = detector is not None and detector.path == bundled_detector()
+        return bundled and is_human(self.network.config.skeleton)
+
     def are_people(self, scores: Floats) -> NDArray[np.bool_]:
         """Which candidates (N,) are people by the scores (N, K) of their keypoints; the detector is not asked."""
         min_mean = MIN_MEAN_SCORE * min(1, self.min_score / MIN_SCORE)
@@ -299,7 +299,7 @@ class PoseEstimator:
         rating, boxes = person_scores(scores, present, detections.scores), detections.boxes
         if frame.detections is None and self.calibration:
             rating = self.calibration(rating)
-        if frame.detections is None and self._finds_people:
+        if frame.detections is None and self._moves_boxes:
             boxes = boxes_with_keypoints(boxes, joints, present, outline, self.network.config.skeleton)
         poses = ImagePoses(
             self.network.config.skeleton,
@@ -356,8 +356,8 @@ def boxes_with_keypoints(
 ) -> Floats:
     """Boxes (N, 4) of people, moved half way to what the `present` (N, K) of their `keypoints` (N, K, 2) say.
 
-    A detector's boxes of small people may be a cell off, and the pose network looks closer. A side at the edge of the
-    image, whose box is `outline` (4,), stays: there the person may be cut.
+    A detector's boxes of small people may be a cell off, and the pose network looks closer. At the edge of the image,
+    whose box is `outline` (4,), a person may be cut: a side there does not move inwards.
     """
     head = head_keypoints(skeleton)
     enough = (present & ~head).sum(axis=1) >= MIN_BODY_KEYPOINTS
@@ -372,9 +372,9 @@ def boxes_with_keypoints(
     sides = np.tile(known[:, 2:] - known[:, :2], 2)
     moved = (known + extents + margins * sides * (-1, -1, 1, 1)) / 2
     at_edge = abs(known - outline) < AT_EDGE * np.tile(outline[2:], 2)
-    limits = outline[[2, 3, 2, 3]]
+    outer = np.concatenate([np.minimum(known, moved)[:, :2], np.maximum(known, moved)[:, 2:]], axis=1)
     better = boxes.copy()
-    better[enough] = np.where(at_edge, known, moved.clip(0, limits))
+    better[enough] = np.where(at_edge, outer, moved).clip(0, np.tile(outline[2:], 2))
     return better
 
 

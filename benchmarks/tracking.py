@@ -26,6 +26,7 @@ from hevitpose.core.results import Detections, ImagePoses
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.tracking import Tracker
+from hevitpose.inference.video import MIN_CANDIDATE_SCORE
 from hevitpose.io import atomic
 from hevitpose.io.provenance import provenance
 from hevitpose.metrics.tracking import FrameTracks, track_scores
@@ -108,7 +109,8 @@ def sources(
     yield "labels", poses_in(frames, labelled)
     for tiles in (1, 2):
         name = "person_detector" + (f", tiles {tiles}" if tiles > 1 else "")
-        yield name, [found for _, found in PoseEstimator.from_pretrained(tiles=tiles).stream(frames)]
+        estimator = PoseEstimator.from_pretrained(tiles=tiles, min_person_score=MIN_CANDIDATE_SCORE)
+        yield name, [found for _, found in estimator.stream(frames)]
     if nanodet:
         from detector_peers import load_peer
 

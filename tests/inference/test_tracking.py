@@ -65,7 +65,8 @@ def test_somebody_who_is_away_for_a_second_keeps_the_id():
 
 
 def test_low_scores_continue_a_track_but_begin_none():
-    assert ids_of([person(score=0.15)] * 4) == [[0]] * 4
+    assert ids_of([person(score=0.35)] * 4) == [[0]] * 4
+    assert ids_of([person(), person(), person(score=0.35)]) == [[0], [1], [1]]
     assert ids_of([person(), person(), person(score=0.15)]) == [[0], [1], [1]]
 
 

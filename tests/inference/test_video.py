@@ -288,3 +288,10 @@ def test_frames_need_rising_times(tracker):
     assert [next(stream)[0].index for _ in range(2)] == [0, 2]
     with pytest.raises(ValueError, match=r"order of time, got 0\.1 s after 0\.2 s"):
         next(stream)
+
+
+@pytest.mark.parametrize(("options", "start", "high"), [({}, 0.4, 0.25), ({"min_person_score": 0.2}, 0.2, 0.2)])
+def test_a_clip_asks_for_more_than_an_image_unless_told_otherwise(options, start, high):
+    some = PoseTracker.from_pretrained(**options)
+    assert (some.min_person_score, some.tracker_options.start_score) == (start, start)
+    assert some.tracker_options.high_score == high

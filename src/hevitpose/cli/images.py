@@ -18,7 +18,7 @@ from hevitpose.core.geometry import xyxy_from_xywh
 from hevitpose.core.results import Detections, ImagePoses
 from hevitpose.core.skeleton import NOT_FLIPPED
 from hevitpose.data.detections import read_detections
-from hevitpose.inference.estimator import MIN_PERSON_SCORE, PoseEstimator
+from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.inputs import STDIN, ImageInputs, Inputs, Skipped, image_ids, refuse_overwriting
 from hevitpose.inference.lists import OPTIONS_FILE, ImageList, Selection, Shard, gather_inputs, lists_of, record_options
 from hevitpose.inference.network import weights_id
@@ -39,8 +39,8 @@ def predict_images(paths: Sequence[Path], request: Request) -> int:
     output, draw, model, options = request.output, request.draw, request.model, request.for_images
     request.for_clips.refuse()
     if options.box or options.boxes:
-        for name, default in (("detector", "auto"), ("tiles", 1), ("min_person_score", MIN_PERSON_SCORE)):
-            if request.estimator[name] != default:
+        for name, default in (("detector", "auto"), ("tiles", 1), ("min_person_score", None)):
+            if request.estimator.get(name) != default:
                 raise InputError(f"`{name}`", "has no effect with `box` or `boxes`, which say where the people are")
     part = Shard.parse(options.shard) if options.shard else Shard(1, 1)
     form = image_format(request.format, output, options.resume)
@@ -64,6 +64,7 @@ def predict_images(paths: Sequence[Path], request: Request) -> int:
     if form == "json" and recorded:  # a start that fails leaves what is recorded of earlier results
         settings = {key: value for key, value in request.estimator.items() if key not in ("threads", "batch_size")}
         settings |= {"model": weights_id(model), "person": person, "keypoints": keypoints, "draw": draw}
+        settings |= {"min_person_score": estimator.min_person_score}
         record_options(
             folder, settings | {"box": options.box, "boxes": options.boxes and str(options.boxes)}, options.resume
         )

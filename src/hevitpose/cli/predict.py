@@ -15,6 +15,7 @@ from hevitpose.core.errors import InputError
 from hevitpose.inference.estimator import MIN_PERSON_SCORE, MIN_SCORE
 from hevitpose.inference.lists import expand
 from hevitpose.inference.network import DEFAULT
+from hevitpose.inference.tracking import START_SCORE
 
 EXAMPLES = """
 Examples:\n
@@ -65,8 +66,13 @@ def predict(
         str | None, typer.Option(help="Keep only one person; in clips also by id.", metavar="largest|center|ID")
     ] = None,
     min_person_score: Annotated[
-        float, typer.Option(min=0, max=1, help="Leave out people below this score.")
-    ] = MIN_PERSON_SCORE,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help=f"Leave out people below this score (default: {MIN_PERSON_SCORE}, in clips {START_SCORE}).",
+        ),
+    ] = None,
     padding: Annotated[
         float | None, typer.Option(help="Enlarge boxes by this factor (default: as in training).")
     ] = None,
@@ -147,12 +153,13 @@ def predict(
         "detector": detector,
         "tiles": tiles,
         "min_score": min_score,
-        "min_person_score": min_person_score,
         "max_people": max_people,
         "padding": padding,
         "flip_test": flip_test,
         "batch_size": batch_size,
     }
+    if min_person_score is not None:
+        options["min_person_score"] = min_person_score
     for_clips = ClipOptions(start, end, every, detect_every, smooth, parse_person(person), color_by, keypoints)
     for_images = ImageOptions(box, boxes, verbose, resume, shard)
     request = Request(output, draw, format, model, options, for_clips, for_images)

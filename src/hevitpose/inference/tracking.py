@@ -20,6 +20,8 @@ from hevitpose.core.skeleton import Skeleton
 from hevitpose.inference.detectors import MIN_HEAD_KEYPOINTS, sigmas_or_default
 from hevitpose.metrics.detection import iou
 
+START_SCORE = 0.4
+"""`min_person_score` in clips, by default: higher than in images, for a person has many frames to be found in."""
 MIN_KEYPOINTS = 3
 """Fewer keypoints say nothing about a person's place."""
 SAME_POSE = 0.7
@@ -41,8 +43,9 @@ class TrackerOptions:
 
     Args:
         start_score: People that score less can only continue a track.
+        high_score: People that score less are matched after the others.
         min_match: Least max(IoU, OKS) of a match.
-        min_match_low: The same for people below `start_score`.
+        min_match_low: The same for people below `high_score`.
         hits: Matches after which a track gets its id.
         max_age_s: A track with an id waits this long for its person to come back.
         max_age_new_s: A track without an id waits this long.
@@ -52,7 +55,8 @@ class TrackerOptions:
         max_tracks: The longest unseen tracks above this number are forgotten.
     """
 
-    start_score: float = 0.25
+    start_score: float = START_SCORE
+    high_score: float = 0.25
     min_match: float = 0.2
     min_match_low: float = 0.4
     hits: int = 2
@@ -178,7 +182,7 @@ class Tracker:
         # The larger of the two says whether a pair is possible; which of several is best, both together say better.
         possible, worth = np.maximum(overlaps, similar), overlaps + similar
         confirmed = np.array([track.id > 0 for track in tracks], dtype=np.bool_)
-        good = poses.person_scores >= options.start_score
+        good = poses.person_scores >= options.high_score
         free, waiting = usable.copy(), np.ones(len(tracks), dtype=np.bool_)
         pairs: list[tuple[int, int]] = []
         for some_tracks, some_people, least in (

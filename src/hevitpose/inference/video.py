@@ -21,7 +21,7 @@ from hevitpose.inference.inputs import Frame
 from hevitpose.inference.network import DEFAULT
 from hevitpose.inference.overlap import ahead
 from hevitpose.inference.smoothing import OnlineSmoother, smooth_offline
-from hevitpose.inference.tracking import Tracker, TrackerOptions
+from hevitpose.inference.tracking import START_SCORE, Tracker, TrackerOptions
 from hevitpose.io.video import VideoReader
 from hevitpose.metrics.detection import iou
 
@@ -48,7 +48,7 @@ class PoseTracker:
             twice, and fills short gaps. The keypoints before are `ImagePoses.raw_keypoints`.
         person: Keep one person: the "largest" or the one nearest to the "center" of the first frame with people, until
             they have been away for long, or the one with this id.
-        tracker: How people are matched; `start_score` is by default the estimator's `min_person_score`.
+        tracker: How people are matched; by default, a track starts with the estimator's `min_person_score`.
     """
 
     def __init__(
@@ -66,8 +66,9 @@ class PoseTracker:
         if person is not None and (person < 1 if isinstance(person, int) else person not in get_args(PersonChoice)):
             raise InputError(f"`person={person}`", "must be largest, center or an id from 1 on")
         self.detect_every, self.smooth, self.person = detect_every, smooth, person
-        self.tracker_options = tracker or TrackerOptions(start_score=estimator.min_person_score)
         self.min_person_score = estimator.min_person_score
+        start, high = self.min_person_score, min(TrackerOptions.high_score, self.min_person_score)
+        self.tracker_options = tracker or TrackerOptions(start_score=start, high_score=high)
         self.estimator = copy(estimator)  # the weaker candidates are for the tracker alone
         self.estimator.min_person_score = min(MIN_CANDIDATE_SCORE, self.min_person_score)
         self.interrupted = False
@@ -84,6 +85,7 @@ class PoseTracker:
         **options: Any,
     ) -> "PoseTracker":
         """With an estimator of bundled weights or of a file; `options` are those of `PoseEstimator.from_pretrained`."""
+        options.setdefault("min_person_score", START_SCORE)
         return cls(PoseEstimator.from_pretrained(name, **options), detect_every, smooth, person, tracker)
 
     def stream(

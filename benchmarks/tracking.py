@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from hevitpose.core.results import Detections, ImagePoses
 from hevitpose.inference.estimator import PoseEstimator
 from hevitpose.inference.inputs import Frame
 from hevitpose.inference.tracking import Tracker
-from hevitpose.inference.video import MIN_CANDIDATE_SCORE
+from hevitpose.inference.video import PoseTracker
 from hevitpose.io import atomic
 from hevitpose.io.provenance import provenance
 from hevitpose.metrics.tracking import FrameTracks, track_scores
@@ -50,6 +51,10 @@ def main() -> None:
     frames = read_clip(options.clip)
     truth = read_truth(options.truth, len(frames), frames[0].image.shape[1] / options.size[0], options.region)
     rows = []
+    for tiles, every in product((1, 2), DETECT_EVERY):
+        tracker = PoseTracker.from_pretrained(tiles=tiles, detect_every=every)
+        tracks = [confirmed(poses) for _, poses in tracker.stream(iter(frames))]
+        rows.append(row("person_detector" + f", tiles {tiles}" * (tiles > 1), "hevitpose", every, truth, tracks))
     for name, poses in sources(frames, truth, options.nanodet):
         rows += [row(name, "hevitpose", every, truth, follow(poses, frames, every)) for every in DETECT_EVERY]
         if find_spec("trackers"):
@@ -104,13 +109,9 @@ def read_truth(path: Path, count: int, scale: float, regions: Iterable[Sequence[
 def sources(
     frames: Sequence[Frame], truth: Sequence[FrameTracks], nanodet: Path | None
 ) -> Iterable[tuple[str, list[ImagePoses]]]:
-    """Names of detectors, and the people found in each frame."""
+    """Boxes that do not come from the bundled detector, by name, and the people in them in each frame."""
     labelled = [Detections.from_boxes(each.boxes[~ignored_of(each)]) for each in truth]
     yield "labels", poses_in(frames, labelled)
-    for tiles in (1, 2):
-        name = "person_detector" + (f", tiles {tiles}" if tiles > 1 else "")
-        estimator = PoseEstimator.from_pretrained(tiles=tiles, min_person_score=MIN_CANDIDATE_SCORE)
-        yield name, [found for _, found in estimator.stream(frames)]
     if nanodet:
         from detector_peers import load_peer
 
@@ -145,9 +146,13 @@ def follow(poses: Sequence[ImagePoses], frames: Sequence[Frame], detect_every: i
             last, found = number, at_detection
         else:
             (_, found), *_ = estimator.stream([replace(frame, detections=expected)])
-        tracked = tracker.update(found, time_s, detected)
-        tracks.append((tracked.boxes[tracked.ids > 0], tracked.ids[tracked.ids > 0]))
+        tracks.append(confirmed(tracker.update(found, time_s, detected)))
     return tracks
+
+
+def confirmed(poses: ImagePoses) -> tuple[Floats, NDArray[np.int64]]:
+    """The boxes and ids of people who have an id."""
+    return poses.boxes[poses.ids > 0], poses.ids[poses.ids > 0]
 
 
 def follow_with(peer: str, poses: Sequence[ImagePoses], fps: float) -> Tracks:

@@ -33,6 +33,14 @@ def test_parts_hold_every_image_once_and_in_order(tmp_path, refused):
         parts_of(tmp_path / "none")
 
 
+def test_what_cannot_be_predicted_is_refused_at_once(tmp_path, refused):
+    with refused("`actors=0`", "must be 1 or more"):
+        predict_list(tmp_path / "none", tmp_path, actors=0)
+    pytest.importorskip("pyarrow")
+    with refused(tmp_path / "none", "cannot be read"):
+        predict_list(tmp_path / "none", tmp_path)
+
+
 @pytest.fixture
 def images(tmp_path):
     """A list of sixty images, two of them broken."""

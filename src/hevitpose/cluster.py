@@ -18,7 +18,7 @@ The names of the keypoints and of the model are in the files' metadata, `hevitpo
 import json
 import os
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import file_digest
 from itertools import islice
@@ -135,7 +135,7 @@ def predict_list(
     cpus_per_actor: int = 1,
     **options: Any,
 ) -> Iterator[Written]:
-    """Predict all images of a list into a folder, and give each part as it is written.
+    """Predict all images of a list into a folder: an iterator, which gives each part once it is written.
 
     Args:
         images: The list, in UTF-8, one path a line, relative to its folder. All machines must see it, the images and
@@ -147,8 +147,12 @@ def predict_list(
         cpus_per_actor: Threads of each.
         options: Of `PoseEstimator`.
 
-    Raises InputError, also where the folder holds parts of another list or made with other options.
+    Raises InputError, also where the folder holds parts of another list or made with other options: at once; while
+    iterated, where a part cannot be written.
     """
+    for name, value in (("actors", actors), ("cpus_per_actor", cpus_per_actor)):
+        if value is not None and value < 1:
+            raise InputError(f"`{name}={value}`", "must be 1 or more")
     _need(actors is not None)
     images, folder = images.resolve(), folder.resolve()
     parts = parts_of(images, part_size)
@@ -167,6 +171,11 @@ def predict_list(
         written = (writer.write(part) for part in missing) if writer else iter(())
     else:
         written = _with_ray(missing, setup, actors, cpus_per_actor)
+    return _all_of(parts, written, folder)
+
+
+def _all_of(parts: Sequence[Part], written: Iterator[Written], folder: Path) -> Iterator[Written]:
+    """What is written. Raises InputError at the end where a part is missing."""
     yield from written
     if lost := [part.number for part in parts if not part.file(folder).exists()]:
         raise InputError(folder, f"{len(lost)} parts were not written, the first of them {lost[0]}: start again")

@@ -1,6 +1,6 @@
 import dataclasses
 import shutil
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import numpy as np
@@ -304,11 +304,26 @@ def test_only_boxes_that_the_bundled_detector_found_are_moved(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("batch_size", 0), ("runtime", "tensorrt"), ("threads", 0), ("padding", 0), ("min_score", 2), ("max_people", 0)],
+    [
+        ("batch_size", 0),
+        ("runtime", "tensorrt"),
+        ("threads", 0),
+        ("padding", 0),
+        ("min_score", 2),
+        ("max_people", 0),
+        ("max_people", 2.5),
+        ("tiles", "2"),
+        ("detector", 3),
+    ],
 )
 def test_options_that_cannot_be_honoured_are_errors(name, value):
     with pytest.raises(InputError, match=f"^`{name}={value}`: must "):
         PoseEstimator.from_pretrained(**{name: value})
+
+
+def test_sizes_of_windows_are_for_the_search():
+    with pytest.raises(InputError, match=r"^`box_sizes`: is for the windows of `detector=search`"):
+        PoseEstimator.from_pretrained(box_sizes=[0.2])
 
 
 def test_an_absent_device_is_an_error():
@@ -339,9 +354,11 @@ def test_other_arrays_are_refused(network, array):
         PoseEstimator(network)(array)
 
 
-@pytest.mark.parametrize("boxes", [[[0, 0, 10]], [[10, 10, 0, 0]], [[0, 0, np.nan, 5]], "box"])
+@pytest.mark.parametrize(
+    "boxes", [[[0, 0, 10]], [0, 0, 10, 10] * 2, [[0, 0], [1]], [[10, 10, 0, 0]], [[0, 0, np.nan, 5]], "box"]
+)
 def test_malformed_boxes_are_refused(network, boxes):
-    with pytest.raises(ValueError, match=r"boxes are|boxes must|could not convert"):
+    with pytest.raises(ValueError, match=r"boxes are|boxes must"):
         PoseEstimator(network)(image_with(JOINTS), boxes)
 
 
@@ -354,6 +371,32 @@ def test_boxes_without_area_or_outside_of_the_image_are_left_out_and_reported(ne
         "image: left out 1 boxes outside of it",
     ]
     assert len(PoseEstimator(network)(image_with(JOINTS), [flat])) == 0
+
+
+def test_a_generator_that_fails_gives_the_images_before(network):
+    def images():
+        yield from [image_with(JOINTS)] * 3
+        raise RuntimeError("cut off")
+
+    found = PoseEstimator(network)(images())
+    assert [len(next(found)) for _ in range(3)] == [1, 1, 1]
+    with pytest.raises(RuntimeError, match="cut off"):
+        next(found)
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "reason"),
+    [
+        (b"", InputError, "is empty"),
+        ("", InputError, "has an empty name"),
+        (Image.new("RGB", (0, 0)), InputError, "has no pixels"),
+        (StringIO("text"), TypeError, "binary mode"),
+    ],
+    ids=["bytes", "name", "image", "text"],
+)
+def test_images_without_content_are_refused(network, source, error, reason):
+    with pytest.raises(error, match=reason):
+        PoseEstimator(network)(source)
 
 
 def test_every_image_of_a_generator_needs_its_boxes(network):

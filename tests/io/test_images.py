@@ -161,7 +161,7 @@ JPEG, PNG = encoded(PHOTO, "JPEG"), encoded(PHOTO, "PNG")
     ("content", "reason"),
     [
         (None, "no such file"),
-        (b"", "not an image"),
+        (b"", "is empty"),
         (b"not a photo\n" * 20, "not an image"),
         # A program for Ghostscript, which must not be run.
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n", "not an image"),

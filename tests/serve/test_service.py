@@ -114,6 +114,7 @@ def test_bad_requests_are_refused_with_a_reason_and_nothing_of_this_machine(serv
         [("max_people", "0")],
         [("max_people", "1"), ("max_people", "2")],
         [("min_person_score", "nan")],
+        [("min_person_score", "1_0e-1")],
         [("min_person_score", "1.1")],
         [("boxes", "1,2,0,4")],
         [("boxes", "1,2,3,4"), ("min_person_score", "0.5")],

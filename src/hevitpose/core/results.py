@@ -63,8 +63,13 @@ class Detections:
         >>> len(Detections.from_boxes([10, 20, 110, 220]))
         1
         """
-        xyxy = np.asarray(getattr(boxes, "xyxy", boxes), dtype=np.float64)
+        try:
+            xyxy = np.asarray(getattr(boxes, "xyxy", boxes), dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(f"boxes are numbers, x1, y1, x2, y2 of each, got {boxes!r:.200}") from None
         xyxy = xyxy.reshape(-1, 4) if xyxy.size in (0, 4) else xyxy
+        if xyxy.ndim != 2:
+            raise ValueError(f"boxes must have the shape (N, 4), got {xyxy.shape}")
         confidence = getattr(boxes, "confidence", None)
         scores = np.ones(len(xyxy)) if confidence is None else np.asarray(confidence, dtype=np.float64)
         _check_shape("boxes", xyxy, (len(xyxy), 4))

@@ -46,7 +46,9 @@ def export_folder(
     source = (
         read_model_folder(Path(weights)) if is_model_folder(weights) else ModelFolder(find_weights(weights, "torch"))
     )
-    if output.exists() and (not output.is_dir() or output.resolve() == source.pose.parent.resolve()):
+    if output.exists() and not output.is_dir():
+        raise InputError(output, "is a file: name a folder, or a file that ends with .onnx")
+    if output.exists() and output.resolve() == source.pose.parent.resolve():
         raise InputError(output, "must be another folder than the model's")
     atomic.refuse_unwritable(output)
     with tempfile.TemporaryDirectory() as name:

@@ -306,6 +306,8 @@ def bundled_detector() -> Path:
 
 def _open(path: Path | None, options: RuntimeOptions) -> Graph:
     path = path or bundled_detector()
+    if not path.exists():
+        raise InputError(path, "no such file")
     graph: type[Graph] = TorchDetector if path.suffix == ".safetensors" else DetectorGraph
     return graph(path, replace(options, runtime=None))
 

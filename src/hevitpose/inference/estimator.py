@@ -107,12 +107,13 @@ class PoseEstimator:
         batch_size: int = 16,
         runtime_options: RuntimeOptions = DEFAULT_OPTIONS,
     ) -> None:
-        if max_people is not None and max_people < 1:
-            raise InputError(f"`max_people={max_people}`", "must be 1 or more")
+        for name, count in (("max_people", max_people), ("tiles", tiles)):
+            if count is not None and not (hasattr(count, "__index__") and count >= 1):
+                raise InputError(f"`{name}={count}`", "must be a whole number from 1 on")
         if person not in (None, *get_args(PersonChoice)):
             raise InputError(f"`person={person}`", f"must be {' or '.join(get_args(PersonChoice))}")
-        if tiles < 1:
-            raise InputError(f"`tiles={tiles}`", "must be 1 or more")
+        if not (isinstance(detector, str | PathLike) or callable(detector)):
+            raise InputError(f"`detector={detector}`", "must be a name, a file or a Detector")
         if tiles > 1 and not isinstance(detector, str | PathLike):
             raise InputError(
                 f"`tiles={tiles}`", "is for detectors by name or file: pass TiledDetector(detector, tiles)"
@@ -126,6 +127,8 @@ class PoseEstimator:
         self.keypoints = KeypointPredictor(network, flip_test, batch_size, padding)
         self.choice, self._detector = detector, None if isinstance(detector, str | PathLike) else detector
         self.runtime_options = runtime_options
+        if box_sizes is not None and (self._detector or self._detector_name() != "search"):
+            raise InputError("`box_sizes`", "is for the windows of `detector=search`")
         if isinstance(detector, str) and detector not in DETECTORS and not detector.endswith((".onnx", ".safetensors")):
             raise InputError(f"`detector={detector}`", f"must be {', '.join(DETECTORS)} or an ONNX file")
 
@@ -230,6 +233,10 @@ class PoseEstimator:
         """
         if callable(read := getattr(source, "read", None)):
             source = read()
+            if isinstance(source, str):
+                raise TypeError('an open file must be open in binary mode, "rb"')
+        if isinstance(source, bytearray | memoryview):
+            source = bytes(source)
         if isinstance(source, Iterator):
             pairs = ((image, None) for image in source) if boxes is None else zip(source, boxes, strict=True)
             return self._poses(as_frame(image, its, color) for image, its in pairs)
@@ -244,10 +251,22 @@ class PoseEstimator:
         return (poses for _, poses in self.stream(frames))
 
     def stream(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, ImagePoses]]:
-        """Each frame with its people, in order, with up to `FRAMES_AT_A_TIME` frames in memory."""
-        remaining = iter(frames)
-        while chunk := list(islice(remaining, min(FRAMES_AT_A_TIME, self.keypoints.batch_size))):
-            yield from zip(chunk, self._estimate(chunk), strict=True)
+        """Each frame with its people, in order, with up to `FRAMES_AT_A_TIME` frames in memory.
+
+        Where `frames` raises an error, it is raised after the frames before it are answered.
+        """
+        remaining, failed = iter(frames), None
+        while failed is None:
+            chunk: list[Frame] = []
+            try:
+                chunk.extend(islice(remaining, min(FRAMES_AT_A_TIME, self.keypoints.batch_size)))  # keeps those before
+            except Exception as error:
+                failed = error
+            if chunk:
+                yield from zip(chunk, self._estimate(chunk), strict=True)
+            elif failed is None:
+                return
+        raise failed
 
     def _estimate(self, frames: Sequence[Frame]) -> list[ImagePoses]:
         """The people of a few frames; their crops share the batches."""

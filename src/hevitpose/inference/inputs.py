@@ -75,6 +75,8 @@ def _image_of(source: Source, color: Color) -> Image:
         return images.decode(source)
     if not isinstance(source, str | PathLike):
         raise TypeError(f"an image is a path, bytes, a PIL image or an array, got {type(source).__name__}")
+    if not fspath(source):
+        raise InputError("image", "has an empty name")
     if "://" in str(source):
         raise InputError(source, "is an address: download it first")
     return images.read(source)

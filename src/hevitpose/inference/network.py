@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from importlib import resources
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal
 
@@ -65,6 +65,8 @@ def load_network(name: str | PathLike[str], options: RuntimeOptions = DEFAULT_OP
     Raises InputError where the file is missing, broken, of another runtime or not written by hevitpose, DeviceError and
     MissingExtraError where device or runtime are missing.
     """
+    if not fspath(name):
+        raise InputError("model", "has an empty name")
     if is_model_folder(name):
         folder = read_model_folder(Path(name))
         return replace(load_network(folder.pose, options), name=Path(name).resolve().name, folder=folder)

@@ -101,6 +101,8 @@ def decode(
             image = _loaded(_identified(content, max_megapixels, formats), content)
         else:
             image = source
+            if not (image.width and image.height):
+                raise InputError(name, "has no pixels")
             image.load()
         return np.asarray(_upright_rgb(image))
 
@@ -209,6 +211,8 @@ def _one_line_errors(file: ImageFile) -> Iterator[None]:
         raise InputError(str(file), "is a folder") from error
     except UnidentifiedImageError as error:
         raise InputError(str(file), "not an image in a known format") from error
+    except EmptyFileError as error:
+        raise InputError(str(file), "is empty") from error
     except HeicError as error:
         raise InputError(str(file), "an image in HEIC: convert it to JPEG, or pip install pillow-heif") from error
     except PILImage.DecompressionBombError as error:
@@ -261,6 +265,8 @@ def _opened(content: Path | BytesIO, formats: tuple[str, ...] | None) -> PILImag
         return PILImage.open(content, formats=formats)
     except UnidentifiedImageError:
         head = content.getvalue()[:12] if isinstance(content, BytesIO) else _head(content)
+        if not head:
+            raise EmptyFileError from None
         if head[4:8] != b"ftyp" or head[8:] not in _HEIC_BRANDS:
             raise
     if not reads_heic():
@@ -271,6 +277,10 @@ def _opened(content: Path | BytesIO, formats: tuple[str, ...] | None) -> PILImag
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(12)
+
+
+class EmptyFileError(Exception):
+    """A file without a byte."""
 
 
 class HeicError(Exception):

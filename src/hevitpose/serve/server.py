@@ -1,6 +1,7 @@
 """uvicorn with deadlines, on one socket."""
 
 import asyncio
+import os
 import socket
 
 import h11
@@ -24,7 +25,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server(address[:2], family=family)
     except OSError as error:
-        raise InputError(f"`port={port}`", f"cannot be listened on at {host} ({error.strerror})") from error
+        reason = os.strerror(error.errno or 0)  # without the address, which asyncio adds
+        raise InputError(f"`port={port}`", f"cannot be listened on at {host} ({reason})") from error
 
 
 def make_server(app: Starlette, settings: ServeSettings) -> uvicorn.Server:

@@ -115,7 +115,7 @@ def _keypoints(value: str, known: Sequence[str]) -> tuple[tuple[str, str], ...] 
 
 def _score(value: str) -> float:
     try:
-        score = float(value)
+        score = math.nan if "_" in value else float(value)
     except ValueError:
         score = math.nan
     if not 0 <= score <= 1:

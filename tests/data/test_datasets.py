@@ -293,7 +293,7 @@ def test_the_only_data_set_inside_a_folder_is_found(tmp_path, refused):
     (tmp_path / "notes" / "settings.json").write_text("{}")
     found = find_dataset(str(tmp_path))
     assert (found.name, found.train.annotations) == ("mice", tmp_path / "mice" / "train.json")
-    assert [split.name for split in find_splits(str(tmp_path))] == ["mice"]
+    assert [*find_splits(str(tmp_path))] == ["train"]
     (tmp_path / "rats").mkdir()
     (tmp_path / "rats" / "data.yaml").write_text("")
     with refused(tmp_path, f"several data sets: name one of {tmp_path / 'mice'}, {tmp_path / 'rats'}"):
@@ -355,20 +355,20 @@ def test_an_annotation_file_is_a_split_of_its_own(root, folder):
 )
 def test_what_a_file_of_labels_is_shows_in_its_name_or_its_first_letter(tmp_path, file, text, form):
     (tmp_path / file).write_text(text)
-    (split,) = find_splits(str(tmp_path / file))
+    (split,) = find_splits(str(tmp_path / file)).values()
     assert (split.format, split.annotations, split.images) == (form, tmp_path / file, tmp_path)
 
 
 def test_all_sets_of_a_data_set_that_for_training_first(tmp_path, toml, monkeypatch):
-    assert [split.name for split in find_splits(toml())] == ["mice", "near", "far", "other"]
-    assert [split.name for split in find_splits(str(tmp_path))] == ["mice", "near", "far", "other"]
-    assert [split.name for split in find_splits(f"{toml()}/far")] == ["far"]
-    assert [split.name for split in find_splits("lsp_val", tmp_path)] == ["lsp_val"]
-    assert [split.name for split in find_splits("people16", tmp_path)] == ["people16", "lsp_val", "mpii_val"]
+    assert [*find_splits(toml())] == ["train", "near", "far", "other"]
+    assert [*find_splits(str(tmp_path))] == ["train", "near", "far", "other"]
+    assert [*find_splits(f"{toml()}/far")] == ["far"]
+    assert [*find_splits("lsp_val", tmp_path)] == ["lsp_val"]
+    assert [*find_splits("people16", tmp_path)] == ["train", "lsp_val", "mpii_val"]
     # Also where there is a folder of that name.
     monkeypatch.chdir(tmp_path)
     (tmp_path / "people16").mkdir()
-    assert [split.name for split in find_splits("people16", tmp_path)] == ["people16", "lsp_val", "mpii_val"]
+    assert [*find_splits("people16", tmp_path)] == ["train", "lsp_val", "mpii_val"]
 
 
 def test_a_data_set_without_sets_is_one_line(toml, refused):
@@ -391,4 +391,4 @@ def test_a_split_that_is_nowhere_is_one_line(tmp_path, refused, name, words):
     with refused("people17" if name == "people17/val" else name, *words):
         _ = find_split(name, tmp_path).people
     with refused("people17" if name == "people17/val" else name):
-        _ = find_splits(name, tmp_path)[0].people
+        _ = next(iter(find_splits(name, tmp_path).values())).people

@@ -182,6 +182,12 @@ def test_what_is_left_out_is_said_and_inputs_are_kept(hevitpose, mice):
     assert (mice / "train.json").read_bytes() == before
 
 
+def test_a_validation_set_is_not_shown_as_the_one_for_training(hevitpose, mice):
+    (mice / "train.json").unlink()
+    status, _, errors = hevitpose("data", "show", mice, "--split", "train")
+    assert (status, errors) == (1, f"error: {mice}: say which set: --split val\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

@@ -67,7 +67,7 @@ def model_files(*models: str | Path | None) -> Iterator[Path]:
 def splits_of(data: Iterable[str | None], root: Path | None) -> Iterator[Split]:
     """The sets of several data sets, each found when it is needed."""
     for name in filter(None, data):
-        yield from find_splits(name, root)
+        yield from find_splits(name, root).values()
 
 
 def refuse_faults(splits: Iterable[Split], data: str) -> None:

@@ -39,7 +39,7 @@ CROP_HW = (192, 192)
 
 app = typer.Typer(no_args_is_help=True, help="Check, draw and convert labelled data.", epilog=EXAMPLES)
 Data = Annotated[str, typer.Argument(help="Data to read: folder, label file, TOML file, data.yaml or people16.")]
-SplitName = Annotated[str | None, typer.Option("--split", help="Set to use, by name (train is the first).")]
+SplitName = Annotated[str | None, typer.Option("--split", help="Set to use, by name (train: that for training).")]
 
 
 @app.command(epilog=EXAMPLES)
@@ -51,7 +51,7 @@ def check(
 ) -> None:
     """Check labels and images; report each fault with its repair. Exit status 1 on errors."""
     with show_progress() as on_progress:
-        splits = find_splits(data, root)
+        splits = tuple(find_splits(data, root).values())
         faults = check_sets(splits, not quick, on_progress)
     errors = sum(fault.level == "error" for fault in faults)
     if as_json:
@@ -86,7 +86,7 @@ def show(
     count: Annotated[int, typer.Option(min=1, help="Number of people, spread evenly over the set.")] = SAMPLES,
 ) -> None:
     """Draw labelled people on one sheet. With --flip, orange must still be the person's own left."""
-    people = read_set(_chosen(find_splits(data, root), data, split)[0], output, data)
+    people = read_set(_chosen(find_splits(data, root), data, split), output, data)
     if flip and (note := people.skeleton.mirror_note):
         print(f"note: {note}", file=sys.stderr)
     sheet = people_sheet(people, evenly_spaced(len(people), count), flip)
@@ -106,10 +106,11 @@ def convert(
     """Convert labels (YOLO-pose, DeepLabCut, LabelMe, MPII ...) to COCO keypoints or YOLO-pose."""
     splits = find_splits(source, root)
     if output.suffix == ".json":
-        sets = [read_set(_chosen(splits, source, split or (None if len(splits) == 1 else ""))[0], output, source)]
+        sets = [read_set(_chosen(splits, source, split or (None if len(splits) == 1 else "")), output, source)]
         write_coco(sets[0], output)
     else:
-        sets = [read_set(one, output, source) for one in (splits if split is None else _chosen(splits, source, split))]
+        chosen = splits.values() if split is None else [_chosen(splits, source, split)]
+        sets = [read_set(one, output, source) for one in chosen]
         write_yolo(sets, output)
     print(f"{output}: {', '.join(f'{len(people)} of {people.name}' for people in sets)}")
 
@@ -144,11 +145,10 @@ def read_set(split: Split, output: Path, data: str) -> LabelledPeople:
     return people
 
 
-def _chosen(splits: tuple[Split, ...], data: str, name: str | None) -> list[Split]:
+def _chosen(splits: dict[str, Split], data: str, name: str | None) -> Split:
     """The set of this name, the first one without it. Raises InputError where there is none."""
-    names = [split.name for split in splits]
-    if name is None or name == "train":
-        return list(splits[:1])
-    if name not in names:
-        raise InputError(data, f"say which set: --split {' or '.join(['train', *names[1:]])}")
-    return [splits[names.index(name)]]
+    if name is None:
+        return next(iter(splits.values()))
+    if name not in splits:
+        raise InputError(data, f"say which set: --split {' or '.join(splits)}")
+    return splits[name]

@@ -145,7 +145,7 @@ def write_int8(
         weights,
         output,
         images=images,
-        calibration=find_splits(calibrate, root)[0].read(),
+        calibration=next(iter(find_splits(calibrate, root).values())).read(),
         labelled=labelled,
         metric=metric,
         max_loss=max_loss,

@@ -199,15 +199,20 @@ def find_split(name: str, root: Path | None = None) -> Split:
     raise InputError(name, f"no such validation set{f' (there are {names})' if names else ''}")
 
 
-def find_splits(name: str, root: Path | None = None) -> tuple[Split, ...]:
-    """The sets of a data set, that for training first; else the one that `find_split` finds. Raises InputError."""
+def find_splits(name: str, root: Path | None = None) -> dict[str, Split]:
+    """The sets of a data set by name, that for training first, as "train"; else the one that `find_split` finds.
+
+    Raises InputError.
+    """
     path = Path(name)
     if path.suffix in FILES or not (is_folder(path) or is_file(path) or name.removesuffix(".toml") in _bundled()):
-        return (find_split(name, root),)
+        split = find_split(name, root)
+        return {split.name: split}
     dataset = find_dataset(name, root)
     if not (dataset.train or dataset.validation):
         raise InputError(name, "has neither a [train] table nor a validation set")
-    return (*filter(None, (dataset.train,)), *dataset.validation)
+    train = {"train": dataset.train} if dataset.train else {}
+    return train | {split.name: split for split in dataset.validation}
 
 
 def _bundled() -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from rich.progress import Progress as Bars
 
 from hevitpose.core.progress import OnProgress, Progress, ignore_progress
 
-SECONDS_BETWEEN_LINES = 60.0
+SECONDS_BETWEEN_LINES, SECONDS_BETWEEN_EPOCHS = 60.0, 2.0
 
 
 @contextmanager
@@ -52,7 +52,9 @@ def _lines(console: Console) -> OnProgress:
     def on_progress(at: Progress) -> None:
         nonlocal last
         more = _loss_and_time(at, time_left)
-        if at.done == at.total or time.monotonic() - last > SECONDS_BETWEEN_LINES:
+        is_epoch = at.done == at.total and at.run_share is not None and at.run_share < 1
+        since = time.monotonic() - last
+        if since > (SECONDS_BETWEEN_EPOCHS if is_epoch else 0 if at.done == at.total else SECONDS_BETWEEN_LINES):
             last = time.monotonic()
             line = f"{at.stage}: {at.done} of {at.total or '?'}{more and ', '}{more}"
             console.print(line, highlight=False, soft_wrap=True)

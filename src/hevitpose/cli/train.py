@@ -268,8 +268,9 @@ def run_training(
         if end_to_end:
             labelled = [split.people for split in dataset.validation if split.metric]
             model, found = finish_model(out, labelled, own, on_progress)
-    for key, value in history[-1].to_json().items():
-        print(f"{key}: {value}")
+    last = history[-1]
+    scores = "".join(f", {name} {score:.1f}" for name, score in last.scores.items())
+    print(f"epoch {last.epoch}: loss {last.loss:.3g}{scores}, {last.images_per_second:.0f} images/s")
     best = read_run(out).best
     for key, evaluation in read_scores(out).items():
         where = f" (epoch {best.epoch}, in the boxes of the labels): {out / BEST}" if best else ""

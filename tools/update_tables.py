@@ -417,6 +417,16 @@ def compared(folder: str) -> str:
     return comparison_markdown([json.loads(file.read_text()) for file in files])
 
 
+def tracking() -> Table:
+    """Identities of walkers, by boxes and tracker."""
+    columns = {"boxes": "{detections}", "tracker": "{tracker}", "detector every n frames": "{detect_every}"}
+    return rows_of(
+        "tracking",
+        columns
+        | {"IDF1": "{idf1:.2f}", "switches": "{switches:.1f}", "recall": "{recall:.2f}", "strays": "{strays:.0f}"},
+    )
+
+
 def browser_speed() -> Table:
     """Processor time in the browser and natively, on one thread."""
     measured = result("benchmark_browser")
@@ -465,6 +475,7 @@ TABLES: dict[str, Callable[[], Table | str]] = {
     "startup": partial(rows_of, "benchmark_startup", {"up to": "{what}", "seconds": "{seconds:.2f}"}),
     "int8 scores": int8_scores,
     "rounded": rounded,
+    "tracking": tracking,
     "browser speed": browser_speed,
     "browser downloads": browser_downloads,
     "int8 profile": int8_profile,

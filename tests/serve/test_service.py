@@ -194,7 +194,10 @@ def test_large_slow_and_truncated_requests_are_ended(serving, photos, until):
         with socket.create_connection(("127.0.0.1", client.port)) as connection:
             connection.sendall(HEAD + b"Content-Length: 50\r\n\r\nfew")
         until(lambda: b"hevitpose_requests 0.0" in client("GET", "/metrics")[1])
-        assert b" 400 " in raw(client, b"nonsense\r\n\r\n")
+        for request in (b"nonsense\r\n\r\n", b"POST /v1/pose HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n"):
+            answer = raw(client, request)
+            assert b" 400 " in answer
+            assert answer.endswith(b'{"error": "Invalid HTTP request received"}')
         assert client.pose(photos[0])[0] == 200
 
 

@@ -1,6 +1,7 @@
 """uvicorn with deadlines, on one socket."""
 
 import asyncio
+import json
 import os
 import socket
 
@@ -67,6 +68,15 @@ class _DeadlineProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         self._watch()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP with JSON, as other errors."""
+        body = json.dumps({"error": msg.rstrip(".")}).encode()
+        headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+        head = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+        for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

@@ -178,7 +178,8 @@ def main() -> None:
     result["evaluations"] = [evaluation(path) for path in options.evaluations]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        forms = layer_forms(proto, crops_of(find_splits(options.data, options.root)[0], 16), folder)
+        (split, *_) = find_splits(options.data, options.root).values()
+        forms = layer_forms(proto, crops_of(split, 16), folder)
         both = {FLOAT: forms[FLOAT], "int8": options.file}
         result["rows"] = [
             row

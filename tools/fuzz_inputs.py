@@ -364,7 +364,7 @@ def read_yaml_set(path: Path) -> None:
     from hevitpose.data.check.rules import check_sets
     from hevitpose.data.find import find_splits
 
-    check_sets(find_splits(str(path)))
+    check_sets(tuple(find_splits(str(path)).values()))
 
 
 def read_weights(path: Path) -> None:

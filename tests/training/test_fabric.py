@@ -84,4 +84,4 @@ def test_two_processes_train_as_one_with_two_micro_batches(two, tmp_path, free_p
     for name in one:
         if name.startswith("model.") and "num_batches" not in name and "running" not in name:
             assert torch.allclose(one[name], both[name], atol=1e-5, rtol=1e-4), name
-    assert printed.count("epoch: 1") == 1  # only the first process prints
+    assert printed.count("epoch 1: ") == 1  # only the first process prints
